@@ -1,0 +1,1 @@
+"""The page: Gradio Blocks that talk to /v1 only."""

@@ -1,0 +1,1 @@
+"""Traces in, students out; a teacher is reached over HTTP only."""

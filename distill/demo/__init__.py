@@ -1,0 +1,1 @@
+"""The recipe of the bundled model: its data, its training, its checks."""

@@ -1,0 +1,1 @@
+"""What turns messages into tokens. Importing this package loads nothing heavy."""

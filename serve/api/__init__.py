@@ -1,0 +1,1 @@
+"""The wire: OpenAI routes over the engine."""

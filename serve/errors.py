@@ -1,0 +1,63 @@
+"""Error types of the serving side. No wire words here: api/wire_errors.py maps each type to a status.
+
+R1ChatError
+├── InvalidRequestError        the caller asked for something that cannot be done
+│   └── ContextLengthError     prompt (+ at least one new token) does not fit the context
+├── ModelNotFoundError         no such model here, nor a way to fetch it
+├── ModelLoadError             the file is there and cannot be loaded
+├── QueueFullError             too many requests are waiting; try again
+└── EngineError                the engine failed while it worked on the request
+    ├── EngineStoppedError     the child process died, hung or is shutting down
+    └── NonFiniteLogitsError   the model produced NaN or only infinities
+"""
+
+from __future__ import annotations
+
+
+class R1ChatError(Exception):
+    """Base of all errors a caller may want to catch; str(error) is one line fit for a person."""
+
+
+class InvalidRequestError(R1ChatError):
+    """The request itself is wrong. `param` names the field, where one is to blame."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class ContextLengthError(InvalidRequestError):
+    """The prompt does not fit: both sizes in tokens."""
+
+    def __init__(self, prompt_tokens: int, n_ctx: int) -> None:
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens and this model's context holds {n_ctx}; "
+            "shorten the conversation or start the server with a larger --ctx.",
+            param="messages",
+        )
+        self.prompt_tokens = prompt_tokens
+        self.n_ctx = n_ctx
+
+
+class ModelNotFoundError(R1ChatError):
+    """No model of that name."""
+
+
+class ModelLoadError(R1ChatError):
+    """The model file exists and cannot be loaded."""
+
+
+class QueueFullError(R1ChatError):
+    """Too many requests wait already."""
+
+
+class EngineError(R1ChatError):
+    """The engine failed on this request."""
+
+
+class EngineStoppedError(EngineError):
+    """The engine's process ended or hung while the request was live; a new one is being started."""
+
+
+class NonFiniteLogitsError(EngineError):
+    """The model produced NaN or infinities only: its file is damaged, or its numbers overflowed."""

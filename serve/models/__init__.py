@@ -1,0 +1,1 @@
+"""Which model file to load, what it holds, and who is resident."""
