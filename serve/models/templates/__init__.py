@@ -1,0 +1,8 @@
+"""Chat templates that are kept byte for byte because models were trained on them; see NOTICE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+R1_DISTILL_PATH = Path(__file__).parent / "r1_distill.jinja"
+R1_DISTILL: str = R1_DISTILL_PATH.read_text(encoding="utf-8")
