@@ -1,0 +1,28 @@
+"""What every test shares: one async backend, a user's settings kept out, and a guard on double imports."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """asyncio only: uvicorn and the engine's pipe live on it."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key or colour setting in the shell that runs the tests must not change what they see."""
+    for name in ("R1CHAT_API_KEY", "NO_COLOR", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """`import serve` beside `import r1chat.serve` gives every class twice, and isinstance lies."""
+    stray = sorted({name.split(".")[0] for name in sys.modules} & {"app", "serve", "distill"})
+    if stray:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nimported outside the r1chat package: {', '.join(stray)}", file=sys.stderr)
