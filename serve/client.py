@@ -1,0 +1,205 @@
+"""Client of any OpenAI-compatible chat server: speaks HTTP and SSE, imports no engine.
+
+The page, the command line and distill use it, so that they prove the API the way every client would.
+One Client belongs to one event loop; `async with` or `aclose` frees its sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+import msgspec
+
+from .errors import R1ChatError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the thought."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContentDelta:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Last event of every stream that ended well. `usage` and `timings` are as the server sent them."""
+
+    finish_reason: str
+    usage: dict[str, Any]
+    timings: dict[str, Any]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole reply, thought and answer apart."""
+
+    reasoning: str
+    content: str
+    finish_reason: str
+    usage: dict[str, Any]
+    timings: dict[str, Any]
+
+
+class ApiError(R1ChatError):
+    """The server answered with an error. `status` is the HTTP status; 200 means that it came mid-stream."""
+
+    def __init__(self, status: int, code: str | None, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class ServerUnreachableError(R1ChatError):
+    """No answer: nothing listens there, the connection broke, or it was silent for too long."""
+
+
+class Client:
+    """Chat over `base_url` (with or without a trailing /v1); `timeout` is the longest silence in seconds."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        model: str | None = None,
+        timeout: float = 120.0,
+    ) -> None:
+        self.base_url = base_url.rstrip("/").removesuffix("/v1")
+        self.model = model
+        # A proxy from the environment must not stand between a program and its own machine.
+        trust_env = httpx2.URL(self.base_url).host not in LOOPBACK
+        self._http = httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx2.Timeout(timeout, connect=10.0),
+            limits=httpx2.Limits(max_connections=None),
+            trust_env=trust_env,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self._http.aclose()
+
+    async def stream(
+        self, messages: list[dict[str, Any]], **params: Any
+    ) -> AsyncIterator[ReasoningDelta | ContentDelta | Done]:
+        """Yields deltas as they arrive and one Done; closing the iterator closes the socket.
+
+        Raises ApiError, ServerUnreachableError.
+        """
+        body = {"messages": messages, "stream": True, "stream_options": {"include_usage": True}, **params}
+        if self.model is not None:
+            body.setdefault("model", self.model)
+        request = self._http.build_request("POST", f"{self.base_url}/v1/chat/completions", json=body)
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                if response.is_error:
+                    await response.aread()
+                    raise _api_error(response)
+                async for event in _events(response):
+                    yield event
+            finally:
+                await response.aclose()
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
+    async def complete(self, messages: list[dict[str, Any]], **params: Any) -> Completion:
+        """The whole reply at once. It is streamed underneath, so that cancelling stops the server too."""
+        texts: dict[type, list[str]] = {ReasoningDelta: [], ContentDelta: []}
+        async with aclosing(self.stream(messages, **params)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    reasoning, content = ("".join(texts[kind]) for kind in (ReasoningDelta, ContentDelta))
+                    return Completion(reasoning, content, event.finish_reason, event.usage, event.timings)
+                texts[type(event)].append(event.text)
+        raise AssertionError("a stream ends with Done or raises")
+
+    async def models(self) -> list[dict[str, Any]]:
+        """What the server offers, as GET /v1/models says it."""
+        return (await self._get("/v1/models"))["data"]
+
+    async def health(self) -> dict[str, Any]:
+        """The body of GET /health, also while the model still loads (status 503)."""
+        return await self._get("/health", also_ok=503)
+
+    async def _get(self, path: str, *, also_ok: int = 200) -> dict[str, Any]:
+        try:
+            response = await self._http.get(self.base_url + path)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        if response.is_error and response.status_code != also_ok:
+            raise _api_error(response)
+        return _json_object(response.text, response.status_code)
+
+    def _unreachable(self, error: Exception) -> ServerUnreachableError:
+        reason = str(error) or type(error).__name__
+        return ServerUnreachableError(f"No answer from {self.base_url}: {reason}")
+
+
+async def _events(response: httpx2.Response) -> AsyncIterator[ReasoningDelta | ContentDelta | Done]:
+    finish_reason, chunk_id = "", ""
+    usage: dict[str, Any] = {}
+    timings: dict[str, Any] = {}
+    async for sse in httpx2.EventSource(response):
+        if sse.data.startswith("[DONE]"):
+            yield Done(finish_reason, usage, timings, chunk_id)
+            return
+        chunk = _json_object(sse.data, response.status_code)
+        if chunk.get("error"):
+            raise _error_from(chunk, response.status_code)
+        chunk_id = chunk.get("id") or chunk_id
+        usage = chunk.get("usage") or usage
+        timings = chunk.get("timings") or timings
+        for choice in chunk.get("choices") or ():
+            finish_reason = choice.get("finish_reason") or finish_reason
+            delta = choice.get("delta") or {}
+            # Servers differ in the name, some send both.
+            if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+                yield ReasoningDelta(reasoning)
+            if content := delta.get("content"):
+                yield ContentDelta(content)
+    raise httpx2.ReadError("the stream ended before its last event")
+
+
+def _json_object(text: str, status: int) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise ApiError(status, None, f"The server's answer is no JSON object: {text[:200]!r}") from None
+    return value
+
+
+def _api_error(response: httpx2.Response) -> ApiError:
+    try:
+        return _error_from(_json_object(response.text, response.status_code), response.status_code)
+    except ApiError as error:
+        return error
+
+
+def _error_from(body: dict[str, Any], status: int) -> ApiError:
+    error = body.get("error")
+    if not isinstance(error, dict):
+        return ApiError(status, None, str(error or body)[:500])
+    code = error.get("code")
+    return ApiError(status, None if code is None else str(code), str(error.get("message") or error)[:2000])
