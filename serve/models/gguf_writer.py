@@ -1,0 +1,312 @@
+"""Writes qwen2 and llama models as GGUF files from named numpy arrays; needs numpy and gguf, no torch.
+
+Arrays come under their Hugging Face names and are taken one at a time, so a lazy mapping keeps memory at
+one tensor. The file is written aside, flushed to disk and renamed: a path holds a whole model or none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import gguf
+import numpy as np
+
+FileType = Literal["F32", "F16", "Q8_0"]
+Array = np.ndarray
+MetadataValue = str | int | float | bool
+
+TOKEN_NORMAL = int(gguf.TokenType.NORMAL)
+TOKEN_CONTROL = int(gguf.TokenType.CONTROL)
+TOKEN_USER_DEFINED = int(gguf.TokenType.USER_DEFINED)
+TOKEN_UNUSED = int(gguf.TokenType.UNUSED)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Shape of one model, in Hugging Face's terms. `tied`: the output head is the embedding table."""
+
+    architecture: Literal["qwen2", "llama"]
+    n_vocab: int
+    n_embd: int
+    n_layer: int
+    n_ff: int
+    n_head: int
+    n_head_kv: int
+    n_ctx: int
+    rms_eps: float = 1e-6
+    rope_theta: float = 10_000.0
+    tied: bool = True
+    name: str = "model"
+    # One divisor per rotated pair (Llama 3.1's stretched rope); empty where rope is plain.
+    rope_factors: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ("qwen2", "llama"):
+            raise ValueError(f"cannot write the architecture {self.architecture!r}, only qwen2 and llama")
+        if self.n_embd % self.n_head or self.n_head % self.n_head_kv:
+            raise ValueError("n_embd must be a multiple of n_head, and n_head of n_head_kv")
+        if self.head_dim % 2:
+            raise ValueError(f"the head width {self.head_dim} is odd; rope needs an even one")
+
+    @property
+    def head_dim(self) -> int:
+        return self.n_embd // self.n_head
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Hugging Face name -> shape of every tensor of the model, in the order of the file."""
+        width, kv = self.n_embd, self.head_dim * self.n_head_kv
+        shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (self.n_vocab, width)}
+        layer: dict[str, tuple[int, ...]] = {
+            "input_layernorm.weight": (width,),
+            "self_attn.q_proj.weight": (width, width),
+            "self_attn.k_proj.weight": (kv, width),
+            "self_attn.v_proj.weight": (kv, width),
+            "self_attn.o_proj.weight": (width, width),
+            "post_attention_layernorm.weight": (width,),
+            "mlp.gate_proj.weight": (self.n_ff, width),
+            "mlp.up_proj.weight": (self.n_ff, width),
+            "mlp.down_proj.weight": (width, self.n_ff),
+        }
+        if self.architecture == "qwen2":
+            layer |= {
+                "self_attn.q_proj.bias": (width,),
+                "self_attn.k_proj.bias": (kv,),
+                "self_attn.v_proj.bias": (kv,),
+            }
+        for i in range(self.n_layer):
+            shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
+        shapes["model.norm.weight"] = (width,)
+        if not self.tied:
+            shapes["lm_head.weight"] = (self.n_vocab, width)
+        return shapes
+
+
+@dataclass(frozen=True)
+class TokenizerSpec:
+    """Byte-level BPE. Ordinary tokens are in GPT-2's byte-to-unicode form, added ones in plain text.
+
+    `token_types` are GGUF's (1 normal, 3 control, 4 user-defined, 5 unused); `merges` are "left right".
+    """
+
+    tokens: Sequence[str]
+    token_types: Sequence[int]
+    merges: Sequence[str]
+    bos_id: int | None
+    eos_id: int
+    pad_id: int | None = None
+    pre: Literal["qwen2", "deepseek-r1-qwen", "llama-bpe"] = "qwen2"
+    add_bos: bool = False
+    chat_template: str | None = None
+    # Further tokens that end a turn are found by llama.cpp from their names; nothing to say here.
+    extra: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+
+def write_gguf(
+    path: Path,
+    *,
+    spec: ModelSpec,
+    tensors: Mapping[str, Array],
+    tokenizer: TokenizerSpec,
+    file_type: FileType = "F16",
+    metadata: Mapping[str, MetadataValue] | None = None,
+) -> Path:
+    """Writes the model to `path`; `metadata` holds further GGUF keys in full ("general.license").
+
+    Raises ValueError where tensors or tokenizer do not fit the spec. Nothing is left at `path` on failure
+    that was not there before.
+    """
+    _check_names(spec, tensors)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    writer = gguf.GGUFWriter(None, spec.architecture)
+    try:
+        _add_header(writer, spec, file_type, metadata or {})
+        _add_tokenizer(writer, spec, tokenizer)
+        _add_tensor_infos(writer, spec, file_type)
+        writer.write_header_to_file(aside)
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for _, data in _encoded(spec, tensors, file_type):
+            writer.write_tensor_data(data)
+        _sync(writer)
+        os.replace(aside, path)
+    finally:
+        writer.close()
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def _check_names(spec: ModelSpec, tensors: Mapping[str, Array]) -> None:
+    wanted, given = set(spec.tensor_shapes()), set(tensors)
+    if spec.tied:
+        given.discard("lm_head.weight")  # savers write the tied head now and then; it is the same array
+    if missing := sorted(wanted - given):
+        raise ValueError(f"{len(missing)} tensors are missing, the first is {missing[0]}")
+    if unknown := sorted(given - wanted):
+        raise ValueError(f"{len(unknown)} tensors have no place in a {spec.architecture} GGUF, the first is {unknown[0]}")
+
+
+def _add_header(
+    writer: gguf.GGUFWriter, spec: ModelSpec, file_type: FileType, metadata: Mapping[str, MetadataValue]
+) -> None:
+    file_types = {
+        "F32": gguf.LlamaFileType.ALL_F32,
+        "F16": gguf.LlamaFileType.MOSTLY_F16,
+        "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
+    }
+    writer.add_name(spec.name)
+    writer.add_file_type(int(file_types[file_type]))
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_vocab_size(spec.n_vocab)
+    writer.add_context_length(spec.n_ctx)
+    writer.add_embedding_length(spec.n_embd)
+    writer.add_block_count(spec.n_layer)
+    writer.add_feed_forward_length(spec.n_ff)
+    writer.add_head_count(spec.n_head)
+    writer.add_head_count_kv(spec.n_head_kv)
+    writer.add_layer_norm_rms_eps(spec.rms_eps)
+    writer.add_rope_freq_base(spec.rope_theta)
+    writer.add_rope_dimension_count(spec.head_dim)
+    for key, value in metadata.items():
+        _add_value(writer, key, value)
+
+
+def _add_value(writer: gguf.GGUFWriter, key: str, value: MetadataValue) -> None:
+    if isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_int64(key, value)
+    elif isinstance(value, float):
+        writer.add_float32(key, value)
+    else:
+        writer.add_string(key, value)
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, spec: ModelSpec, tokenizer: TokenizerSpec) -> None:
+    tokens, types = list(tokenizer.tokens), list(tokenizer.token_types)
+    _check_tokenizer(spec, tokenizer)
+    # The embedding table may have more rows than there are tokens; llama.cpp wants one token a row.
+    for i in range(len(tokens), spec.n_vocab):
+        tokens.append(f"[PAD{i}]")
+        types.append(TOKEN_UNUSED)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(tokenizer.pre)
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(list(tokenizer.merges))
+    writer.add_eos_token_id(tokenizer.eos_id)
+    if tokenizer.bos_id is not None:
+        writer.add_bos_token_id(tokenizer.bos_id)
+    if tokenizer.pad_id is not None:
+        writer.add_pad_token_id(tokenizer.pad_id)
+    writer.add_add_bos_token(tokenizer.add_bos)
+    if tokenizer.chat_template is not None:
+        writer.add_chat_template(tokenizer.chat_template)
+    for key, value in tokenizer.extra.items():
+        _add_value(writer, key, value)
+
+
+def _check_tokenizer(spec: ModelSpec, tokenizer: TokenizerSpec) -> None:
+    n = len(tokenizer.tokens)
+    if len(tokenizer.token_types) != n:
+        raise ValueError(f"{n} tokens, but {len(tokenizer.token_types)} token types")
+    if n > spec.n_vocab:
+        raise ValueError(f"{n} tokens do not fit an embedding table of {spec.n_vocab} rows")
+    if len(set(tokenizer.tokens)) != n:
+        raise ValueError("the vocabulary names a token twice")
+    if not tokenizer.merges:
+        raise ValueError("llama.cpp does not load a byte-level vocabulary without merges")
+    for name in ("bos_id", "eos_id", "pad_id"):
+        token_id = getattr(tokenizer, name)
+        if token_id is not None and not 0 <= token_id < n:
+            raise ValueError(f"{name} {token_id} lies outside the vocabulary of {n} tokens")
+
+
+def _add_tensor_infos(writer: gguf.GGUFWriter, spec: ModelSpec, file_type: FileType) -> None:
+    for name, shape in _file_tensors(spec).items():
+        qtype = _stored_type(shape, file_type)
+        byte_shape = gguf.quant_shape_to_byte_shape(shape, qtype) if qtype is _Q8_0 else shape
+        dtype = {_Q8_0: np.uint8, _F16: np.float16, _F32: np.float32}[qtype]
+        n_bytes = int(np.prod(byte_shape)) * np.dtype(dtype).itemsize
+        writer.add_tensor_info(_gguf_name(name), byte_shape, np.dtype(dtype), n_bytes, raw_dtype=qtype)
+
+
+_F32 = gguf.GGMLQuantizationType.F32
+_F16 = gguf.GGMLQuantizationType.F16
+_Q8_0 = gguf.GGMLQuantizationType.Q8_0
+
+
+def _stored_type(shape: tuple[int, ...], file_type: FileType) -> gguf.GGMLQuantizationType:
+    # Norms and biases are read as F32 by llama.cpp's kernels, whatever the rest is.
+    if len(shape) == 1 or file_type == "F32":
+        return _F32
+    if file_type == "Q8_0" and shape[-1] % 32 == 0:
+        return _Q8_0
+    return _F16
+
+
+def _file_tensors(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    shapes = spec.tensor_shapes()
+    if spec.rope_factors:
+        shapes["rope_freqs.weight"] = (len(spec.rope_factors),)
+    return shapes
+
+
+def _encoded(spec: ModelSpec, tensors: Mapping[str, Array], file_type: FileType) -> Iterator[tuple[str, Array]]:
+    for name, shape in _file_tensors(spec).items():
+        if name == "rope_freqs.weight":
+            array: Array = np.array(spec.rope_factors, dtype=np.float32)
+        else:
+            array = tensors[name]
+        if array.shape != shape:
+            raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
+        if spec.architecture == "llama":
+            array = _permuted(name, array, spec)
+        data = gguf.quants.quantize(array.astype(np.float32, copy=False), _stored_type(shape, file_type))
+        yield name, np.ascontiguousarray(data)
+
+
+def _permuted(name: str, array: Array, spec: ModelSpec) -> Array:
+    """llama.cpp rotates neighbouring pairs of a llama head, Hugging Face its two halves; qwen2 agree."""
+    if name.endswith("q_proj.weight"):
+        heads = spec.n_head
+    elif name.endswith("k_proj.weight"):
+        heads = spec.n_head_kv
+    else:
+        return array
+    halves = array.reshape(heads, 2, spec.head_dim // 2, array.shape[-1])
+    return halves.swapaxes(1, 2).reshape(array.shape)
+
+
+def _gguf_name(name: str) -> str:
+    outside = {
+        "model.embed_tokens.weight": "token_embd.weight",
+        "model.norm.weight": "output_norm.weight",
+        "lm_head.weight": "output.weight",
+        "rope_freqs.weight": "rope_freqs.weight",
+    }
+    if name in outside:
+        return outside[name]
+    _, _, layer, rest = name.split(".", 3)
+    module, kind = rest.rsplit(".", 1)
+    inside = {
+        "input_layernorm": "attn_norm",
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "post_attention_layernorm": "ffn_norm",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+    }
+    return f"blk.{layer}.{inside[module]}.{kind}"
+
+
+def _sync(writer: gguf.GGUFWriter) -> None:
+    for file in writer.fout or []:
+        file.flush()
+        os.fsync(file.fileno())
