@@ -168,9 +168,7 @@ def _required(eos_id: int | None) -> int:
 def _pre_tokenizer(data: Json) -> Literal["qwen2", "llama-bpe"]:
     """Which of llama.cpp's splitters cuts text the way this tokeniser does."""
     contractions, digits = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)", {r"\p{N}": "qwen2", r"\p{N}{1,3}": "llama-bpe"}
-    pattern = (
-        contractions + r"|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
+    pattern = contractions + r"|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     known = {pattern.replace("DIGITS", regex): pre for regex, pre in digits.items()}
     parts = (data.get("pre_tokenizer") or {}).get("pretokenizers", [])
     regexes = [part["pattern"].get("Regex") for part in parts if part["type"] == "Split"]

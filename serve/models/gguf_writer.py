@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,9 @@ FileType = Literal["F32", "F16", "Q8_0"]
 Array = np.ndarray
 MetadataValue = str | int | float | bool
 
+_F32 = gguf.GGMLQuantizationType.F32
+_F16 = gguf.GGMLQuantizationType.F16
+_Q8_0 = gguf.GGMLQuantizationType.Q8_0
 TOKEN_NORMAL = int(gguf.TokenType.NORMAL)
 TOKEN_CONTROL = int(gguf.TokenType.CONTROL)
 TOKEN_USER_DEFINED = int(gguf.TokenType.USER_DEFINED)
@@ -101,8 +104,6 @@ class TokenizerSpec:
     pre: Literal["qwen2", "deepseek-r1-qwen", "llama-bpe"] = "qwen2"
     add_bos: bool = False
     chat_template: str | None = None
-    # Further tokens that end a turn are found by llama.cpp from their names; nothing to say here.
-    extra: Mapping[str, MetadataValue] = field(default_factory=dict)
 
 
 def write_gguf(
@@ -129,7 +130,7 @@ def write_gguf(
         writer.write_header_to_file(aside)
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for _, data in _encoded(spec, tensors, file_type):
+        for data in _encoded(spec, tensors, file_type):
             writer.write_tensor_data(data)
         _sync(writer)
         os.replace(aside, path)
@@ -146,7 +147,7 @@ def _check_names(spec: ModelSpec, tensors: Mapping[str, Array]) -> None:
     if missing := sorted(wanted - given):
         raise ValueError(f"{len(missing)} tensors are missing, the first is {missing[0]}")
     if unknown := sorted(given - wanted):
-        raise ValueError(f"{len(unknown)} tensors have no place in a {spec.architecture} GGUF, the first is {unknown[0]}")
+        raise ValueError(f"{len(unknown)} tensors have no place in {spec.architecture}, the first is {unknown[0]}")
 
 
 def _add_header(
@@ -205,8 +206,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, spec: ModelSpec, tokenizer: Tokenize
     writer.add_add_bos_token(tokenizer.add_bos)
     if tokenizer.chat_template is not None:
         writer.add_chat_template(tokenizer.chat_template)
-    for key, value in tokenizer.extra.items():
-        _add_value(writer, key, value)
 
 
 def _check_tokenizer(spec: ModelSpec, tokenizer: TokenizerSpec) -> None:
@@ -234,11 +233,6 @@ def _add_tensor_infos(writer: gguf.GGUFWriter, spec: ModelSpec, file_type: FileT
         writer.add_tensor_info(_gguf_name(name), byte_shape, np.dtype(dtype), n_bytes, raw_dtype=qtype)
 
 
-_F32 = gguf.GGMLQuantizationType.F32
-_F16 = gguf.GGMLQuantizationType.F16
-_Q8_0 = gguf.GGMLQuantizationType.Q8_0
-
-
 def _stored_type(shape: tuple[int, ...], file_type: FileType) -> gguf.GGMLQuantizationType:
     # Norms and biases are read as F32 by llama.cpp's kernels, whatever the rest is.
     if len(shape) == 1 or file_type == "F32":
@@ -255,7 +249,7 @@ def _file_tensors(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _encoded(spec: ModelSpec, tensors: Mapping[str, Array], file_type: FileType) -> Iterator[tuple[str, Array]]:
+def _encoded(spec: ModelSpec, tensors: Mapping[str, Array], file_type: FileType) -> Iterator[Array]:
     for name, shape in _file_tensors(spec).items():
         if name == "rope_freqs.weight":
             array: Array = np.array(spec.rope_factors, dtype=np.float32)
@@ -266,7 +260,7 @@ def _encoded(spec: ModelSpec, tensors: Mapping[str, Array], file_type: FileType)
         if spec.architecture == "llama":
             array = _permuted(name, array, spec)
         data = gguf.quants.quantize(array.astype(np.float32, copy=False), _stored_type(shape, file_type))
-        yield name, np.ascontiguousarray(data)
+        yield np.ascontiguousarray(data)
 
 
 def _permuted(name: str, array: Array, spec: ModelSpec) -> Array:

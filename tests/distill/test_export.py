@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from r1chat.distill.export import export_gguf, parity_report
-from r1chat.serve.models.gguf_info import read_info
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -19,8 +16,8 @@ QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-LLAMA_SPLIT = QWEN2_SPLIT.replace(r"\p{N}|", r"\p{N}{1,3}|").replace(r"?\p{L}+|\p{N}{1,3}", r"?\p{L}+|\p{N}{1,3}")
-CORPUS = ["The farmer has 17 sheep and 240 goats.", "Wait, let me check: 25 + 17 = 42.", "don't you think it's the answer?"] * 3
+LLAMA_SPLIT = QWEN2_SPLIT.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+CORPUS = ["The farmer has 17 sheep and 240 goats.", "Wait, let me check: 25 + 17 = 42.", "don't you think it's so?"]
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
 TEMPLATE = (
     "{{bos_token}}{% for m in messages %}{% if m['role'] == 'user' %}{{'<｜User｜>' + m['content']}}"
@@ -36,8 +33,10 @@ def make_tokenizer(split: str, *, ignore_merges: bool) -> Any:
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(split), "isolated"), byte_level])
     tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=340, initial_alphabet=alphabet, show_progress=False))
+    trainer = trainers.BpeTrainer(
+        vocab_size=340, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS * 3, trainer)
     special = [AddedToken(t, special=True, normalized=False) for t in (BOS, EOS, PAD, "<｜User｜>", "<｜Assistant｜>")]
     tokenizer.add_special_tokens(special)
     tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in ("<think>", "</think>")])
