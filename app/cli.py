@@ -1,0 +1,111 @@
+"""The r1chat command: reads argv and the environment, runs one command, turns errors into a line and a status.
+
+The only reader of argv and environment. Commands import what they need when they run, so that --help
+and every usage error come at once. Exit status: 0 done, 1 failed, 2 wrong usage, 3 model missing or not
+loadable, 4 out of context, 5 ended without an answer, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import os
+import sys
+from typing import NoReturn
+
+from ..serve.errors import ContextLengthError, ModelLoadError, ModelNotFoundError, R1ChatError
+from .commands import chat, distill, run, serve
+from .errors import UsageError
+from .terminal import printable
+
+COMMANDS = {"chat": chat, "run": run, "serve": serve, "distill": distill}
+
+EPILOG = """\
+examples:
+  r1chat                                    open the page on the bundled model
+  r1chat --model ./my-model.gguf            the same on a file of yours
+  r1chat run demo "What is 15% of 240?"     answer here; the trace goes to stderr
+  git diff | r1chat run demo "Summarise:"   what is piped in comes before the prompt
+  r1chat serve --port 9000                  the OpenAI-compatible API under /v1
+
+A MODEL is `demo` (bundled, tiny), a path to a .gguf file, or user/repo:QUANT from the Hugging Face hub.
+R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells more of each command.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a usage error in one line that ends with the command that helps."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, printable(f"{self.prog}: {message}. See: {self.prog} --help\n"))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; the status for the shell."""
+    _prepare_streams()
+    arguments = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(_with_command(arguments))
+    if "api_key" in args and args.api_key is None:
+        args.api_key = os.environ.get("R1CHAT_API_KEY") or None
+    args.color = _color_wanted()
+    try:
+        return int(COMMANDS[args.command].run(args))
+    except R1ChatError as error:
+        print(printable(f"r1chat: {error}"), file=sys.stderr)
+        return _status(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader left (`| head`). Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """`r1chat --port 9000` is `r1chat chat --port 9000`."""
+    if arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help", "--version")):
+        return arguments
+    return ["chat", *arguments]
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="r1chat",
+        description="Chat with reasoning models on your own machine, and distil small ones yourself.\n"
+        "Without a command it opens the chat page, with the options of `r1chat chat`.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"r1chat {importlib.metadata.version('r1chat')}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
+    for command in COMMANDS.values():
+        command.add_parser(subparsers)
+    return parser
+
+
+def _status(error: R1ChatError) -> int:
+    if isinstance(error, (ModelNotFoundError, ModelLoadError)):
+        return 3
+    if isinstance(error, ContextLengthError) or getattr(error, "code", None) == "context_length_exceeded":
+        return 4
+    return 2 if isinstance(error, UsageError) else 1
+
+
+def _color_wanted() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _prepare_streams() -> None:
+    """No character, however odd, may break printing; log lines show control characters as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PlainFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class _PlainFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))

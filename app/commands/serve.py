@@ -1,0 +1,64 @@
+"""r1chat serve: the API and the page on one port, without a browser."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve the OpenAI-compatible API, and the page at /",
+        description="Serves /v1/chat/completions, /v1/models and /health, and the chat page at /.",
+        epilog="examples:\n"
+        "  r1chat serve --model demo --port 9000\n"
+        "  R1CHAT_API_KEY=secret r1chat serve --host 0.0.0.0     for other machines; they need the key",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_server_options(parser)
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Options that `chat` and `serve` share."""
+    parser.add_argument("--model", default="demo", help="demo, a .gguf file, or user/repo:QUANT (default: demo)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=port, default=8000, help="port to listen on, 0 for any (default: 8000)")
+    parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context length (default: the model's, up to 8192)")
+    parser.add_argument("--api-key", metavar="KEY", help="key that clients must send (default: $R1CHAT_API_KEY)")
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port; ports are 0 to 65535")
+    return number
+
+
+def context(text: str) -> int:
+    """A context length in tokens."""
+    tokens = int(text)
+    if tokens < 64:
+        raise argparse.ArgumentTypeError(f"{tokens} tokens hold no conversation; 64 is the least")
+    return tokens
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until Ctrl-C."""
+    return run_server(args, open_browser=False)
+
+
+def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
+    """Binds, finds the model, serves. The port comes first: it is the cheapest thing that may be wrong."""
+    from ...serve.models.catalog import resolve
+    from ..server import Address, bind, serve_forever
+
+    address = Address(args.host, args.port, args.api_key)
+    with bind(address) as sock:
+        entry = resolve(args.model)
+        stopped_by = asyncio.run(serve_forever(entry, address, sock, n_ctx=args.ctx, open_browser=open_browser))
+    # SIGTERM is how a service manager asks, so obeying it is success.
+    return 130 if stopped_by == signal.SIGINT else 0

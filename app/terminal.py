@@ -1,0 +1,21 @@
+"""Text for a terminal: what a model writes must not steer the terminal that shows it."""
+
+from __future__ import annotations
+
+DIM = "\x1b[2m"
+PLAIN = "\x1b[0m"
+
+_CONTROLS = {
+    *(code for code in range(0x20) if chr(code) not in "\n\t"),
+    *range(0x7F, 0xA0),
+    # direction marks, overrides and isolates: they can make a line read as another
+    *(0x061C, 0x200E, 0x200F),
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+}
+_ESCAPED = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _CONTROLS}
+
+
+def printable(text: str) -> str:
+    """The text with control and direction characters written as escapes; newline and tab stay."""
+    return text.translate(_ESCAPED)
