@@ -1,0 +1,145 @@
+// Draws the conversation. Model text enters as text nodes; `html` is markup the server has made safe.
+const find = (selector) => element.querySelector(selector);
+const turns = find('.turns');
+const status = find('.status');
+const LIVE = ['waiting', 'thinking', 'answering'];
+let current = null;
+let keepOpen = true;
+
+const make = (tag, className, parent, text) => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  parent.append(node);
+  return node;
+};
+
+// Keeps a scrolled box at its end unless the reader has moved away from it.
+const following = (box, change) => {
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 48;
+  change();
+  if (atEnd) box.scrollTop = box.scrollHeight;
+};
+
+class TurnView {
+  constructor(turn) {
+    this.id = turn.id;
+    this.shown = { trace: 0, html: '' };
+    this.since = performance.now();
+    this.article = make('article', 'turn', turns);
+    make('h2', 'question', this.article, turn.question);
+    this.trace = make('details', 'trace', this.article);
+    this.trace.open = keepOpen;
+    this.header = make('span', 'header', make('summary', '', this.trace));
+    this.text = make('div', 'text', this.trace);
+    this.text.tabIndex = 0;
+    this.text.setAttribute('role', 'region');
+    this.text.setAttribute('aria-label', 'Reasoning');
+    this.answer = make('div', 'answer', this.article);
+    this.done = make('div', 'done', this.answer);
+    this.tail = make('p', 'tail', this.answer);
+    this.note = make('p', 'note', this.article);
+    this.error = make('p', 'error', this.article);
+    this.trace.querySelector('summary').addEventListener('click', () => { keepOpen = !this.trace.open; });
+    this.timer = setInterval(() => this.tick(), 100);
+  }
+
+  update(turn) {
+    if (turn.state !== this.state) this.enter(turn);
+    this.turn = turn;
+    following(this.text, () => this.growTrace(turn.trace));
+    this.growAnswer(turn);
+    this.note.textContent = turn.note;
+    this.error.textContent = turn.error;
+    this.tick();
+  }
+
+  enter(turn) {
+    if (turn.state === 'thinking') this.since = performance.now();
+    this.state = turn.state;
+    this.article.dataset.state = turn.state;
+    status.textContent = {
+      waiting: 'Waiting', thinking: 'Thinking', answering: 'Answering',
+      done: 'Done. ' + turn.header, stopped: 'Stopped', failed: 'Failed: ' + turn.error,
+    }[turn.state];
+    if (!LIVE.includes(turn.state)) this.finish(turn);
+  }
+
+  // One block per line, so that a new word lays out one line and not the whole trace.
+  growTrace(trace) {
+    const lines = trace.slice(this.shown.trace).split('\n');
+    this.shown.trace = trace.length;
+    lines.forEach((line, index) => {
+      if (index || !this.line) this.line = make('p', '', this.text).appendChild(document.createTextNode(''));
+      if (line) this.line.appendData(line);
+    });
+  }
+
+  growAnswer({ html, tail }) {
+    if (html !== this.shown.html) {
+      if (html.startsWith(this.shown.html)) {
+        this.done.insertAdjacentHTML('beforeend', html.slice(this.shown.html.length));
+      } else {
+        this.done.innerHTML = html;
+      }
+      this.shown.html = html;
+    }
+    if (this.tail.textContent !== tail) this.tail.textContent = tail;
+  }
+
+  tick() {
+    const { state, header, tokens, trace } = this.turn;
+    const seconds = ((performance.now() - this.since) / 1000).toFixed(1);
+    const live = { waiting: `Waiting ${seconds} s`, thinking: `Thinking ${seconds} s · ${tokens} tok` };
+    this.header.textContent = live[state] ?? header;
+    this.trace.hidden = !trace && !live[state];
+  }
+
+  finish(turn) {
+    clearInterval(this.timer);
+    if (turn.answer) this.offerCopy(turn.answer);
+    // The Ask button was hidden while it had the focus; on touch screens focus would call the keyboard up.
+    if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) {
+      document.querySelector('#question textarea')?.focus({ preventScroll: true });
+    }
+  }
+
+  offerCopy(answer) {
+    const button = make('button', 'copy', this.article, 'Copy answer');
+    button.type = 'button';
+    button.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(answer);
+      button.textContent = 'Copied';
+      setTimeout(() => { button.textContent = 'Copy answer'; }, 1500);
+    });
+  }
+}
+
+const draw = () => {
+  const turn = props.value;
+  const page = document.scrollingElement;
+  following(page, () => {
+    find('.welcome').hidden = Boolean(turn.id);
+    if (!turn.id) {
+      clearInterval(current?.timer);
+      current = null;
+      turns.replaceChildren();
+      status.textContent = '';
+      return;
+    }
+    if (turn.id !== current?.id) current = new TurnView(turn);
+    current.update(turn);
+  });
+};
+
+find('.model').textContent = props.model;
+for (const question of props.examples) {
+  const button = make('button', 'example', make('li', '', find('.examples')), question);
+  button.type = 'button';
+  button.addEventListener('click', () => trigger('example', { question }));
+}
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && LIVE.includes(current?.state)) document.querySelector('#stop')?.click();
+});
+watch('value', draw);
+draw();
