@@ -64,7 +64,7 @@ class Timings(msgspec.Struct, frozen=True):
     answer_s: float = 0.0
 
 
-class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True):
+class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """One generation as the parent asks for it. `reasoning_open`: the prompt ends inside <think>."""
 
     request_id: str

@@ -1,0 +1,85 @@
+"""The parent's end of one child: spawn, send, receive, kill. A thread each way, so that the loop never waits.
+
+Messages arrive on the event loop in order; the end of the child is the end of its pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
+
+from . import worker
+from .config import EngineConfig
+from .messages import Command, Reply, encode, reply_decoder
+
+EXIT_GRACE_S = 0.5
+
+
+class ChildLink:
+    """`exited` is done once the child has ended and all it said was handed to `on_reply`."""
+
+    def __init__(self, config: EngineConfig, on_reply: Callable[[Reply], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = self._loop.create_future()
+        self.last_reply_at = time.monotonic()
+        self._on_reply = on_reply
+        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
+        context = multiprocessing.get_context("spawn")
+        self._pipe, child_pipe = context.Pipe()
+        self._process = context.Process(
+            target=worker.main, args=(config, child_pipe), name="r1chat-engine", daemon=True
+        )
+        self._process.start()
+        # while the parent holds the child's end too, the end of the child would not show
+        child_pipe.close()
+        for target in (self._receive, self._deliver):
+            Thread(target=target, name=f"engine-{target.__name__}", daemon=True).start()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.exitcode
+
+    def send(self, command: Command) -> None:
+        """Never blocks. Raises UnicodeEncodeError for text with lone surrogates."""
+        self._outbox.put(encode(command))
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def _receive(self) -> None:
+        pipe: Connection = self._pipe
+        try:
+            while True:
+                reply = reply_decoder.decode(pipe.recv_bytes())
+                self.last_reply_at = time.monotonic()
+                self._post(self._on_reply, reply)
+        except (EOFError, OSError):
+            pass
+        # a child without its pipe is of no use, should it linger
+        self._process.join(EXIT_GRACE_S)
+        self._process.kill()
+        self._process.join()
+        self._outbox.put(None)
+        self._post(self.exited.set_result, None)
+
+    def _deliver(self) -> None:
+        while (data := self._outbox.get()) is not None:
+            try:
+                self._pipe.send_bytes(data)
+            except OSError:
+                return
+
+    def _post(self, callback: Callable[..., None], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:  # the loop is closed: nobody listens any more
+            self._process.kill()

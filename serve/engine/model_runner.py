@@ -1,0 +1,82 @@
+"""The seam to whatever computes logits. The engine sees only this protocol; tests and replays fill it too."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Protocol, cast
+
+from ..errors import EngineError
+from .batch import Batch
+from .config import EngineConfig
+from .request import ModelInfo, SamplingParams
+
+
+class KVFullError(EngineError):
+    """No room in the cache for this batch; nothing was computed and nothing changed."""
+
+
+class InvalidBatchError(EngineError):
+    """The backend refused the batch; nothing was computed and nothing changed."""
+
+
+class Sampler(Protocol):
+    """Draws one request's tokens. It remembers what it drew, so each row is drawn from once."""
+
+    def sample(self, row: int) -> int:
+        """The next token, from the logits of batch row `row`. Raises NonFiniteLogitsError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ModelRunner(Protocol):
+    """One loaded model with one cache of `n_cells` tokens, used by one thread; `tokenize` by any."""
+
+    info: ModelInfo
+    n_batch: int
+    n_cells: int
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Without a BOS. `special` False: text that looks like a special token stays text."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes `token` stands for; they may be part of a character. Control tokens: empty."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """True for tokens that end a generation."""
+        ...
+
+    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> Sampler:
+        """Raises InvalidRequestError for what only the vocabulary can refuse."""
+        ...
+
+    def forward(self, batch: Batch) -> None:
+        """Computes the rows. Raises KVFullError or InvalidBatchError; any other error is the end of the runner."""
+        ...
+
+    def remove(self, seq_id: int, start: int) -> None:
+        """Drops the cells of sequence `seq_id` from position `start` on."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def load_runner(config: EngineConfig) -> ModelRunner:
+    """Imports and loads what `config.runner` names. Raises ModelLoadError."""
+    bound_native_threads()
+    module, _, name = config.runner.partition(":")
+    return cast(ModelRunner, getattr(importlib.import_module(module), name)(config))
+
+
+def bound_native_threads() -> None:
+    """Settings that native code reads once, when it is loaded; a user's own choice wins.
+
+    OpenMP's default spins at barriers: beside one busy neighbour a step took 40 times as long.
+    A crash inside ggml forks a debugger for its backtrace, which holds up the restart by a second.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")

@@ -1,0 +1,78 @@
+"""One request while the engine works on it: its tokens, how far they are computed, where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from .detokenizer import Detokenizer
+from .request import Timings, Usage
+
+if TYPE_CHECKING:
+    from .model_runner import Sampler
+
+
+@dataclass(slots=True)
+class Marks:
+    """Moments of a request, as perf_counter seconds."""
+
+    arrived: float = field(default_factory=perf_counter)
+    admitted: float = 0.0
+    first_token: float = 0.0
+    answer: float = 0.0
+
+    def timings(self) -> Timings:
+        now = perf_counter()
+        admitted = self.admitted or now
+        first_token = self.first_token or now
+        answer = self.answer or now
+        return Timings(
+            queue_s=admitted - self.arrived,
+            prefill_s=first_token - admitted,
+            reasoning_s=answer - first_token,
+            answer_s=now - answer,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """`tokens` are prompt and output; `tokens[:n_computed]` lie in the cache under `seq_id`.
+
+    `max_tokens` is the length at which the request ends: prompt, output and context counted in.
+    """
+
+    request_id: str
+    tokens: list[int]
+    max_tokens: int
+    sampler: Sampler
+    detokenizer: Detokenizer
+    n_prompt: int = 0
+    n_cached: int = 0
+    n_computed: int = 0
+    seq_id: int = -1
+    marks: Marks = field(default_factory=Marks)
+
+    def __post_init__(self) -> None:
+        self.n_prompt = len(self.tokens)
+
+    @property
+    def n_uncomputed(self) -> int:
+        return len(self.tokens) - self.n_computed
+
+    @property
+    def is_decoding(self) -> bool:
+        """Only the newest token is missing: one row brings the next one."""
+        return len(self.tokens) > self.n_prompt and self.n_uncomputed == 1
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.tokens) >= self.max_tokens
+
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=self.n_prompt,
+            cached_tokens=self.n_cached,
+            completion_tokens=len(self.tokens) - self.n_prompt,
+            reasoning_tokens=self.detokenizer.reasoning_tokens,
+        )

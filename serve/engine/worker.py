@@ -1,0 +1,123 @@
+"""The child process: commands in, one report per step out.
+
+The main thread owns the engine. A second thread reads the pipe and tokenises, so that a megabyte of
+prompt holds nobody up. The end of the pipe means that the parent is gone: the child ends at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from ..errors import R1ChatError
+from .config import EngineConfig
+from .engine import Engine, failed
+from .messages import (
+    Abort,
+    LoadFailed,
+    Ready,
+    Reply,
+    Shutdown,
+    StepReport,
+    command_decoder,
+    encode,
+)
+from .model_runner import load_runner
+from .request import Event, Failed, GenerateRequest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokenized:
+    request: GenerateRequest
+    tokens: list[int]
+
+
+_Item = _Tokenized | Failed | Abort | Shutdown
+
+
+def main(config: EngineConfig, pipe: Connection) -> None:
+    """Entry of the spawned process. Ctrl-C reaches the whole group, but the parent decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Worker(config, pipe).run()
+
+
+class Worker:
+    def __init__(self, config: EngineConfig, pipe: Connection) -> None:
+        self._config = config
+        self._pipe = pipe
+        self._inbox: SimpleQueue[_Item] = SimpleQueue()
+        self._engine: Engine | None = None
+
+    def run(self) -> None:
+        # reading begins before loading, so that a parent that dies meanwhile is noticed
+        Thread(target=self._read, name="commands", daemon=True).start()
+        try:
+            self._engine = engine = Engine(load_runner(self._config))
+        except Exception as error:
+            logger.debug("loading failed", exc_info=True)
+            self._send(LoadFailed(_one_line(error)))
+            return
+        self._send(Ready(engine.info))
+        self._serve(engine)
+        engine.close()
+
+    def _serve(self, engine: Engine) -> None:
+        while True:
+            events: list[Event] = []
+            for item in self._arrivals(wait=not engine.has_work):
+                if isinstance(item, Shutdown):
+                    return
+                events += _apply(engine, item)
+            events += engine.step()
+            self._send(StepReport(events, engine.stats()))
+
+    def _arrivals(self, *, wait: bool) -> Iterator[_Item]:
+        if wait:
+            yield self._inbox.get()
+        while True:
+            try:
+                yield self._inbox.get_nowait()
+            except Empty:
+                return
+
+    def _read(self) -> None:
+        while True:
+            try:
+                command = command_decoder.decode(self._pipe.recv_bytes())
+            except (EOFError, OSError):
+                os._exit(0)
+            self._inbox.put(self._tokenized(command) if isinstance(command, GenerateRequest) else command)
+
+    def _tokenized(self, request: GenerateRequest) -> _Item:
+        assert self._engine is not None, "requests follow Ready"
+        try:
+            return _Tokenized(request, self._engine.tokenize(request.prompt))
+        except R1ChatError as error:
+            return failed(request.request_id, error)
+
+    def _send(self, reply: Reply) -> None:
+        self._pipe.send_bytes(encode(reply))
+
+
+def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:
+    if isinstance(item, Failed):
+        return [item]
+    if isinstance(item, Abort):
+        return engine.abort(item.request_id)
+    try:
+        return [engine.add_request(item.request, item.tokens)]
+    except R1ChatError as error:
+        return [failed(item.request.request_id, error)]
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, R1ChatError) else f"{type(error).__name__}: {text}"
