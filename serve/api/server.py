@@ -1,0 +1,117 @@
+"""create_app: the API round one engine, with its middleware. Knows no page; whoever mounts one is covered too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..engine.process import EngineProcess
+from ..errors import ModelLoadError
+from . import wire_errors
+from .chat import chat_router
+from .models import LoadReport, models_router
+from .security import Security
+
+logger = logging.getLogger(__name__)
+
+MAX_HEADER_BYTES = 64 * 1024
+# Streams that are still open when the server is told to stop get this long to end by themselves.
+SHUTDOWN_GRACE_S = 5
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Where to listen, who may come, and the name under which the model is served."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    model_id: str = "demo"
+    owned_by: str = "r1chat"
+
+
+def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
+    """The API. Its lifespan starts the engine, and stops it again, unless it was running already."""
+    load = LoadReport()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if engine.state != "stopped":
+            yield
+            return
+        # In the background, so that /health can say that the model is loading.
+        start = asyncio.create_task(_start(engine, load))
+        yield
+        start.cancel()
+        await asyncio.gather(start, return_exceptions=True)
+        await engine.stop()
+
+    app = FastAPI(title="r1chat", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(chat_router(engine, config.model_id))
+    app.include_router(models_router(engine, config.model_id, config.owned_by, load))
+    wire_errors.install(app)
+    app.add_middleware(
+        Security, host=config.host, allowed_hosts=config.allowed_hosts, api_key=config.api_key
+    )
+    app.add_middleware(LastResort)
+    return app
+
+
+def uvicorn_config(app: ASGIApp, config: ServerConfig) -> uvicorn.Config:
+    """How the app is served: bounded headers, and a stop that does not wait for endless streams."""
+    return uvicorn.Config(
+        app,
+        host=config.host,
+        port=config.port,
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+    )
+
+
+async def _start(engine: EngineProcess, load: LoadReport) -> None:
+    try:
+        await engine.start()
+    except ModelLoadError as error:
+        load.error = str(error)
+        logger.error("the model cannot be loaded: %s", error)
+
+
+class LastResort:
+    """Outermost middleware: names every request, and turns what nobody caught into a clean 503."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope["r1chat.request_id"] = f"req_{uuid.uuid4().hex}"
+        started = False
+
+        async def named(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, named)
+        except Exception as error:
+            if started:
+                raise
+            await wire_errors.error_response(error, request_id)(scope, receive, named)

@@ -1,0 +1,151 @@
+"""One table: error type -> HTTP status, OpenAI type and code. The only place where errors meet the wire."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ..errors import (
+    ContextLengthError,
+    EngineError,
+    EngineStoppedError,
+    InvalidRequestError,
+    ModelLoadError,
+    ModelNotFoundError,
+    NonFiniteLogitsError,
+    QueueFullError,
+    R1ChatError,
+)
+
+logger = logging.getLogger(__name__)
+
+RETRY_SOON = {"retry-after": "1"}
+# The SDKs try again by themselves on 503; asking a damaged model twice is of no use.
+NO_RETRY = {"x-should-retry": "false"}
+
+
+@dataclass(frozen=True)
+class WireError:
+    """How one kind of error looks on the wire."""
+
+    status: int
+    type: str
+    code: str | None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+TABLE: dict[type[Exception], WireError] = {
+    ContextLengthError: WireError(400, "invalid_request_error", "context_length_exceeded"),
+    InvalidRequestError: WireError(400, "invalid_request_error", "invalid_value"),
+    ModelNotFoundError: WireError(404, "invalid_request_error", "model_not_found"),
+    ModelLoadError: WireError(503, "server_error", "model_not_loaded", RETRY_SOON),
+    QueueFullError: WireError(429, "rate_limit_error", "queue_full", RETRY_SOON),
+    EngineStoppedError: WireError(503, "server_error", "engine_restarted", RETRY_SOON),
+    NonFiniteLogitsError: WireError(503, "server_error", "non_finite_logits", NO_RETRY),
+    EngineError: WireError(503, "server_error", "engine_error", RETRY_SOON),
+    R1ChatError: WireError(503, "server_error", "server_error", NO_RETRY),
+}
+UNEXPECTED = WireError(503, "server_error", "internal_error", NO_RETRY)
+
+HTTP_CODES = {
+    400: "invalid_request",
+    401: "invalid_api_key",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def wire_error(error: Exception) -> WireError:
+    """The row of the nearest class; anything unknown is our fault and says so."""
+    for cls in type(error).__mro__:
+        if cls in TABLE:
+            return TABLE[cls]
+    return UNEXPECTED
+
+
+def error_body(message: str, wire: WireError, param: str | None = None, **extra: Any) -> bytes:
+    """The JSON of one error, always encodable."""
+    detail = {"message": _encodable(message), "type": wire.type, "param": param and _encodable(param)}
+    return msgspec.json.encode({"error": {**detail, "code": wire.code, **extra}})
+
+
+def body_of(error: Exception, request_id: str) -> bytes:
+    """The body for any exception. Unexpected ones are logged and say nothing of the inside."""
+    wire = wire_error(error)
+    if wire is UNEXPECTED:
+        logger.error("request %s failed", request_id, exc_info=error)
+        return error_body(f"Something failed on the server; its log has more under {request_id}.", wire)
+    extra = {}
+    if isinstance(error, ContextLengthError):
+        extra = {"n_prompt_tokens": error.prompt_tokens, "n_ctx": error.n_ctx}
+    return error_body(str(error), wire, getattr(error, "param", None), **extra)
+
+
+def error_response(error: Exception, request_id: str) -> Response:
+    """The whole HTTP answer for any exception."""
+    wire = wire_error(error)
+    return json_response(body_of(error, request_id), wire.status, wire.headers)
+
+
+def plain_error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error that has no exception type of ours: raised by routing, or before it."""
+    wire = WireError(status, "invalid_request_error", HTTP_CODES.get(status))
+    return json_response(error_body(message, wire), status, headers or {})
+
+
+def json_response(body: bytes, status: int, headers: dict[str, str]) -> Response:
+    return Response(body, status, headers, media_type="application/json")
+
+
+def install(app: FastAPI) -> None:
+    """Gives every error of `app` the OpenAI shape."""
+
+    async def on_ours(request: Request, error: Exception) -> Response:
+        return error_response(error, request_id_of(request))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return plain_error(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return _validation_response(error)
+
+    app.add_exception_handler(R1ChatError, on_ours)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+
+
+def request_id_of(request: Request) -> str:
+    """The id that RequestIds gave this request."""
+    return str(request.scope.get("r1chat.request_id", "-"))
+
+
+def _validation_response(error: RequestValidationError) -> Response:
+    """Says where and what, never the value: it may be huge, secret or not encodable."""
+    problems = error.errors()[:3]
+    lines = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in problems]
+    wire = WireError(400, "invalid_request_error", "invalid_value")
+    return json_response(error_body("; ".join(lines), wire, _path(problems[0]["loc"])), wire.status, {})
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """('body', 'messages', 0, 'role') -> messages[0].role"""
+    path = ""
+    for part in loc[1:]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part[:64]}"
+    return path.lstrip(".") or "body"
+
+
+def _encodable(text: str) -> str:
+    return text[:4000].encode("utf-8", "backslashreplace").decode("utf-8")
