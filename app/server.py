@@ -78,7 +78,12 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_S, ws="none", server_header=False
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=SHUTDOWN_S,
             )
         )
         self.engine = engine

@@ -18,7 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--student", required=True, metavar="NAME", help="tiny: the bundled model, a few million weights")
+    parser.add_argument("--student", required=True, metavar="NAME", help="tiny: the bundled model")
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="folder of the run (default: runs/STUDENT)")
     parser.add_argument("--minutes", type=float, metavar="M", help="stop training after so many minutes")
     parser.add_argument("--json", action="store_true", help="print the result as one object")

@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--max-tokens", type=int, metavar="N", help="longest trace and answer together, in tokens")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 for the likeliest tokens (default: 0.6)")
     parser.add_argument("--seed", type=int, metavar="N", help="repeat the same draw")
-    parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context length (default: the model's, up to 8192)")
+    parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: the model's, up to 8192)")
 
 
 @dataclass

@@ -26,7 +26,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="demo", help="demo, a .gguf file, or user/repo:QUANT (default: demo)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=port, default=8000, help="port to listen on, 0 for any (default: 8000)")
-    parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context length (default: the model's, up to 8192)")
+    parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: the model's, up to 8192)")
     parser.add_argument("--api-key", metavar="KEY", help="key that clients must send (default: $R1CHAT_API_KEY)")
 
 

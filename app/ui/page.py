@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -39,22 +40,14 @@ def build_page(base_url: str | Callable[[], str], model_label: str, api_key: str
     """The page's Blocks. `base_url` is where /v1 answers, asked again for every question if callable."""
     with gr.Blocks(title="r1chat", fill_width=True) as page:
         conversation = gr.State(Conversation())
-        view = _view(model_label)
-        with gr.Column(elem_id="composer"):
-            with gr.Row(elem_id="composer-row", equal_height=False):
-                question = gr.Textbox(
-                    label="Your question",
-                    show_label=False,
-                    container=False,
-                    placeholder="Ask a question",
-                    max_lines=8,
-                    scale=1,
-                    autofocus=True,
-                    elem_id="question",
-                )
-                ask = gr.Button("Ask", variant="primary", scale=0, min_width=88, elem_id="ask")
-                stop = gr.Button("Stop", visible=False, scale=0, min_width=88, elem_id="stop")
-            fresh = gr.Button("New chat", size="sm", visible=False, scale=0, min_width=88, elem_id="new-chat")
+        with gr.Row(elem_id="masthead"):
+            gr.HTML(f"<h1>r1chat</h1><p>{escape(model_label)}</p>", apply_default_css=False, js_on_load=None)
+            fresh = gr.Button("New chat", visible=False, scale=0, min_width=0, elem_id="new-chat")
+        view = _view()
+        with gr.Row(elem_id="composer"):
+            question = _question_box()
+            ask = gr.Button("Ask", variant="primary", scale=0, min_width=0, elem_id="ask")
+            stop = gr.Button("Stop", visible=False, scale=0, min_width=0, elem_id="stop")
         _wire(Asker(base_url, api_key), conversation, view, question, ask, stop, fresh)
     return page
 
@@ -125,14 +118,25 @@ def _shown(snapshot: dict[str, Any], **typed: str) -> tuple[Any, ...]:
     )
 
 
-def _view(model_label: str) -> gr.HTML:
+def _question_box() -> gr.Textbox:
+    return gr.Textbox(
+        label="Your question",
+        show_label=False,
+        container=False,
+        placeholder="Ask a question",
+        max_lines=8,
+        autofocus=True,
+        elem_id="question",
+    )
+
+
+def _view() -> gr.HTML:
     # The template has no placeholders, ever: Gradio would run what model text puts there.
     return gr.HTML(
         value=NOTHING,
         html_template=_asset("conversation.html"),
         js_on_load=_asset("conversation.js"),
         apply_default_css=False,
-        model=model_label,
         examples=list(EXAMPLES),
         elem_id="conversation",
     )

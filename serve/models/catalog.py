@@ -34,7 +34,7 @@ def resolve(name: str, *, progress: bool = True) -> ModelEntry:
     if name == DEMO:
         return ModelEntry(DEMO, _readable(BUNDLED))
     path = Path(name).expanduser()
-    if path.exists() or _looks_like_a_path(name):
+    if (name and path.exists()) or _looks_like_a_path(name):
         return ModelEntry(path.stem, _readable(path), owned_by="user")
     match = _REPO.fullmatch(name)
     if match is None:

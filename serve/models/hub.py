@@ -38,9 +38,11 @@ def fetch(repo: str, quant: str | None, *, progress: bool = True) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
-    files, revision = _listing(repo)
-    variant = choose(repo, variants(files), quant)
-    _check_disk(repo, revision, variant)
+    listing = _listing(repo)
+    variant = choose(repo, variants(listing.files), quant)
+    _check_disk(repo, listing.commit, variant)
+    # By branch where the hub answers: that keeps the cache's note of what `main` is, for days without network.
+    revision = listing.commit if listing.offline else None
     (enable_progress_bars if progress else disable_progress_bars)()
     with _HubErrors(repo, quant):
         paths = [hf_hub_download(repo, name, revision=revision) for name in variant.files]
@@ -89,8 +91,16 @@ def choose(repo: str, found: list[Variant], quant: str | None) -> Variant:
     )
 
 
-def _listing(repo: str) -> tuple[list[tuple[str, int]], str]:
-    """Names and sizes of the repository's files and the commit they belong to; the cache's where we are offline."""
+@dataclass(frozen=True)
+class _Listing:
+    """Names and sizes of a repository's files at one commit; `offline` where only cached ones are known."""
+
+    files: list[tuple[str, int]]
+    commit: str
+    offline: bool
+
+
+def _listing(repo: str) -> _Listing:
     import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import OfflineModeIsEnabled
@@ -100,36 +110,38 @@ def _listing(repo: str) -> tuple[list[tuple[str, int]], str]:
             info = HfApi().model_info(repo, files_metadata=True, timeout=30)
     except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
         return _cached_listing(repo, error)
-    return [(item.rfilename, item.size or 0) for item in info.siblings or []], info.sha or "main"
+    files = [(item.rfilename, item.size or 0) for item in info.siblings or []]
+    return _Listing(files, info.sha or "main", offline=False)
 
 
-def _cached_listing(repo: str, reason: Exception) -> tuple[list[tuple[str, int]], str]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def _cached_listing(repo: str, reason: Exception) -> _Listing:
+    """What the cache holds of the repository: the newest of its snapshots."""
+    from huggingface_hub.constants import HF_HUB_CACHE
 
-    try:
-        snapshot = Path(snapshot_download(repo, local_files_only=True, allow_patterns=["*.gguf"]))
-    except LocalEntryNotFoundError:
+    snapshots = Path(HF_HUB_CACHE, f"models--{repo.replace('/', '--')}", "snapshots")
+    newest = max(snapshots.glob("*/"), key=lambda folder: folder.stat().st_mtime, default=None)
+    if newest is None:
         raise ModelNotFoundError(
             f"{repo} is not in the cache and the hub cannot be reached ({_first_line(reason)}). "
             "The bundled model needs no network: r1chat run demo"
         ) from reason
-    files = [path for path in snapshot.rglob("*") if path.is_file()]
-    return [(path.relative_to(snapshot).as_posix(), path.stat().st_size) for path in files], snapshot.name
+    files = [path for path in newest.rglob("*") if path.is_file()]
+    named = [(path.relative_to(newest).as_posix(), path.stat().st_size) for path in files]
+    return _Listing(named, newest.name, offline=True)
 
 
-def _check_disk(repo: str, revision: str, variant: Variant) -> None:
+def _check_disk(repo: str, commit: str, variant: Variant) -> None:
     """Refuses a download that cannot end well before a byte of it is written."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    if all(isinstance(try_to_load_from_cache(repo, name, revision=revision), str) for name in variant.files):
+    if all(isinstance(try_to_load_from_cache(repo, name, revision=commit), str) for name in variant.files):
         return
     cache = Path(HF_HUB_CACHE)
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if not os.access(existing, os.W_OK):
-        raise ModelNotFoundError(f"The cache {cache} cannot be written. Choose another: HF_HOME=/some/folder r1chat ...")
+        raise ModelNotFoundError(f"The cache {cache} cannot be written. Choose another: HF_HOME=/a/folder r1chat ...")
     if free < variant.size:
         raise ModelNotFoundError(
             f"{repo}:{variant.label} needs {_human(variant.size)} and {existing} has {_human(free)} free. "

@@ -132,7 +132,6 @@ const draw = () => {
   });
 };
 
-find('.model').textContent = props.model;
 for (const question of props.examples) {
   const button = make('button', 'example', make('li', '', find('.examples')), question);
   button.type = 'button';
