@@ -1,1 +1,1 @@
-"""The recipe of the bundled model: its data, its training, its checks."""
+"""The recipe of the bundled model: its vocabulary, its corpus, its training."""

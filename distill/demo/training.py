@@ -1,0 +1,219 @@
+"""Trains the bundled model from nothing on its corpus: one process, CPU, resumable at any moment.
+
+Time is the budget, not steps: the learning rate follows the share of the minutes that is spent, so a
+busy machine trains less but still ends its schedule.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..files import replace_file
+from . import corpus
+from .vocabulary import BOS, EOS, PAD, VOCAB_SIZE
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import Qwen2ForCausalLM
+
+CONTEXT = 4096
+SAVE_EVERY_S = 120.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Shape and schedule. `minutes` is wall time spent training, over all resumed parts of a run."""
+
+    minutes: float
+    hidden: int = 256
+    layers: int = 6
+    feed_forward: int = 768
+    heads: int = 4
+    kv_heads: int = 2
+    tokens_per_step: int = 6144
+    learning_rate: float = 2e-3
+    matrix_learning_rate: float = 5e-3
+    final_share: float = 0.02  # of the peak learning rate, at the end
+    warmup_steps: int = 60
+    prompt_until: float = 0.15  # share of the time in which the prompt's tokens are learnt too
+    weight_decay: float = 0.05
+    compile: bool = True
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with every checkpoint."""
+
+    step: int = 0
+    example: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    loss: float = float("nan")
+
+
+Report = Callable[[Progress, float], None]
+
+
+def bound_openmp() -> None:
+    """Idle OpenMP threads must not spin: beside a busy process they cost a factor of ten and more.
+
+    libgomp reads this when torch is first imported, so it comes before that.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def build_model(config: TrainConfig) -> Qwen2ForCausalLM:
+    """A Qwen2 model with random weights, float32."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(0)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=VOCAB_SIZE,
+            hidden_size=config.hidden,
+            intermediate_size=config.feed_forward,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.kv_heads,
+            max_position_embeddings=CONTEXT,
+            tie_word_embeddings=True,
+            initializer_range=0.02,
+        )
+    )
+
+
+def train(config: TrainConfig, tokenizer: Tokenizer, run_dir: Path, report: Report) -> Qwen2ForCausalLM:
+    """Trains until the minutes are spent, going on from run_dir/checkpoint.pt if it is there.
+
+    Ctrl-C saves a checkpoint and passes KeyboardInterrupt on.
+    """
+    import torch
+
+    model = build_model(config)
+    optimizers = _optimizers(model, config)
+    checkpoint = run_dir / "checkpoint.pt"
+    progress = _load(checkpoint, model, optimizers) if checkpoint.exists() else Progress()
+    forward = torch.compile(model, dynamic=False) if config.compile else model
+    started, saved = time.monotonic() - progress.seconds, time.monotonic()
+    stream = corpus.batches(tokenizer, progress.example, config.tokens_per_step)
+    try:
+        while progress.seconds < config.minutes * 60:
+            share = progress.seconds / (config.minutes * 60)
+            progress.example, batch = next(stream)
+            _set_rates(optimizers, config, progress.step, share)
+            progress.loss = _step(model, forward, optimizers, _tensors(batch, share < config.prompt_until))
+            progress.step += 1
+            progress.tokens += int(batch.ends.sum())
+            progress.seconds = time.monotonic() - started
+            report(progress, share)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                _save(checkpoint, model, optimizers, progress)
+                saved = time.monotonic()
+    finally:
+        _save(checkpoint, model, optimizers, progress)
+    return model
+
+
+def save_hf_folder(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """What transformers, trl and our export read: weights, config, tokeniser and chat template."""
+    from transformers import PreTrainedTokenizerFast
+
+    from ...serve.models.templates import R1_DISTILL
+
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD)
+    wrapped.chat_template = R1_DISTILL
+    model.config.bos_token_id = wrapped.bos_token_id
+    model.config.eos_token_id = wrapped.eos_token_id
+    model.config.pad_token_id = wrapped.pad_token_id
+    model.save_pretrained(folder)
+    wrapped.save_pretrained(folder)
+
+
+def _tensors(batch: corpus.Batch, with_prompt: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """(input_ids, labels), both (rows, length); labels are shifted, -100 where nothing is learnt."""
+    import torch
+
+    ids = torch.from_numpy(batch.input_ids)
+    position = torch.arange(1, ids.shape[1] + 1)[None]
+    begin = torch.ones(len(ids), 1) if with_prompt else torch.from_numpy(batch.loss_from)[:, None]
+    learnt = (position >= begin) & (position < torch.from_numpy(batch.ends)[:, None])
+    following = torch.cat([ids[:, 1:], ids[:, :1]], dim=1)
+    return ids, following.masked_fill(~learnt, -100)
+
+
+def _step(model: Any, forward: Any, optimizers: list[torch.optim.Optimizer], tensors: tuple[torch.Tensor, torch.Tensor]) -> float:
+    import torch
+
+    ids, labels = tensors
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=_fast_bfloat16()):
+        logits = forward(input_ids=ids, use_cache=False).logits
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss.item()
+
+
+def _fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 faster than float32 (five times, where it has the instructions)."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _optimizers(model: Qwen2ForCausalLM, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al., 2024) for the matrices inside the layers, AdamW for the rest."""
+    import torch
+
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    muon = torch.optim.Muon(
+        matrices, lr=config.matrix_learning_rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    for optimizer in (muon, adam):
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return [muon, adam]
+
+
+def _set_rates(optimizers: list[torch.optim.Optimizer], config: TrainConfig, step: int, share: float) -> None:
+    cosine = config.final_share + (1 - config.final_share) * 0.5 * (1 + cos(pi * min(1.0, share)))
+    factor = cosine * min(1.0, (step + 1) / config.warmup_steps)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+
+
+def _save(path: Path, model: Any, optimizers: list[torch.optim.Optimizer], progress: Progress) -> None:
+    import torch
+
+    state = {
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "progress": vars(progress),
+    }
+    with replace_file(path) as aside:
+        torch.save(state, aside)
+
+
+def _load(path: Path, model: Any, optimizers: list[torch.optim.Optimizer]) -> Progress:
+    import torch
+
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return Progress(**state["progress"])
+
+
