@@ -6,6 +6,7 @@ while mapped into memory would kill the process). Knows no llama.cpp; safe in th
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def _is_int(value: Any) -> bool:
 
 def _per_block(header: Header, key: str, blocks: int) -> tuple[int, ...]:
     value = header.values.get(key)
-    if not isinstance(value, list):
+    if not isinstance(value, array):
         return (_count(header, key, 1 << 16),) * blocks
     # Some architectures leave attention out of some blocks: 0 heads there.
     if len(value) != blocks or not all(_is_int(heads) and 0 <= heads <= 1 << 16 for heads in value):
@@ -154,12 +155,16 @@ def _per_block(header: Header, key: str, blocks: int) -> tuple[int, ...]:
 
 def _vocabulary_size(header: Header) -> int:
     tokens = header.values.get("tokenizer.ggml.tokens")
-    if not isinstance(tokens, list) or not tokens or not isinstance(tokens[0], str):
+    if not isinstance(tokens, list) or not tokens:
         raise MalformedGGUFError("the file holds no vocabulary")
-    for key, kinds in (("token_type", (int,)), ("scores", (float,))):
+    named = [token for token in tokens if token]
+    if len(set(named)) != len(named):
+        # llama.cpp ends the process over this one.
+        raise MalformedGGUFError("the vocabulary names a token twice")
+    for key, typecodes in (("token_type", "iI"), ("scores", "f")):
         values = header.values.get(f"tokenizer.ggml.{key}")
         if values is not None and (
-            not isinstance(values, list) or len(values) != len(tokens) or type(values[0]) not in kinds
+            not isinstance(values, array) or values.typecode not in typecodes or len(values) != len(tokens)
         ):
             raise MalformedGGUFError(f"tokenizer.ggml.{key} does not fit the {len(tokens)} tokens")
     for kind in ("bos", "eos", "eot", "eom"):

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
+from array import array
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 MAX_KEYS = 10_000
 MAX_TENSORS = 100_000
 MAX_STRING = 1 << 20
-MAX_ARRAY = 4_000_000
-MAX_HEADER = 1 << 28
+MAX_ENTRIES = 2_000_000  # of all lists together; Gemma's vocabulary of 262,144 takes 1.3 million
+MAX_HEADER = 1 << 26
 MAX_DIMS = 4
 MAX_TENSOR_NAME = 63
 
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
-# Long lists nobody here looks at; they are walked over, not kept.
-_SKIPPED = frozenset({"tokenizer.ggml.merges"})
+# Other lists of text (merges are long) are walked over and not kept.
+_KEPT_TEXTS = "tokenizer.ggml.tokens"
 
 
 class MalformedGGUFError(Exception):
@@ -95,6 +97,7 @@ class _Cursor:
         self._file = file
         self._limit = limit
         self.position = 0
+        self._entries = 0
 
     def take(self, n_bytes: int, what: str) -> bytes:
         if self.position + n_bytes > self._limit:
@@ -116,11 +119,11 @@ class _Cursor:
 
     def string(self, what: str, longest: int = MAX_STRING) -> str:
         try:
-            return self.raw_string(what, longest).decode("utf-8")
+            return self._raw_string(what, longest).decode("utf-8")
         except UnicodeDecodeError:
             raise MalformedGGUFError(f"{what[:60]} is not UTF-8 text") from None
 
-    def raw_string(self, what: str, longest: int = MAX_STRING) -> bytes:
+    def _raw_string(self, what: str, longest: int = MAX_STRING) -> bytes:
         return self.take(self.count(f"bytes in {what}", "<Q", longest), what)
 
     def value(self, key: str) -> Any:
@@ -131,18 +134,22 @@ class _Cursor:
             return self._array(key)
         return self.scalar(self._form(kind, key), key)
 
-    def _array(self, key: str) -> list[Any]:
+    def _array(self, key: str) -> list[str] | array[Any]:
         kind = self.scalar("<I", key)
-        length = self.count(f"entries in {key}", "<Q", MAX_ARRAY)
+        length = self.count(f"entries in {key}", "<Q", MAX_ENTRIES - self._entries)
+        self._entries += length
         if kind == _STRING:
-            if key in _SKIPPED:
-                for _ in range(length):
-                    self.raw_string(key)
-                return []
-            return [self.string(key) for _ in range(length)]
+            if key == _KEPT_TEXTS:
+                return [self.string(key) for _ in range(length)]
+            for _ in range(length):
+                self._raw_string(key)
+            return []
         form = self._form(kind, key)
-        size = struct.calcsize(form)
-        return list(struct.unpack(f"<{length}{form[1]}", self.take(length * size, key)))
+        data = self.take(length * struct.calcsize(form), key)
+        values = array("B" if form == "<?" else form[1], data)
+        if sys.byteorder == "big":
+            values.byteswap()
+        return values
 
     @staticmethod
     def _form(kind: int, key: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -94,7 +95,8 @@ def _run_child(path: Path, job: dict[str, Any], timeout_s: float) -> dict[str, n
 def _reason(child: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in child.stderr.splitlines() if line.strip()]
     telling = [line for line in lines if "error" in line.lower() or "ASSERT" in line] or lines
-    reason = telling[-1] if telling else "no message"
+    # An assertion is preceded by the place in llama.cpp's own sources.
+    reason = re.sub(r"^.*(?=GGML_ASSERT)", "", telling[-1]) if telling else "no message"
     if child.returncode < 0:
         return f"llama.cpp died of signal {-child.returncode} ({reason})"
     return reason
