@@ -14,7 +14,13 @@ import os
 import sys
 from typing import NoReturn
 
-from ..serve.errors import ContextLengthError, ModelLoadError, ModelNotFoundError, R1ChatError
+from ..serve.errors import (
+    ContextLengthError,
+    InvalidRequestError,
+    ModelLoadError,
+    ModelNotFoundError,
+    R1ChatError,
+)
 from .commands import chat, distill, run, serve
 from .errors import UsageError
 from .terminal import printable
@@ -90,7 +96,7 @@ def _status(error: R1ChatError) -> int:
         return 3
     if isinstance(error, ContextLengthError) or getattr(error, "code", None) == "context_length_exceeded":
         return 4
-    return 2 if isinstance(error, UsageError) else 1
+    return 2 if isinstance(error, (UsageError, InvalidRequestError)) else 1
 
 
 def _color_wanted() -> bool:

@@ -29,6 +29,14 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: the model's, up to 8192)")
     parser.add_argument("--api-key", metavar="KEY", help="key that clients must send (default: $R1CHAT_API_KEY)")
 
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name under which clients may call this server, besides its address; may be repeated",
+    )
+
 
 def port(text: str) -> int:
     """A TCP port."""
@@ -53,12 +61,20 @@ def run(args: argparse.Namespace) -> int:
 
 def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
     """Binds, finds the model, serves. The port comes first: it is the cheapest thing that may be wrong."""
+    from ...serve.api.server import ServerConfig
     from ...serve.models.catalog import resolve
-    from ..server import Address, bind, serve_forever
+    from ..server import bind, serve_forever
 
-    address = Address(args.host, args.port, args.api_key)
-    with bind(address) as sock:
+    with bind(args.host, args.port, args.api_key) as sock:
         entry = resolve(args.model)
-        stopped_by = asyncio.run(serve_forever(entry, address, sock, n_ctx=args.ctx, open_browser=open_browser))
+        config = ServerConfig(
+            host=args.host,
+            port=sock.getsockname()[1],
+            api_key=args.api_key,
+            allowed_hosts=tuple(args.allowed_host),
+            model_id=entry.id,
+            owned_by=entry.owned_by,
+        )
+        stopped_by = asyncio.run(serve_forever(entry, config, sock, n_ctx=args.ctx, open_browser=open_browser))
     # SIGTERM is how a service manager asks, so obeying it is success.
     return 130 if stopped_by == signal.SIGINT else 0
