@@ -80,7 +80,7 @@ class Security:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._host_allowed(hosts[0].lower()):
-            return plain_error(403, "This Host is not served here; see --allowed-host.")
+            return plain_error(403, "This server does not answer to that Host; call it by the address it listens on.")
         if not _same_origin(headers, hosts[0].lower(), scope):
             return plain_error(403, "Requests from other sites' pages are refused.")
         if self._key_hash and scope["path"] not in OPEN_PATHS and not self._key_fits(headers):

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,13 +17,9 @@ from ..errors import ModelLoadError
 from . import wire_errors
 from .chat import chat_router
 from .models import LoadReport, models_router
-from .security import Security
+from .security import Security, check_bind
 
 logger = logging.getLogger(__name__)
-
-MAX_HEADER_BYTES = 64 * 1024
-# Streams that are still open when the server is told to stop get this long to end by themselves.
-SHUTDOWN_GRACE_S = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,11 @@ class ServerConfig:
 
 
 def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
-    """The API. Its lifespan starts the engine, and stops it again, unless it was running already."""
+    """The API. Its lifespan starts the engine, and stops it again, unless it was running already.
+
+    Raises InvalidRequestError where `config` would let the network in without a key.
+    """
+    check_bind(config.host, config.api_key)
     load = LoadReport()
 
     @contextlib.asynccontextmanager
@@ -64,21 +63,6 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     )
     app.add_middleware(LastResort)
     return app
-
-
-def uvicorn_config(app: ASGIApp, config: ServerConfig) -> uvicorn.Config:
-    """How the app is served: bounded headers, and a stop that does not wait for endless streams."""
-    return uvicorn.Config(
-        app,
-        host=config.host,
-        port=config.port,
-        http="h11",
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-    )
 
 
 async def _start(engine: EngineProcess, load: LoadReport) -> None:

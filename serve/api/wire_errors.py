@@ -39,12 +39,13 @@ class WireError:
     type: str
     code: str | None
     headers: dict[str, str] = field(default_factory=dict)
+    param: str | None = None
 
 
 TABLE: dict[type[Exception], WireError] = {
     ContextLengthError: WireError(400, "invalid_request_error", "context_length_exceeded"),
     InvalidRequestError: WireError(400, "invalid_request_error", "invalid_value"),
-    ModelNotFoundError: WireError(404, "invalid_request_error", "model_not_found"),
+    ModelNotFoundError: WireError(404, "invalid_request_error", "model_not_found", param="model"),
     ModelLoadError: WireError(503, "server_error", "model_not_loaded", RETRY_SOON),
     QueueFullError: WireError(429, "rate_limit_error", "queue_full", RETRY_SOON),
     EngineStoppedError: WireError(503, "server_error", "engine_restarted", RETRY_SOON),
@@ -88,7 +89,7 @@ def body_of(error: Exception, request_id: str) -> bytes:
     extra = {}
     if isinstance(error, ContextLengthError):
         extra = {"n_prompt_tokens": error.prompt_tokens, "n_ctx": error.n_ctx}
-    return error_body(str(error), wire, getattr(error, "param", None), **extra)
+    return error_body(str(error), wire, getattr(error, "param", wire.param), **extra)
 
 
 def error_response(error: Exception, request_id: str) -> Response:
@@ -140,10 +141,16 @@ def _validation_response(error: RequestValidationError) -> Response:
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    """('body', 'messages', 0, 'role') -> messages[0].role"""
+    """('body', 'messages', 0, 'content', 'list[TextPart]') -> messages[0].content
+
+    What is no plain name there is pydantic's own word for a branch of a union, or a hostile key.
+    """
     path = ""
     for part in loc[1:]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part[:64]}"
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.isidentifier() and len(part) <= 64:
+            path += f".{part}"
     return path.lstrip(".") or "body"
 
 

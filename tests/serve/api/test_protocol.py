@@ -1,0 +1,186 @@
+"""ChatRequest: what is let in, and what the engine is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from r1chat.serve.api.protocol import ChatRequest, TimingsBody, UsageBody
+from r1chat.serve.engine.request import SamplingParams, Timings, Usage
+
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def parse(**fields: Any) -> ChatRequest:
+    return ChatRequest.model_validate({"messages": HELLO, **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"temperature": True},
+        {"temperature": "0.5"},
+        {"temperature": -0.1},
+        {"temperature": 2.1},
+        {"top_p": 1.5},
+        {"top_p": float("-inf")},
+        {"top_k": -1},
+        {"top_k": 1.5},
+        {"top_k": 2**40},
+        {"min_p": 2},
+        {"repetition_penalty": 0},
+        {"presence_penalty": 3},
+        {"frequency_penalty": "1"},
+        {"max_tokens": 0},
+        {"max_tokens": True},
+        {"max_tokens": 1e9},
+        {"max_tokens": 2**70},
+        {"max_completion_tokens": -1},
+        {"seed": 2**64},
+        {"seed": 1.0},
+        {"n": 2},
+        {"n": 0},
+        {"stream": "yes"},
+        {"stream": 1},
+        {"stream_options": {"include_usage": "true"}},
+        {"stream_options": []},
+        {"stop": ""},
+        {"stop": [""]},
+        {"stop": ["a", "b", "c", "d", "e"]},
+        {"stop": {"a": 1}},
+        {"stop": "\ud800"},
+        {"logit_bias": {"x": 1}},
+        {"logit_bias": {"-1": 1}},
+        {"logit_bias": {"1": 101}},
+        {"logit_bias": {"1": float("nan")}},
+        {"logit_bias": {"٣": 1}},
+        {"logit_bias": {str(i): 1 for i in range(2000)}},
+        {"model": 3},
+        {"model": "\udfff"},
+        {"messages": []},
+        {"messages": "x"},
+        {"messages": None},
+        {"messages": [{}]},
+        {"messages": [None]},
+        {"messages": [{"role": "root", "content": "x"}]},
+        {"messages": [{"role": "User", "content": "x"}]},
+        {"messages": [{"role": "user"}]},
+        {"messages": [{"role": "user", "content": None}]},
+        {"messages": [{"role": "user", "content": 7}]},
+        {"messages": [{"role": "user", "content": ["x"]}]},
+        {"messages": [{"role": "user", "content": []}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]},
+        {"messages": [{"role": "user", "content": "half \ud83d a pair"}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "\udc00"}]}]},
+        {"messages": [{"role": "assistant", "content": "x", "reasoning": "\ud800"}]},
+    ],
+    ids=lambda fields: ascii(fields)[:60],
+)
+def test_refuses(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        parse(**fields)
+
+
+def test_defaults_are_r1s() -> None:
+    assert parse().sampling_params() == SamplingParams()
+    assert (SamplingParams().temperature, SamplingParams().top_p) == (0.6, 0.95)
+
+
+def test_every_sampling_field_reaches_the_engine() -> None:
+    params = parse(
+        temperature=0,
+        top_p=0.5,
+        top_k=7,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        presence_penalty=-1,
+        frequency_penalty=1,
+        seed=5,
+        stop=["a", "b"],
+        logit_bias={"12": -100},
+        max_tokens=9,
+    ).sampling_params()
+    assert params == SamplingParams(
+        temperature=0,
+        top_p=0.5,
+        top_k=7,
+        min_p=0.1,
+        repetition_penalty=1.1,
+        presence_penalty=-1,
+        frequency_penalty=1,
+        seed=5,
+        stop=("a", "b"),
+        logit_bias={12: -100},
+        max_tokens=9,
+    )
+
+
+def test_null_means_not_given() -> None:
+    nulls = dict.fromkeys(set(ChatRequest.model_fields) - {"messages"})
+    assert parse(**nulls).sampling_params() == SamplingParams()
+
+
+def test_max_completion_tokens_wins_over_its_old_name() -> None:
+    assert parse(max_tokens=5).sampling_params().max_tokens == 5
+    assert parse(max_tokens=5, max_completion_tokens=8).sampling_params().max_tokens == 8
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**63), 2**32 - 1, 2**63 - 1])
+def test_every_seed_becomes_one_that_llama_cpp_takes_as_a_seed(seed: int) -> None:
+    used = parse(seed=seed).sampling_params().seed
+    assert used is not None and 0 <= used < 2**32 - 1
+
+
+def test_one_stop_string_may_stand_alone() -> None:
+    assert parse(stop="END").sampling_params().stop == ("END",)
+
+
+def test_unknown_fields_are_let_through_and_named() -> None:
+    request = parse(user="me", response_format={"type": "text"}, grammar="root ::= root")
+    assert request.ignored == ["grammar", "response_format", "user"]
+
+
+def test_text_parts_become_one_text() -> None:
+    parts = [{"type": "text", "text": "What is"}, {"type": "text", "text": "2 + 2?"}]
+    assert parse(messages=[{"role": "user", "content": parts}]).messages[0].text == "What is\n2 + 2?"
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_history_may_carry_reasoning_under_both_names(name: str) -> None:
+    message = {"role": "assistant", "content": "4", name: "2 and 2 are 4."}
+    assert parse(messages=[*HELLO, message, *HELLO]).messages[1].text == "4"
+
+
+def test_an_assistant_that_only_thought_is_fine() -> None:
+    message = {"role": "assistant", "content": None, "reasoning": "cut off"}
+    assert parse(messages=[*HELLO, message, *HELLO]).messages[1].text == ""
+
+
+@pytest.mark.parametrize("text", ["a\u0000b", "\u202eevil", "é" * 1000, "👩‍👩‍👧", "\ud7ff\ue000"])
+def test_strange_but_whole_text_is_kept_as_it_is(text: str) -> None:
+    body = json.loads(json.dumps({"messages": [{"role": "user", "content": text}]}))
+    assert ChatRequest.model_validate(body).messages[0].text == text
+
+
+def test_usage_counts_the_thought_inside_the_completion() -> None:
+    usage = UsageBody.of(Usage(prompt_tokens=10, cached_tokens=4, completion_tokens=20, reasoning_tokens=14))
+    assert usage.model_dump() == {
+        "prompt_tokens": 10,
+        "completion_tokens": 20,
+        "total_tokens": 30,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 14},
+    }
+
+
+def test_timings_are_in_milliseconds_and_rates_are_null_without_a_measurement() -> None:
+    timings = Timings(queue_s=0.001, prefill_s=0.5, reasoning_s=1.0, answer_s=1.0)
+    body = TimingsBody.of(timings, Usage(prompt_tokens=60, cached_tokens=10, completion_tokens=40))
+    assert (body.queue_ms, body.prompt_ms, body.reasoning_ms, body.answer_ms) == (1.0, 500.0, 1000.0, 1000.0)
+    assert (body.prompt_n, body.prompt_per_second, body.predicted_per_second) == (50, 100.0, 20.0)
+    assert TimingsBody.of(Timings(), Usage()).predicted_per_second is None
