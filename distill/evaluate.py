@@ -1,0 +1,136 @@
+"""Accuracy of a served model: pass@1 from k samples a problem, with an interval, beside the truncation rate.
+
+pass@1 is the mean over problems of the share of right samples. Samples of one problem are not
+independent, so the interval is over problems (the cluster), not over samples.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import sqrt
+from typing import Any
+
+from ..serve.client import Client, Completion
+from .problems import Problem
+from .verify import is_right
+
+Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """pass@1 of n problems with k samples each; low..high is the 95 % interval; shares lie in 0..1."""
+
+    n: int
+    k: int
+    pass_at_1: float
+    low: float
+    high: float
+    truncated: float
+    mean_tokens: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Overall and by family, with the settings the samples were drawn with."""
+
+    overall: Accuracy
+    families: dict[str, Accuracy]
+    settings: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion of one problem."""
+
+    problem: Problem
+    right: bool
+    truncated: bool
+    tokens: int
+
+
+async def evaluate(
+    base_url: str,
+    problems: Sequence[Problem],
+    *,
+    k: int = 4,
+    concurrency: int = 16,
+    temperature: float = 0.6,
+    top_p: float = 0.95,
+    max_tokens: int = 1024,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Asks every problem k times, each sample with its own seed. Raises what the client raises."""
+    settings = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "k": k}
+    gate = asyncio.Semaphore(concurrency)
+    done = 0
+
+    async with Client(base_url, timeout=600.0) as client:
+
+        async def sample(problem: Problem, seed: int) -> Sample:
+            nonlocal done
+            async with gate:
+                completion = await client.complete(
+                    [{"role": "user", "content": problem.prompt}],
+                    temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed,
+                )  # fmt: skip
+            done += 1
+            report(done, len(problems) * k)
+            return judge(problem, completion)
+
+        samples = await asyncio.gather(*(sample(p, seed) for p in problems for seed in range(k)))
+    return summarise(samples, k, settings)
+
+
+def judge(problem: Problem, completion: Completion) -> Sample:
+    """A sample cut off by the token limit is wrong, whatever it says."""
+    truncated = completion.finish_reason == "length"
+    right = not truncated and is_right(completion.content, problem)
+    return Sample(problem, right, truncated, int(completion.usage.get("completion_tokens", 0)))
+
+
+def summarise(samples: Sequence[Sample], k: int, settings: dict[str, Any]) -> Evaluation:
+    """`overall` leaves out the prompts outside the field: owning up is not solving."""
+    families = sorted({s.problem.family for s in samples})
+    inside = [s for s in samples if s.problem.family != "outside"]
+    return Evaluation(
+        overall=accuracy(inside or samples, k),
+        families={f: accuracy([s for s in samples if s.problem.family == f], k) for f in families},
+        settings=settings,
+    )
+
+
+def accuracy(samples: Sequence[Sample], k: int) -> Accuracy:
+    """The samples of one problem must number k. The interval is Wilson's, on an effective sample size."""
+    by_problem: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_problem.setdefault(sample.problem.prompt, []).append(sample)
+    shares = [sum(s.right for s in group) / len(group) for group in by_problem.values()]
+    n = len(shares)
+    mean = sum(shares) / n
+    low, high = _interval(mean, shares)
+    return Accuracy(
+        n=n, k=k, pass_at_1=mean, low=low, high=high,
+        truncated=sum(s.truncated for s in samples) / len(samples),
+        mean_tokens=sum(s.tokens for s in samples) / len(samples),
+    )  # fmt: skip
+
+
+def _interval(mean: float, shares: Sequence[float]) -> tuple[float, float]:
+    """Wilson's interval with n scaled so that it has the variance the problems show.
+
+    Where all samples agree (variance 0 or 1 problem) plain n is used, so it never shrinks to a point.
+    """
+    n = len(shares)
+    variance = sum((share - mean) ** 2 for share in shares) / max(1, n - 1)
+    spread = mean * (1 - mean)
+    effective = n * spread / variance if variance and spread else float(n)
+    z2 = Z_95**2
+    centre = (mean + z2 / (2 * effective)) / (1 + z2 / effective)
+    half = Z_95 * sqrt(spread / effective + z2 / (4 * effective**2)) / (1 + z2 / effective)
+    return max(0.0, centre - half), min(1.0, centre + half)
