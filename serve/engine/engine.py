@@ -50,11 +50,7 @@ class Engine:
 
     def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
         """Safe from any thread. Message text never becomes special tokens."""
-        return [
-            token
-            for segment in prompt
-            for token in self._runner.tokenize(segment.text, special=segment.special)
-        ]
+        return [token for segment in prompt for token in self._runner.tokenize(segment.text, special=segment.special)]
 
     def add_request(self, request: GenerateRequest, tokens: list[int] | None = None) -> Accepted:
         """Queues the request; `tokens` where the prompt is tokenised already.

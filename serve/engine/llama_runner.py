@@ -141,7 +141,7 @@ class _Rows:
 
     def _new_batch(self) -> llama_cpp.llama_batch:
         batch = llama_cpp.llama_batch()
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "token": self._token,
             "pos": self._position,
             "n_seq_id": self._n_seq_id,

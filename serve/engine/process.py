@@ -96,9 +96,7 @@ class EngineProcess:
         self._fail_live(EngineStoppedError("The engine is shutting down."))
         await self._end_child(grace_s=STOP_GRACE_S)
 
-    async def generate(
-        self, request: GenerateRequest
-    ) -> AsyncGenerator[Accepted | TokenOutput | Finished, None]:
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Accepted | TokenOutput | Finished, None]:
         """Yields Accepted, then TokenOutputs, then Finished. Closing the generator aborts the request.
 
         Raises QueueFullError, EngineStoppedError, InvalidRequestError, ContextLengthError and
@@ -214,9 +212,7 @@ class EngineProcess:
                 f"Loading took longer than {self._config.load_timeout_s:.0f} s; the attempt was given up."
             ) from None
         if not loaded.done():
-            raise ModelLoadError(
-                f"The engine's process ended while it loaded the model ({_describe(link.exit_code)})."
-            )
+            raise ModelLoadError(f"The engine's process ended while it loaded the model ({_describe(link.exit_code)}).")
         self.info = loaded.result()
         self._enter("ready")
         return self.info

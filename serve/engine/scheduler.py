@@ -79,17 +79,21 @@ class Scheduler:
         return needed + HEADROOM * (len(self.running) + 1) <= self._cache.n_cells
 
     def _prompt_rows(self, n_decoding: int) -> Iterator[tuple[Sequence, int]]:
-        oldest, *others = [s for s in self.running if not s.is_decoding] or [None]
-        if oldest is None:
+        prompts = [sequence for sequence in self.running if not sequence.is_decoding]
+        if not prompts:
             return
         budget = self._pace.prefill_rows(n_decoding)
+        oldest, *others = prompts
         others.sort(key=lambda sequence: sequence.n_uncomputed)
-        n_others = min(budget // 2, sum(sequence.n_uncomputed for sequence in others))
-        for sequence, room in [(oldest, budget - n_others), *((other, budget) for other in others)]:
-            n_rows = min(sequence.n_uncomputed, room, budget)
-            if n_rows:
-                budget -= n_rows
-                yield sequence, n_rows
+        for_others = min(budget // 2, sum(sequence.n_uncomputed for sequence in others))
+        n_rows = min(oldest.n_uncomputed, budget - for_others)
+        yield oldest, n_rows
+        for sequence in others:
+            budget -= n_rows
+            if not budget:
+                return
+            n_rows = min(sequence.n_uncomputed, budget)
+            yield sequence, n_rows
 
     def _fitting(self, batch: Batch) -> Batch:
         """Without the youngest requests where the cache cannot hold everyone's next rows."""
