@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from ..engine.request import FinishReason, SamplingParams, Timings, Usage
 
@@ -35,6 +35,10 @@ TokenId = Annotated[str, AfterValidator(_token_id)]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_INT)]
 
 
+# A tag for each branch, so that an error speaks of the branch that was meant. Tags are no names: see wire_errors.
+_one_or_list = Discriminator(lambda value: "(list)" if isinstance(value, list) else "(one)")
+
+
 def _number(low: float, high: float) -> Any:
     return Field(default=None, ge=low, le=high, allow_inf_nan=False)
 
@@ -54,7 +58,13 @@ class Message(_Strict):
     """One turn. Reasoning of earlier turns is accepted under both names and never goes into the prompt."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1)] | None = None
+    content: (
+        Annotated[
+            Annotated[Text, Tag("(one)")] | Annotated[list[TextPart], Field(min_length=1), Tag("(list)")],
+            _one_or_list,
+        ]
+        | None
+    ) = None
     reasoning_content: Text | None = None
     reasoning: Text | None = None
 
@@ -96,7 +106,13 @@ class ChatRequest(BaseModel):
     presence_penalty: float | None = _number(-2, 2)
     frequency_penalty: float | None = _number(-2, 2)
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
+    stop: (
+        Annotated[
+            Annotated[StopText, Tag("(one)")] | Annotated[list[StopText], Field(max_length=4), Tag("(list)")],
+            _one_or_list,
+        ]
+        | None
+    ) = None
     logit_bias: (
         Annotated[
             dict[TokenId, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]],

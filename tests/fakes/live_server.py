@@ -1,0 +1,77 @@
+"""A real server for tests: uvicorn on a loopback port, the real engine process, a scripted runner in the child."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from r1chat.serve.api.server import ServerConfig, create_app
+from r1chat.serve.engine.process import EngineConfig, EngineProcess
+
+QUESTION = [{"role": "user", "content": "How many sheep are left?"}]
+
+
+class LiveServer:
+    """Runs on its own thread and event loop, so that blocking clients can be tested as well."""
+
+    def __init__(self, engine_config: EngineConfig, server_config: ServerConfig) -> None:
+        self._engine_config = engine_config
+        self._server_config = server_config
+        self._sock = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port: int = self._sock.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> LiveServer:
+        self._thread.start()
+        self._ready.result(timeout=60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive(), "the server does not stop"
+
+    @property
+    def pid(self) -> int:
+        """The engine child's."""
+        assert self.engine.pid is not None
+        return self.engine.pid
+
+    def stats(self) -> dict[str, Any]:
+        return self.engine.stats()
+
+    async def _serve(self) -> None:
+        try:
+            self.engine = EngineProcess(self._engine_config)
+            await self.engine.start()
+            app = create_app(self._server_config, self.engine)
+            config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+            self._server = uvicorn.Server(config)
+            serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
+            while not self._server.started:
+                await asyncio.sleep(0.01)
+            self._ready.set_result(None)
+            await serving
+            await self.engine.stop()
+        except BaseException as error:
+            if not self._ready.done():
+                self._ready.set_exception(error)
+            raise
+
+
+StartServer = Callable[..., LiveServer]
+
+
+def start(runner_args: dict[str, Any] | None = None, *, max_waiting: int = 256, **server: Any) -> LiveServer:
+    engine = EngineConfig(
+        runner="scripted_runner:ScriptedRunner", runner_args=runner_args or {}, max_waiting=max_waiting
+    )
+    return LiveServer(engine, ServerConfig(**server))

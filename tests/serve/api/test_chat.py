@@ -1,0 +1,221 @@
+"""POST /v1/chat/completions over real sockets, as SDKs use it: shapes, order of events, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from live_server import QUESTION, LiveServer, StartServer
+
+REASONING = "Let me count the sheep.\nAll but nine ran away, so nine are left."
+CONTENT = "The answer is \\boxed{9}."
+
+
+def post(server: LiveServer, **fields: Any) -> httpx2.Response:
+    body = {"messages": QUESTION, **fields}
+    return httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=30)
+
+
+def events(response: httpx2.Response) -> list[str]:
+    return [line.removeprefix("data: ") for line in response.text.split("\n") if line.startswith("data: ")]
+
+
+def test_a_whole_reply_has_thought_and_answer_apart(live: LiveServer) -> None:
+    body = post(live).json()
+    message = body["choices"][0]["message"]
+    assert message["reasoning_content"] == message["reasoning"] == REASONING
+    assert (message["role"], message["content"]) == ("assistant", CONTENT)
+    assert body["id"].startswith("chatcmpl-") and body["object"] == "chat.completion"
+    assert body["choices"][0]["finish_reason"] == "stop"
+    usage = body["usage"]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert 0 < usage["completion_tokens_details"]["reasoning_tokens"] < usage["completion_tokens"]
+    assert body["timings"]["predicted_n"] == usage["completion_tokens"]
+
+
+def test_a_stream_goes_role_thought_answer_finish_usage_done(live: LiveServer) -> None:
+    response = post(live, stream=True, stream_options={"include_usage": True})
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *data, done = events(response)
+    assert done == "[DONE]"
+    *chunks, finish, usage = [json.loads(line) for line in data]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    assert deltas[0] == {"role": "assistant", "content": None}
+    kinds = ["reasoning" if "reasoning" in delta else "content" for delta in deltas[1:]]
+    assert kinds == sorted(kinds, reverse=True), "the whole thought comes before the answer"
+    assert "".join(delta.get("reasoning", "") for delta in deltas) == REASONING
+    assert all(delta.get("reasoning") == delta.get("reasoning_content") for delta in deltas)
+    assert "".join(delta.get("content") or "" for delta in deltas) == CONTENT
+    assert all(chunk["usage"] is None and chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
+    assert finish["choices"][0] == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}
+    assert finish["timings"] == usage["timings"] and finish["timings"]["reasoning_ms"] > 0
+    assert usage["choices"] == [] and usage["usage"]["completion_tokens"] > len(deltas) - 2
+    assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in [*chunks, finish, usage]}) == 1
+
+
+def test_without_include_usage_no_chunk_speaks_of_it(live: LiveServer) -> None:
+    data = events(post(live, stream=True))
+    assert all("usage" not in json.loads(line) for line in data[:-1])
+    assert json.loads(data[-2])["choices"][0]["finish_reason"] == "stop"
+
+
+def test_streamed_and_whole_reply_are_the_same(live: LiveServer) -> None:
+    deltas = [json.loads(line)["choices"][0]["delta"] for line in events(post(live, stream=True))[:-1]]
+    message = post(live).json()["choices"][0]["message"]
+    for field in ("reasoning", "content"):
+        assert "".join(delta.get(field) or "" for delta in deltas) == message[field]
+
+
+def test_a_cut_off_thought_finishes_by_length_with_an_empty_answer(live: LiveServer) -> None:
+    choice = post(live, max_tokens=4).json()["choices"][0]
+    assert choice["finish_reason"] == "length"
+    assert REASONING.startswith(choice["message"]["reasoning"]) and choice["message"]["content"] == ""
+
+
+def test_stop_strings_end_the_answer_but_not_the_thought(live: LiveServer) -> None:
+    message = post(live, stop=["nine", " is"]).json()["choices"][0]["message"]
+    assert (message["reasoning"], message["content"]) == (REASONING, "The answer")
+
+
+def test_text_is_whole_json_whatever_the_model_says(start_server: StartServer) -> None:
+    script = 'a "quote" \\ back\u2028line 👩‍👩‍👧 \u0000 </think> ünï\x7f\x85 "end"'
+    server = start_server({"script": script})
+    message = post(server).json()["choices"][0]["message"]
+    deltas = [json.loads(line)["choices"][0]["delta"] for line in events(post(server, stream=True))[:-1]]
+    assert message["content"] == "".join(delta.get("content") or "" for delta in deltas)
+    assert message["reasoning"] + "</think>" + message["content"] == script
+
+
+def test_the_sync_sdk_streams_reasoning_and_content(live: LiveServer) -> None:
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key="none") as sdk:
+        assert [model.id for model in sdk.models.list()] == ["demo"]
+        reasoning = content = ""
+        with sdk.chat.completions.create(
+            model="demo", messages=QUESTION, stream=True, stream_options={"include_usage": True}
+        ) as stream:
+            for chunk in stream:
+                usage = chunk.usage
+                for choice in chunk.choices:
+                    reasoning += getattr(choice.delta, "reasoning_content", None) or ""
+                    content += choice.delta.content or ""
+    assert (reasoning, content) == (REASONING, CONTENT)
+    assert usage and usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens == 14
+
+
+async def _ask(sdk: openai.AsyncOpenAI) -> tuple[str, str, list[str | None]]:
+    reasoning = content = ""
+    finished: list[str | None] = []
+    stream = await sdk.chat.completions.create(model="demo", messages=QUESTION, stream=True)
+    async for chunk in stream:
+        delta = chunk.choices[0].delta
+        reasoning += getattr(delta, "reasoning", None) or ""
+        content += delta.content or ""
+        finished += [chunk.choices[0].finish_reason] if chunk.choices[0].finish_reason else []
+    return reasoning, content, finished
+
+
+@pytest.mark.anyio
+async def test_sixteen_parallel_sdk_streams_all_end_once(live: LiveServer) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0) as sdk:
+        answers = await asyncio.gather(*(_ask(sdk) for _ in range(16)))
+    assert answers == [(REASONING, CONTENT, ["stop"])] * 16
+    assert live.stats()["sequences"] == 0
+
+
+def test_sixteen_raw_streams_have_one_terminal_event_each(live: LiveServer) -> None:
+    async def ask(client: httpx2.AsyncClient) -> list[str]:
+        body = {"messages": QUESTION, "stream": True}
+        return events(await client.post(f"{live.url}/v1/chat/completions", json=body))
+
+    async def ask_all() -> list[list[str]]:
+        async with httpx2.AsyncClient(timeout=30) as client:
+            return await asyncio.gather(*(ask(client) for _ in range(16)))
+
+    for lines in asyncio.run(ask_all()):
+        assert lines[-1] == "[DONE]" and lines.count("[DONE]") == 1
+        assert not any('"error"' in line for line in lines)
+
+
+def test_a_prompt_too_long_says_both_numbers_before_any_event(start_server: StartServer) -> None:
+    server = start_server({"n_ctx": 64})
+    for stream in (False, True):
+        response = post(server, messages=[{"role": "user", "content": "word " * 200}], stream=stream)
+        error = response.json()["error"]
+        assert response.status_code == 400 and error["code"] == "context_length_exceeded"
+        assert error["n_ctx"] == 64 and error["n_prompt_tokens"] > 200
+        assert str(error["n_ctx"]) in error["message"] and str(error["n_prompt_tokens"]) in error["message"]
+
+
+def test_the_model_is_checked_by_name_and_may_be_left_out(live: LiveServer) -> None:
+    assert post(live, model="demo").status_code == post(live, model=None).status_code == 200
+    response = post(live, model="../../etc/passwd")
+    assert response.status_code == 404 and response.json()["error"]["code"] == "model_not_found"
+
+
+def test_unknown_fields_are_ignored_and_named_in_one_log_line(
+    live: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "r1chat.serve.api.chat"):
+        assert post(live, **{"user": "me", "evil\nline": 1, "service_tier": "auto"}).status_code == 200
+    (line,) = [record.getMessage() for record in caplog.records if "ignored" in record.getMessage()]
+    assert line.endswith("'evil\\nline', 'service_tier', 'user'")
+
+
+def test_a_token_id_beyond_the_vocabulary_is_refused(live: LiveServer) -> None:
+    response = post(live, logit_bias={"100000": 1})
+    assert response.status_code == 400 and response.json()["error"]["param"] == "logit_bias"
+
+
+def test_old_reasoning_stays_out_of_the_prompt(live: LiveServer) -> None:
+    def prompt_tokens(**extra: str) -> int:
+        old = {"role": "assistant", "content": "Nine.", **extra}
+        return post(live, messages=[*QUESTION, old, *QUESTION], max_tokens=1).json()["usage"]["prompt_tokens"]
+
+    assert prompt_tokens() == prompt_tokens(reasoning="a b c d e") == prompt_tokens(reasoning_content="f g h")
+
+
+def test_developer_counts_as_system(live: LiveServer) -> None:
+    def usage(role: str) -> int:
+        messages = [{"role": role, "content": "Be brief."}, *QUESTION]
+        return post(live, messages=messages, max_tokens=1).json()["usage"]["prompt_tokens"]
+
+    assert usage("developer") == usage("system") > post(live, max_tokens=1).json()["usage"]["prompt_tokens"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b'"x"', b"{", b"[" * 100_000, b"9" * 5000, b'{"m":"\xff\xfe"}', b"\xff\xfe{\x00}\x00", b"\x1f\x8b"],
+    ids=lambda body: repr(body[:8]),
+)
+def test_a_broken_body_is_a_400_in_the_openai_shape(live: LiveServer, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    response = httpx2.post(f"{live.url}/v1/chat/completions", content=body, headers=headers)
+    assert response.status_code == 400
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_an_error_names_the_field_and_not_the_value(live: LiveServer) -> None:
+    response = post(live, messages=[{"role": "user", "content": [{"type": "image_url", "secret": "hunter2"}]}])
+    assert response.json()["error"]["param"] == "messages[0].content[0].type"
+    assert "hunter2" not in response.text
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("GET", "/v1/chat/completions", 405)])
+def test_routing_errors_have_the_openai_shape(live: LiveServer, method: str, path: str, status: int) -> None:
+    response = httpx2.request(method, live.url + path)
+    assert response.status_code == status and response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_every_response_carries_a_request_id(live: LiveServer) -> None:
+    ids = [httpx2.get(live.url + path).headers["x-request-id"] for path in ("/health", "/v1/models", "/none")]
+    assert len(set(ids)) == 3
+
+
+def test_the_schema_is_published(live: LiveServer) -> None:
+    schema = httpx2.get(live.url + "/openapi.json").json()
+    assert set(schema["paths"]) == {"/v1/chat/completions", "/v1/models", "/health"}
