@@ -48,9 +48,9 @@ class Detokenizer:
     def feed(self, piece: bytes) -> list[TextDelta]:
         """One token's bytes."""
         text = self._utf8.decode(piece)
-        state, held = self._parser.state, self._parser.pending
+        state = self._parser.state
         pieces = self._parser.feed(text)
-        self._counter.count(len(text), state, held + text, self._parser)
+        self._counter.count(text, state, self._parser)
         deltas = self._deltas(pieces)
         self.in_answer = self._parser.state == "content" or bool(self._counter.taken(Channel.CONTENT))
         return deltas
@@ -89,22 +89,26 @@ class _TokenCounter:
         self._taken = {Channel.REASONING: 0, Channel.CONTENT: 0}
         self._n_chars = 0
         self._undecided: list[int] = []
+        self._maybe_tag = ""
 
     @property
     def undecided(self) -> int:
         return len(self._undecided)
 
-    def count(self, n_chars: int, state: str, seen: str, parser: ReasoningParser) -> None:
-        """One token of `n_chars`, fed in `state`; `seen` is the text held before it and its own."""
-        self._n_chars += n_chars
+    def count(self, text: str, state: str, parser: ReasoningParser) -> None:
+        """One token's `text`, which the parser was fed in `state`."""
+        self._n_chars += len(text)
+        seen = self._maybe_tag + text
         if state == "reasoning":
             self._undecided.append(self._n_chars)
-            if parser.state == "reasoning":
-                self._decide(self._n_chars - len(parser.pending))
-            else:
-                self._decide(self._n_chars - len(seen) + seen.index(CLOSE_TAG))
-                self._undecided.clear()
-        elif parser.state != "reasoning":
+        if parser.state == "reasoning":
+            n_held = _n_overlapping(seen, CLOSE_TAG)
+            self._maybe_tag = seen[len(seen) - n_held :]
+            self._decide(self._n_chars - n_held)
+        elif state == "reasoning":
+            self._decide(self._n_chars - len(seen) + seen.index(CLOSE_TAG))
+            self._undecided.clear()
+        else:
             self._content += 1
 
     def decide_all(self) -> None:

@@ -35,6 +35,10 @@ class LiveServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """As on SIGTERM, seen from the server's loop."""
         self._server.should_exit = True
         self._thread.join(timeout=30)
         assert not self._thread.is_alive(), "the server does not stop"
