@@ -1,0 +1,92 @@
+"""The training stream: nothing held out gets in, resuming repeats nothing wrongly, rows are whole."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tokenizers", reason="needs the extra `distill`")
+
+from r1chat.distill.demo import corpus
+from r1chat.distill.demo.vocabulary import EOS, PAD, THINK_CLOSE, THINK_OPEN, VOCAB_SIZE, train_tokenizer
+from r1chat.distill.problems import RIDDLES, prompt_key, repeats_riddle
+from r1chat.serve.models.templates import R1_DISTILL
+from tokenizers import Tokenizer
+
+SAMPLE = range(4000)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(corpus.texts(6000))
+
+
+def test_no_held_out_prompt_and_no_riddle_occurs_in_training() -> None:
+    forbidden = {prompt_key(p.prompt) for p in corpus.held_out()} | {prompt_key(q) for q, _ in RIDDLES}
+    for index in SAMPLE:
+        prompt = corpus.problem_at(index).prompt
+        assert prompt_key(prompt) not in forbidden
+        assert not repeats_riddle(prompt)
+        assert "strawberry" not in prompt.lower()
+
+
+def test_held_out_prompts_are_all_different() -> None:
+    keys = [prompt_key(p.prompt) for p in corpus.held_out()]
+    assert len(keys) == len(set(keys))
+    assert len(corpus.held_out_split("test")) >= 500
+
+
+def test_vocabulary_splits_numbers_into_digits_and_keeps_the_think_tags(tokenizer: Tokenizer) -> None:
+    assert tokenizer.get_vocab_size() == VOCAB_SIZE
+    assert tokenizer.encode("347").tokens == ["3", "4", "7"]
+    ids = tokenizer.encode(f"{THINK_OPEN}\nSo.\n{THINK_CLOSE}\n\n9{EOS}").ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == f"{THINK_OPEN}\nSo.\n{THINK_CLOSE}\n\n9"
+
+
+def test_pad_is_another_token_than_the_end(tokenizer: Tokenizer) -> None:
+    assert tokenizer.token_to_id(PAD) != tokenizer.token_to_id(EOS)
+
+
+def test_the_prompt_is_what_the_chat_template_prints() -> None:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(R1_DISTILL)
+    index = next(
+        i for i in SAMPLE if corpus.conversation_at(i)[0].endswith(f"{corpus.problem_at(i).prompt}{corpus.ASSISTANT}<think>\n")
+        and corpus.conversation_at(i)[0].count(corpus.USER) == 2
+    )  # fmt: skip
+    earlier, asked = corpus.problem_at(index, 1), corpus.problem_at(index)
+    messages = [
+        {"role": "user", "content": earlier.prompt},
+        {"role": "assistant", "content": earlier.answer},
+        {"role": "user", "content": asked.prompt},
+    ]
+    rendered = template.render(messages=messages, bos_token=corpus.BOS, add_generation_prompt=True)
+    assert rendered.endswith(corpus.conversation_at(index)[0].removeprefix(corpus.BOS))
+
+
+def test_the_last_learnt_token_of_every_row_is_the_end_token(tokenizer: Tokenizer) -> None:
+    end, pad = tokenizer.token_to_id(EOS), tokenizer.token_to_id(PAD)
+    for _, batch in islice(corpus.batches(tokenizer, 0, 2048, pool=512), 20):
+        last = batch.input_ids[np.arange(len(batch.ends)), batch.ends - 1]
+        assert (last == end).all()
+        assert (batch.loss_from < batch.ends).all()
+        for row, stop in zip(batch.input_ids, batch.ends, strict=True):
+            assert (row[stop:] == pad).all()
+
+
+def test_the_stream_goes_on_from_an_index_exactly_as_it_would_have(tokenizer: Tokenizer) -> None:
+    stream = corpus.batches(tokenizer, 0, 2048, pool=256)
+    following = next(batch for start, batch in _after_first_pool(stream))
+    resumed = next(corpus.batches(tokenizer, 256, 2048, pool=256))[1]
+    assert (following.input_ids == resumed.input_ids).all()
+
+
+def _after_first_pool(stream):  # type: ignore[no-untyped-def]
+    seen = False
+    for start, batch in stream:
+        if seen:
+            yield start, batch
+        seen = seen or start == 256

@@ -1,0 +1,77 @@
+"""Real training steps on a very small network: it learns, it stops when told, it goes on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `distill`")
+
+from r1chat.distill.demo import corpus
+from r1chat.distill.demo.training import Progress, TrainConfig, save_hf_folder, train
+from r1chat.distill.demo.vocabulary import EOS, train_tokenizer
+from tokenizers import Tokenizer
+
+SMALL = TrainConfig(
+    minutes=60, hidden=64, layers=1, feed_forward=64, heads=2, kv_heads=1, tokens_per_step=1536, compile=False
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(corpus.texts(6000))
+
+
+class StopAfter:
+    """Raises KeyboardInterrupt, as Ctrl-C would, after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.losses: list[float] = []
+        self.seen: list[Progress] = []
+
+    def __call__(self, progress: Progress, share: float) -> None:
+        self.losses.append(progress.loss)
+        self.seen.append(Progress(**vars(progress)))
+        if len(self.losses) == self.steps:
+            raise KeyboardInterrupt
+
+
+def test_loss_falls_and_an_interrupted_run_goes_on(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    first = StopAfter(40)
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, tokenizer, tmp_path, first)
+    assert first.losses[-1] < 0.8 * first.losses[0]
+
+    second = StopAfter(2)
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, tokenizer, tmp_path, second)
+    assert second.seen[0].step == 41
+    assert second.seen[0].seconds > first.seen[-1].seconds
+    assert second.losses[0] < 0.9 * first.losses[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_training_ends_when_the_minutes_are_spent(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    steps = StopAfter(10_000)
+    train(replace(SMALL, minutes=0.02), tokenizer, tmp_path, steps)
+    assert 1 <= len(steps.seen) < 1000
+    assert steps.seen[-1].seconds >= 1.2
+
+
+def test_the_saved_folder_stops_at_the_end_token_and_prints_the_think_tags(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from r1chat.distill.demo.training import build_model
+    from transformers import AutoConfig, PreTrainedTokenizerFast
+
+    save_hf_folder(build_model(SMALL), tokenizer, tmp_path)
+    saved = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    assert saved.convert_ids_to_tokens(config.eos_token_id) == EOS
+    assert config.max_position_embeddings >= 4096
+    assert config.tie_word_embeddings
+    rendered = saved.apply_chat_template([{"role": "user", "content": "2+2"}], tokenize=False, add_generation_prompt=True)
+    assert rendered.endswith("<think>\n")
+    assert saved.decode(saved.encode("<think>\n</think>"), skip_special_tokens=True) == "<think>\n</think>"
