@@ -15,17 +15,16 @@ import sys
 from typing import NoReturn
 
 from ..serve.errors import (
-    ContextLengthError,
     InvalidRequestError,
     ModelLoadError,
     ModelNotFoundError,
     R1ChatError,
 )
-from .commands import chat, distill, run, serve
-from .errors import UsageError
+from .commands import bench, chat, distill, run, serve
+from .errors import CommandError
 from .terminal import printable
 
-COMMANDS = {"chat": chat, "run": run, "serve": serve, "distill": distill}
+COMMANDS = {"chat": chat, "run": run, "serve": serve, "distill": distill, "bench": bench}
 
 EPILOG = """\
 examples:
@@ -92,11 +91,11 @@ def _parser() -> Parser:
 
 
 def _status(error: R1ChatError) -> int:
+    if isinstance(error, CommandError):
+        return error.status
     if isinstance(error, (ModelNotFoundError, ModelLoadError)):
         return 3
-    if isinstance(error, ContextLengthError) or getattr(error, "code", None) == "context_length_exceeded":
-        return 4
-    return 2 if isinstance(error, (UsageError, InvalidRequestError)) else 1
+    return 2 if isinstance(error, InvalidRequestError) else 1
 
 
 def _color_wanted() -> bool:

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..errors import UsageError
+from ..errors import CommandError, UsageError
 from ..terminal import DIM, PLAIN, printable
 from .serve import context
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ...serve.client import Client
     from ...serve.models.catalog import ModelEntry
 
+TOO_LONG = 4
 NO_ANSWER = 5
 
 
@@ -89,11 +90,18 @@ def _prompt(argument: str | None, stdin: TextIO | None) -> str:
 
 
 async def _ask(entry: ModelEntry, n_ctx: int | None, prompt: str, params: dict[str, Any], show: Printer) -> Reply:
-    from ...serve.client import Client
+    from ...serve.client import ApiError, Client
     from ..server import local_server
 
-    async with local_server(entry, n_ctx=n_ctx) as url, Client(url, model=entry.id) as client:
-        return await _receive(client, prompt, params, show)
+    try:
+        async with local_server(entry, n_ctx=n_ctx) as url, Client(url, model=entry.id) as client:
+            return await _receive(client, prompt, params, show)
+    except ApiError as error:
+        if error.code == "context_length_exceeded":
+            raise CommandError(str(error), TOO_LONG) from error
+        if error.status in (400, 422):
+            raise UsageError(f"{str(error).rstrip('.')}. See: r1chat run --help") from error
+        raise
 
 
 async def _receive(client: Client, prompt: str, params: dict[str, Any], show: Printer) -> Reply:

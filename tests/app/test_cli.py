@@ -1,0 +1,132 @@
+"""The command line without a model: help, versions and mistakes, each compared as a whole."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "fastapi", "gradio", "gguf", "httpx", "httpx2", "huggingface_hub", "jinja2", "llama_cpp", "msgspec", "numpy",
+    "pydantic", "starlette", "torch", "transformers", "uvicorn",
+}  # fmt: skip
+
+HELP = """\
+usage: r1chat [-h] [--version] COMMAND ...
+
+Chat with reasoning models on your own machine, and distil small ones yourself.
+Without a command it opens the chat page, with the options of `r1chat chat`.
+
+options:
+  -h, --help  show this help message and exit
+  --version   show program's version number and exit
+
+commands:
+  COMMAND
+    chat      open the chat page (what `r1chat` alone does)
+    run       ask one question here: answer to stdout, trace to stderr
+    serve     serve the OpenAI-compatible API, and the page at /
+    distill   train a student model; `tiny` retrains the bundled one
+    bench     measure the engine on this machine
+
+examples:
+  r1chat                                    open the page on the bundled model
+  r1chat --model ./my-model.gguf            the same on a file of yours
+  r1chat run demo "What is 15% of 240?"     answer here; the trace goes to stderr
+  git diff | r1chat run demo "Summarise:"   what is piped in comes before the prompt
+  r1chat serve --port 9000                  the OpenAI-compatible API under /v1
+
+A MODEL is `demo` (bundled, tiny), a path to a .gguf file, or user/repo:QUANT from the Hugging Face hub.
+R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells more of each command.
+"""
+
+
+def test_help_teaches_with_examples(r1chat) -> None:
+    done = r1chat("--help")
+    assert (done.returncode, done.stdout, done.stderr) == (0, HELP, "")
+
+
+def test_version(r1chat) -> None:
+    done = r1chat("--version")
+    assert (done.returncode, done.stdout) == (0, f"r1chat {importlib.metadata.version('r1chat')}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["--port", "x"], ["bench"]])
+def test_help_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
+    script = """
+import json, sys
+from r1chat.app.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    pass
+print("\\n" + json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    imported = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "r1chat" in imported
+    assert imported & HEAVY == set()
+
+
+@pytest.mark.parametrize("command", ["chat", "run", "serve", "distill"])
+def test_every_command_explains_itself_with_an_example(r1chat, command: str) -> None:
+    done = r1chat(command, "--help")
+    assert done.returncode == 0
+    assert f"  r1chat {command} " in done.stdout.partition("example")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "line"),
+    [
+        (["--port", "x"], 2, "r1chat chat: argument --port: invalid port value: 'x'. See: r1chat chat --help"),
+        (["--port", "70000"], 2, "r1chat chat: argument --port: 70000 is no port; ports are 0 to 65535. "
+                                 "See: r1chat chat --help"),
+        (["serve", "--ctx", "1"], 2, "r1chat serve: argument --ctx: 1 tokens hold no conversation; 64 is the least. "
+                                     "See: r1chat serve --help"),
+        (["run"], 2, "r1chat run: the following arguments are required: MODEL. See: r1chat run --help"),
+        (["run", "demo"], 2, 'r1chat: There is no question. Ask one: r1chat run demo "What is 15% of 240?"'),
+        (["run", "nope", "hi"], 3, "r1chat: There is no model called 'nope': a name is `demo`, a path to a .gguf file, "
+                                   "or user/repo:QUANT. Try: r1chat run demo"),
+        (["--model", "gone/m.gguf", "--port", "0"], 3, "r1chat: There is no file gone/m.gguf. See what lies there: "
+                                                       "ls gone"),
+        (["serve", "--host", "0.0.0.0"], 2, "r1chat: Listening on 0.0.0.0 lets the network in, and no key is set. "
+         "Set one: R1CHAT_API_KEY=$(openssl rand -hex 16) r1chat serve --host 0.0.0.0"),
+        (["serve", "--host", "host.invalid", "--api-key", "k"], 2, None),
+        (["distill", "--student", "nope"], 2, None),
+        (["nope"], 2, None),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_a_status(r1chat, arguments: list[str], status: int, line: str | None) -> None:
+    done = r1chat(*arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr.count("\n") == 1
+    if line is not None:
+        assert done.stderr == line + "\n"
+
+
+def test_a_taken_port_names_the_next(r1chat) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = r1chat("--port", str(port), "--no-browser")
+    assert done.stderr == f"r1chat: Port {port} is taken. Use another: r1chat --port {port + 1}\n"
+    assert done.returncode == 2
+
+
+def test_a_damaged_model_is_one_line(r1chat, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + b"\xff" * 400)
+    done = r1chat("run", str(broken), "hi")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("r1chat: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_control_characters_in_a_name_do_not_reach_the_terminal(r1chat) -> None:
+    done = r1chat("run", "\x1b[2Jevil\u202e", "hi")
+    assert "\x1b" not in done.stderr
+    assert "\u202e" not in done.stderr

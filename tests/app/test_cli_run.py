@@ -1,0 +1,144 @@
+"""r1chat run, end to end on real weights: what goes to which stream, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from r1chat.app.commands.run import summary
+from r1chat.app.terminal import printable
+
+QUESTION = "A farmer has 17 sheep. All but 9 run away. How many are left?"
+
+
+@pytest.mark.model
+def test_the_answer_is_on_stdout_and_the_trace_on_stderr(r1chat) -> None:
+    done = r1chat("run", "demo", QUESTION, "--temperature", "0")
+    assert done.returncode == 0, done.stderr
+    assert "9" in done.stdout
+    assert "<think>" not in done.stdout + done.stderr
+    assert "</think>" not in done.stdout + done.stderr
+    trace, _, figures = done.stderr.rstrip("\n").rpartition("\n")
+    assert trace.strip()
+    assert figures.startswith("prompt ")
+    assert "\x1b" not in done.stdout + done.stderr, "colours belong on a terminal only"
+
+
+@pytest.mark.model
+def test_json_is_one_object_with_everything(r1chat) -> None:
+    done = r1chat("run", "demo", "--json", "--temperature", "0", input=QUESTION)
+    assert (done.returncode, done.stderr) == (0, "")
+    reply = json.loads(done.stdout)
+    assert set(reply) == {"model", "answer", "reasoning", "finish_reason", "usage", "timings"}
+    assert "9" in reply["answer"]
+    assert reply["reasoning"]
+    assert (reply["model"], reply["finish_reason"]) == ("demo", "stop")
+    thought = reply["usage"]["completion_tokens_details"]["reasoning_tokens"]
+    assert 0 < thought < reply["usage"]["completion_tokens"]
+    assert reply["timings"]["reasoning_ms"] > 0
+
+
+@pytest.mark.model
+def test_hide_thinking_leaves_the_answer_alone(r1chat) -> None:
+    done = r1chat("run", "demo", QUESTION, "--hide-thinking", "--temperature", "0")
+    assert done.returncode == 0
+    assert (bool(done.stdout.strip()), done.stderr) == (True, "")
+
+
+@pytest.mark.model
+def test_what_is_piped_in_comes_before_the_prompt(r1chat) -> None:
+    alone = json.loads(r1chat("run", "demo", f"{QUESTION}\n\nSay it.", "--json", "--max-tokens", "1").stdout)
+    piped = json.loads(r1chat("run", "demo", "Say it.", "--json", "--max-tokens", "1", input=QUESTION + "\n").stdout)
+    assert piped["usage"]["prompt_tokens"] == alone["usage"]["prompt_tokens"]
+
+
+@pytest.mark.model
+def test_thinking_until_the_tokens_run_out_has_its_own_status(r1chat) -> None:
+    done = r1chat("run", "demo", QUESTION, "--max-tokens", "3", "--hide-thinking")
+    assert (done.returncode, done.stdout.strip()) == (5, "")
+    assert done.stderr == "r1chat: The model stopped before it answered. Give it more room: --max-tokens, --ctx\n"
+
+
+def test_too_long_a_question_has_its_own_status(r1chat, noise_model: Path) -> None:
+    done = r1chat("run", str(noise_model), "--ctx", "64", input="long " * 500)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.count("\n") == 1
+    assert " 64" in done.stderr
+
+
+@pytest.mark.parametrize("option", [["--temperature", "-1"], ["--max-tokens", "0"]])
+def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat, noise_model: Path, option: list[str]) -> None:
+    done = r1chat("run", str(noise_model), "hi", *option)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("r1chat: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_the_model_writes_cannot_steer_the_terminal(r1chat, noise_model: Path) -> None:
+    done = r1chat("run", str(noise_model), "hi", "--max-tokens", "400", "--seed", "1")
+    shown = done.stdout + done.stderr
+    assert len(shown) > 200
+    assert [char for char in shown if printable(char) != char] == []
+
+
+def test_ctrl_c_ends_the_command_and_its_engine(noise_model: Path) -> None:
+    command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi", "--max-tokens", "4000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    assert process.stderr is not None
+    assert process.stdout is not None
+    os.read(process.stderr.fileno(), 1)
+    os.killpg(process.pid, signal.SIGINT)
+    process.stdout.read()
+    rest = process.stderr.read().decode()
+    assert process.wait(timeout=30) == 130
+    assert "Traceback" not in rest
+    assert_no_process_left(process.pid)
+
+
+def assert_no_process_left(group: int) -> None:
+    """The group's last member may take a moment to be reaped."""
+    for _ in range(50):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the engine's process outlived the command")
+
+
+def test_a_reader_that_leaves_early_is_no_error_message(noise_model: Path) -> None:
+    command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi", "--max-tokens", "2000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, stderr = process.communicate(timeout=60)
+    assert b"Traceback" not in stderr
+    assert b"BrokenPipe" not in stderr
+
+
+CONTROLS = [0x00, 0x07, 0x08, 0x0D, 0x1B, 0x7F, 0x85, 0x9B, 0x061C, 0x200E, 0x202E, 0x2066, 0x2069]
+
+
+@pytest.mark.parametrize("code", CONTROLS)
+def test_control_and_direction_characters_are_written_out(code: int) -> None:
+    assert printable(f"a{chr(code)}b") == (f"a\\x{code:02x}b" if code < 0x100 else f"a\\u{code:04x}b")
+
+
+def test_ordinary_text_is_printed_as_it_is() -> None:
+    text = "Grüße, 你好 🧠\n\t∀x ∈ ℝ: x² ≥ 0"
+    assert printable(text) == text
+
+
+def test_summary_counts_thought_and_answer_apart() -> None:
+    usage = {"prompt_tokens": 20, "completion_tokens": 110, "completion_tokens_details": {"reasoning_tokens": 90}}
+    timings = {"prompt_ms": 40, "reasoning_ms": 1500, "answer_ms": 250, "predicted_per_second": 62.4}
+    assert summary(usage, timings) == (
+        "prompt 20 tokens 0.04 s · thought 90 tokens 1.50 s · answered 20 tokens 0.25 s · 62 tokens/s"
+    )

@@ -1,0 +1,161 @@
+"""r1chat serve as a process: it answers, tells where, and stops in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+class Served:
+    """A running `r1chat serve`; stderr is collected on a thread."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "r1chat.app", *arguments, "--port", "0"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(self.process.stderr)
+
+    def url(self) -> str:
+        """Once the server says that it is ready."""
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline and self.process.poll() is None:
+            for line in self.lines:
+                if match := re.search(r"ready\. Page: (\S+)", line):
+                    return match[1]
+            time.sleep(0.05)
+        raise AssertionError(f"not ready: {self.lines}")
+
+    def stop(self, number: signal.Signals) -> int:
+        """To the whole group, as a terminal's Ctrl-C goes."""
+        os.killpg(self.process.pid, number)
+        status = self.process.wait(timeout=30)
+        self._reader.join(timeout=10)
+        return status
+
+    def close(self) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self._reader.join()
+
+
+@contextmanager
+def served(*arguments: str, **environment: str) -> Iterator[Served]:
+    server = Served(*arguments, **environment)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def get(url: str, **headers: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def group_is_gone(group: int) -> bool:
+    for _ in range(50):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_page_and_api_answer_on_one_port(noise_model: Path) -> None:
+    with served("serve", "--model", str(noise_model)) as server:
+        url = server.url()
+        assert get(f"{url}/health")[0] == 200
+        status, body = get(f"{url}/v1/models")
+        assert (status, [model["id"] for model in json.loads(body)["data"]]) == (200, ["noise"])
+        status, body = get(url)
+        assert (status, b"<!doctype html>" in body.lower()) == (200, True)
+        assert get(url, Host="evil.example")[0] == 403, "the page is behind the Host check too"
+
+
+def test_ctrl_c_during_a_stream_ends_it_with_one_error_event(noise_model: Path) -> None:
+    with served("serve", "--model", str(noise_model)) as server:
+        body = {"messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 4000, "seed": 1}
+        request = urllib.request.Request(
+            f"{server.url()}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as stream:
+            first = stream.readline()
+            started = time.monotonic()
+            status = server.stop(signal.SIGINT)
+            events = [line for line in (first + stream.read()).split(b"\n") if line.startswith(b"data: ")]
+        assert (status, time.monotonic() - started < 15) == (130, True)
+        assert [b'"error"' in event or event == b"data: [DONE]" for event in events].count(True) == 1
+        assert b'"error"' in events[-1]
+        assert "Traceback" not in "".join(server.lines)
+        assert group_is_gone(server.process.pid)
+
+
+def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
+    with served("serve", "--model", str(noise_model)) as server:
+        server.url()
+        assert server.stop(signal.SIGTERM) == 0
+        assert group_is_gone(server.process.pid)
+
+
+def test_a_key_from_the_environment_guards_api_and_page(noise_model: Path) -> None:
+    with served("serve", "--model", str(noise_model), R1CHAT_API_KEY="open sesame") as server:
+        url = server.url()
+        assert get(f"{url}/health")[0] == 200
+        assert [get(f"{url}{path}")[0] for path in ("/v1/models", "/")] == [401, 401]
+        assert get(f"{url}/v1/models", Authorization="Bearer open sesame")[0] == 200
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_line(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + b"\xff" * 400)
+    with served("serve", "--model", str(broken)) as server:
+        assert server.process.wait(timeout=60) == 3
+        server._reader.join()
+        assert server.lines[0] == "Loading broken ...\n"
+        assert [line[:8] for line in server.lines[1:]] == ["r1chat: "]
+
+
+@pytest.mark.parametrize(("arguments", "opened"), [([], True), (["--no-browser"], False)])
+def test_the_browser_opens_once_the_server_answers(
+    noise_model: Path, tmp_path: Path, arguments: list[str], opened: bool
+) -> None:
+    browser = tmp_path / "browser"
+    log = tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {log}\n')
+    browser.chmod(0o755)
+    with served("--model", str(noise_model), *arguments, BROWSER=str(browser)) as server:
+        url = server.url()
+        deadline = time.monotonic() + 5
+        while opened and not log.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (log.read_text() if log.exists() else None) == (f"{url}\n" if opened else None)
