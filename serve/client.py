@@ -84,7 +84,7 @@ class Client:
         # A proxy from the environment must not stand between a program and its own machine.
         trust_env = httpx2.URL(self.base_url).host not in LOOPBACK
         self._http = httpx2.AsyncClient(
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers={b"Authorization": f"Bearer {api_key}".encode()} if api_key else {},
             timeout=httpx2.Timeout(timeout, connect=10.0),
             limits=httpx2.Limits(max_connections=None),
             trust_env=trust_env,

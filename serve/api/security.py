@@ -62,7 +62,7 @@ class Security:
         self._names = LOOPBACK_NAMES | {name.lower() for name in (host, *allowed_hosts)}
         # An address cannot be rebound, so on a network bind each of the machine's own is fine.
         self._any_address = not is_loopback(host)
-        self._key_hash = _hash(api_key) if api_key else None
+        self._key_hash = _hash(api_key.encode()) if api_key else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -88,8 +88,8 @@ class Security:
             return plain_error(
                 401, "A key is needed: Authorization: Bearer <key>.", {"www-authenticate": challenge}
             )
-        if int_or_zero(headers.get("content-length")) > MAX_BODY:
-            return too_large()
+        if _int_or_zero(headers.get("content-length")) > MAX_BODY:
+            return _too_large()
         if _is_api_post(scope) and not _is_json(headers):
             return plain_error(415, "Send JSON: Content-Type: application/json.")
         return None
@@ -102,10 +102,10 @@ class Security:
 
     def _key_fits(self, headers: Headers) -> bool:
         assert self._key_hash is not None
-        scheme, _, value = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
+        scheme, _, value = headers.get("authorization", "").encode("latin-1").partition(b" ")
+        if scheme.lower() == b"basic":
             value = _basic_password(value)
-        elif scheme.lower() != "bearer":
+        elif scheme.lower() != b"bearer":
             return False
         # Both sides hashed: the comparison takes the same time whatever the length.
         return hmac.compare_digest(_hash(value.strip()), self._key_hash)
@@ -145,7 +145,7 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     return counted
 
 
-def too_large() -> Response:
+def _too_large() -> Response:
     return plain_error(413, f"The body is larger than {MAX_BODY} bytes.", {"connection": "close"})
 
 
@@ -165,16 +165,16 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _basic_password(value: str) -> str:
+def _basic_password(value: bytes) -> bytes:
     try:
-        return base64.b64decode(value, validate=True).decode("utf-8").partition(":")[2]
+        return base64.b64decode(value, validate=True).partition(b":")[2]
     except ValueError:
-        return ""
+        return b""
 
 
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def _hash(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
-def int_or_zero(value: str | None) -> int:
+def _int_or_zero(value: str | None) -> int:
     return int(value) if value and value.isascii() and value.isdigit() and len(value) < 19 else 0
