@@ -111,7 +111,9 @@ class Engine:
         began = perf_counter()
         try:
             self._runner.forward(batch)
-        except (KVFullError, InvalidBatchError) as error:
+        except KVFullError:
+            return self._run_smaller(batch)
+        except InvalidBatchError as error:
             return self._run_apart(batch, error)
         n_decoding = sum(chunk.sequence.is_decoding for chunk in batch.chunks)
         self._pace.measure(batch.n_rows, n_decoding, perf_counter() - began)
@@ -123,18 +125,22 @@ class Engine:
             chunk.sequence.n_computed += chunk.n_rows
         return [event for sequence, row in sampled for event in self._advance(sequence, row)]
 
-    def _run_apart(self, batch: Batch, error: R1ChatError) -> list[Event]:
+    def _run_smaller(self, batch: Batch) -> list[Event]:
+        """The books saw room that the cache does not have: idle tokens go, then the youngest request."""
+        if self._cache.clear_idle():
+            return self._run(batch)
+        *others, youngest = self._scheduler.running
+        if not others:
+            return [*self._rest(youngest), self._finish(youngest, FinishReason.LENGTH)]
+        self._scheduler.preempt(youngest)
+        batch = batch.without(youngest)
+        return self._run(batch) if batch.n_rows else []
+
+    def _run_apart(self, batch: Batch, error: InvalidBatchError) -> list[Event]:
         """Nothing of a refused batch was computed: halve it until the request to blame stands alone."""
-        self._cache.clear_idle()
-        if len(batch.chunks) > 1:
-            return [event for half in batch.halves() for event in self._run(half)]
-        sequence = batch.chunks[0].sequence
-        if isinstance(error, InvalidBatchError):
-            return [self._fail(sequence, error)]
-        if len(self._scheduler.running) > 1:
-            self._scheduler.preempt(sequence)
-            return []
-        return [*self._rest(sequence), self._finish(sequence, FinishReason.LENGTH)]
+        if len(batch.chunks) == 1:
+            return [self._fail(batch.chunks[0].sequence, error)]
+        return [event for half in batch.halves() for event in self._run(half)]
 
     def _advance(self, sequence: Sequence, row: int) -> list[Event]:
         """Draws the request's next token and says what became certain by it."""

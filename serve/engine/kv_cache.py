@@ -70,9 +70,12 @@ class KVCache:
             self._evict(next(iter(self._idle)))
         return True
 
-    def clear_idle(self) -> None:
-        for seq_id in list(self._idle):
+    def clear_idle(self) -> bool:
+        """Evicts all idle residents; False when there were none."""
+        idle = list(self._idle)
+        for seq_id in idle:
             self._evict(seq_id)
+        return bool(idle)
 
     def _evict(self, seq_id: int) -> None:
         del self._idle[seq_id]

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from scripted_runner import ScriptedRunner
+
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.request import (
@@ -18,7 +20,6 @@ from r1chat.serve.engine.request import (
     Segment,
     TokenOutput,
 )
-from scripted_runner import ScriptedRunner
 
 SCRIPTED = "scripted_runner:ScriptedRunner"
 OPENING = "<｜begin▁of▁sentence｜><｜User｜>"

@@ -1,0 +1,218 @@
+"""Engine.step() on a scripted runner: every request ends once, with the right text, counts and reason."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from engine_tools import finish_of, request, run, scripted_engine, terminals, text_of
+from scripted_runner import SCRIPT, ScriptedRunner
+
+from r1chat.serve.engine.batch import Batch
+from r1chat.serve.engine.engine import Engine
+from r1chat.serve.engine.model_runner import KVFullError
+from r1chat.serve.engine.request import Accepted, Channel, Event, Failed, FinishReason
+from r1chat.serve.errors import ContextLengthError, InvalidRequestError
+
+THOUGHT, ANSWER = "Let me count the sheep.\nAll but nine ran away, so nine are left.", "The answer is \\boxed{9}."
+
+
+def test_a_request_is_accepted_then_thinks_then_answers_then_ends() -> None:
+    engine, _ = scripted_engine()
+    events = run(engine, [request("r")])["r"]
+    assert events[0] == Accepted("r", prompt_tokens=6)
+    assert text_of(events, Channel.REASONING) == THOUGHT
+    assert text_of(events, Channel.CONTENT) == ANSWER
+    finished = finish_of(events)
+    assert finished.reason is FinishReason.STOP
+    assert (finished.usage.completion_tokens, finished.usage.reasoning_tokens) == (20, 14)
+    assert finished.timings.reasoning_s > 0
+    assert len(terminals(events)) == 1
+
+
+def test_sixteen_requests_share_steps_and_all_get_their_text() -> None:
+    engine, runner = scripted_engine()
+    n_steps = 0
+    forward = runner.forward
+
+    def counted(batch: Batch) -> None:
+        nonlocal n_steps
+        n_steps += 1
+        forward(batch)
+
+    runner.forward = counted  # type: ignore[method-assign]
+    events = run(engine, [request(f"r{i}", f"question {i}") for i in range(16)])
+    assert {text_of(each, Channel.CONTENT) for each in events.values()} == {ANSWER}
+    assert n_steps < 2 * 20 + 8, "one forward pass serves all"
+
+
+def test_more_requests_than_sequences_all_end() -> None:
+    engine, _ = scripted_engine(n_seq_max=3)
+    events = run(engine, [request(f"r{i}") for i in range(20)])
+    assert all(len(terminals(each)) == 1 for each in events.values())
+    assert engine.stats().sequences == 0
+
+
+def test_abort_frees_the_sequence_before_the_next_step() -> None:
+    engine, _ = scripted_engine()
+    for name in "ab":
+        engine.add_request(request(name))
+    engine.step()
+    (finished,) = engine.abort("a")
+    assert terminals([finished]) and finish_of([finished]).reason is FinishReason.ABORT
+    assert engine.stats().sequences == 1
+    assert engine.abort("a") == [], "the second time there is nothing to end"
+    assert all(event.request_id == "b" for events in run(engine).values() for event in events)
+
+
+def test_abort_in_the_queue_and_in_the_middle_of_a_prompt() -> None:
+    engine, _ = scripted_engine(n_seq_max=1)
+    engine.add_request(request("prefilling", "word " * 300))
+    engine.add_request(request("queued"))
+    engine.step()
+    assert engine.abort("queued") and engine.abort("prefilling")
+    assert not engine.has_work
+    assert engine.stats().sequences == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_request_ends_exactly_once_whatever_happens(seed: int) -> None:
+    """Random arrivals, aborts, broken requests and a cache too small for all."""
+    rng = random.Random(seed)
+    engine, runner = scripted_engine(n_seq_max=4, n_ctx=512, n_cells=512, script="word " * 150)
+    events: list[Event] = []
+    added: set[str] = set()
+    for i in range(60):
+        text = rng.choice(["short", "word " * rng.randrange(200), "NAN", "REFUSE", "x " * 600])
+        try:
+            events.append(engine.add_request(request(f"r{i}", text, max_tokens=rng.randrange(1, 400))))
+            added.add(f"r{i}")
+        except ContextLengthError:
+            assert text.startswith("x ")
+        for _ in range(rng.randrange(12)):
+            events += engine.step()
+        if rng.random() < 0.3:
+            events += engine.abort(f"r{rng.randrange(i + 1)}")
+    events += [event for each in run(engine).values() for event in each]
+    assert sorted(event.request_id for event in terminals(events)) == sorted(added)
+    assert engine.stats().sequences == 0
+    assert sum(map(len, runner.cells.values())) == engine.stats().kv_cells_used, "books and cells agree"
+
+
+def test_a_request_that_was_thrown_out_for_room_goes_on_where_it_was() -> None:
+    script = " ".join(f"w{i}" for i in range(400))
+    engine, _ = scripted_engine(n_ctx=600, n_cells=700, script=script)
+    events = run(engine, [request("a", "one"), request("b", "two")])
+    for each in events.values():
+        assert text_of(each, Channel.REASONING) == script
+        assert finish_of(each).usage.completion_tokens == 401
+
+
+def test_the_same_prompt_again_is_served_from_the_cache() -> None:
+    engine, _ = scripted_engine()
+    first = finish_of(run(engine, [request("a", "one two three")])["a"]).usage
+    second = finish_of(run(engine, [request("b", "one two three")])["b"]).usage
+    assert first.cached_tokens == 0
+    assert second.cached_tokens == second.prompt_tokens - 1
+
+
+def test_max_tokens_and_the_end_of_the_context_give_length() -> None:
+    engine, _ = scripted_engine(n_ctx=64, script="word " * 500)
+    events = run(engine, [request("few", max_tokens=7), request("all", max_tokens=None)])
+    few, all_ = finish_of(events["few"]), finish_of(events["all"])
+    assert (few.reason, few.usage.completion_tokens) == (FinishReason.LENGTH, 7)
+    assert (all_.reason, all_.usage.prompt_tokens + all_.usage.completion_tokens) == (FinishReason.LENGTH, 64)
+
+
+def test_a_prompt_that_leaves_no_room_is_refused_with_both_numbers() -> None:
+    engine, runner = scripted_engine(n_ctx=64)
+    with pytest.raises(ContextLengthError) as caught:
+        engine.add_request(request("r", ("word " * 59).strip()))
+    assert (caught.value.prompt_tokens, caught.value.n_ctx) == (64, 64)
+    assert not engine.has_work
+    engine.add_request(request("fits", ("word " * 58).strip()))
+    assert finish_of(run(engine)["fits"]).usage.completion_tokens == 1
+    assert runner.cells
+
+
+@pytest.mark.parametrize("params", [{"max_tokens": 0}])
+def test_what_cannot_be_done_is_refused_before_any_work(params: dict[str, int]) -> None:
+    engine, _ = scripted_engine()
+    with pytest.raises(InvalidRequestError):
+        engine.add_request(request("r", **params))
+    assert not engine.has_work
+
+
+def test_an_id_can_only_be_live_once() -> None:
+    engine, _ = scripted_engine()
+    engine.add_request(request("r"))
+    with pytest.raises(InvalidRequestError):
+        engine.add_request(request("r"))
+
+
+def test_non_finite_logits_fail_their_request_only() -> None:
+    engine, _ = scripted_engine()
+    events = run(engine, [request("bad", "NAN"), request("good")])
+    assert isinstance(events["bad"][-1], Failed)
+    assert events["bad"][-1].error == "NonFiniteLogitsError"
+    assert text_of(events["good"], Channel.CONTENT) == ANSWER
+
+
+def test_a_batch_that_is_refused_fails_only_the_request_to_blame() -> None:
+    engine, _ = scripted_engine()
+    names = [f"r{i}" for i in range(5)]
+    events = run(engine, [request(name, "REFUSE" if name == "r3" else "hello") for name in names])
+    assert [name for name in names if isinstance(events[name][-1], Failed)] == ["r3"]
+    assert {text_of(events[name], Channel.CONTENT) for name in names if name != "r3"} == {ANSWER}
+
+
+class Cramped(ScriptedRunner):
+    """Says that it has more cells than it has, as a fragmented cache would."""
+
+    real_cells = 60
+
+    def forward(self, batch: Batch) -> None:
+        if sum(map(len, self.cells.values())) + batch.n_rows > self.real_cells:
+            raise KVFullError("no room")
+        super().forward(batch)
+
+
+def test_a_full_cache_ends_only_the_request_that_no_longer_fits_and_with_length() -> None:
+    from engine_tools import scripted_config
+
+    script = " ".join(f"w{i}" for i in range(40))
+    engine = Engine(Cramped(scripted_config(script=script)))
+    long_script_fits = run(engine, [request("a"), request("b")])
+    assert all(finish_of(each).reason is FinishReason.STOP for each in long_script_fits.values())
+    Cramped.real_cells = 30
+    try:
+        (alone,) = run(engine, [request("c")]).values()
+    finally:
+        Cramped.real_cells = 60
+    assert finish_of(alone).reason is FinishReason.LENGTH
+    assert text_of(alone, Channel.REASONING).startswith("w0 w1 w2")
+
+
+def test_stop_strings_end_the_answer_across_tokens_and_never_the_thought() -> None:
+    engine, _ = scripted_engine()
+    events = run(engine, [request("r", stop=("nine ran", "answer is"))])["r"]
+    assert text_of(events, Channel.REASONING) == THOUGHT
+    assert text_of(events, Channel.CONTENT) == "The "
+    assert finish_of(events).reason is FinishReason.STOP
+
+
+def test_eos_inside_the_thought_leaves_all_text_in_the_thought() -> None:
+    engine, _ = scripted_engine(script="so far, so </thin")
+    events = run(engine, [request("r")])["r"]
+    assert text_of(events, Channel.REASONING) == "so far, so </thin"
+    assert text_of(events, Channel.CONTENT) == ""
+    finished = finish_of(events)
+    assert finished.usage.reasoning_tokens == finished.usage.completion_tokens - 1, "all but EOS"
+
+
+def test_tokens_on_the_deltas_add_up_to_the_usage() -> None:
+    engine, _ = scripted_engine()
+    events = run(engine, [request("r")])["r"]
+    tokens = sum(event.tokens for event in events if getattr(event, "channel", None) is Channel.REASONING)
+    assert tokens == finish_of(events).usage.reasoning_tokens
+    assert SCRIPT.startswith(text_of(events, Channel.REASONING))
