@@ -1,4 +1,4 @@
-"""Servers for the tests of the wire."""
+"""One real server for the tests of the wire and of the client."""
 
 from __future__ import annotations
 
