@@ -7,9 +7,12 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 HEAVY = {
     "fastapi", "gradio", "gguf", "httpx", "httpx2", "huggingface_hub", "jinja2", "llama_cpp", "msgspec", "numpy",
@@ -46,12 +49,12 @@ R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells 
 """
 
 
-def test_help_teaches_with_examples(r1chat) -> None:
+def test_help_teaches_with_examples(r1chat: Run) -> None:
     done = r1chat("--help")
     assert (done.returncode, done.stdout, done.stderr) == (0, HELP, "")
 
 
-def test_version(r1chat) -> None:
+def test_version(r1chat: Run) -> None:
     done = r1chat("--version")
     assert (done.returncode, done.stdout) == (0, f"r1chat {importlib.metadata.version('r1chat')}\n")
 
@@ -74,7 +77,7 @@ print("\\n" + json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 
 
 @pytest.mark.parametrize("command", ["chat", "run", "serve", "distill"])
-def test_every_command_explains_itself_with_an_example(r1chat, command: str) -> None:
+def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str) -> None:
     done = r1chat(command, "--help")
     assert done.returncode == 0
     assert f"  r1chat {command} " in done.stdout.partition("example")[2]
@@ -101,7 +104,7 @@ def test_every_command_explains_itself_with_an_example(r1chat, command: str) -> 
         (["nope"], 2, None),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_a_status(r1chat, arguments: list[str], status: int, line: str | None) -> None:
+def test_a_mistake_is_one_line_and_a_status(r1chat: Run, arguments: list[str], status: int, line: str | None) -> None:
     done = r1chat(*arguments)
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr.count("\n") == 1
@@ -109,7 +112,7 @@ def test_a_mistake_is_one_line_and_a_status(r1chat, arguments: list[str], status
         assert done.stderr == line + "\n"
 
 
-def test_a_taken_port_names_the_next(r1chat) -> None:
+def test_a_taken_port_names_the_next(r1chat: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = r1chat("--port", str(port), "--no-browser")
@@ -117,7 +120,7 @@ def test_a_taken_port_names_the_next(r1chat) -> None:
     assert done.returncode == 2
 
 
-def test_a_damaged_model_is_one_line(r1chat, tmp_path: Path) -> None:
+def test_a_damaged_model_is_one_line(r1chat: Run, tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + b"\xff" * 400)
     done = r1chat("run", str(broken), "hi")
@@ -126,7 +129,7 @@ def test_a_damaged_model_is_one_line(r1chat, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_control_characters_in_a_name_do_not_reach_the_terminal(r1chat) -> None:
+def test_control_characters_in_a_name_do_not_reach_the_terminal(r1chat: Run) -> None:
     done = r1chat("run", "\x1b[2Jevil\u202e", "hi")
     assert "\x1b" not in done.stderr
     assert "\u202e" not in done.stderr

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ import pytest
 from r1chat.app.commands.run import summary
 from r1chat.app.terminal import printable
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
 QUESTION = "A farmer has 17 sheep. All but 9 run away. How many are left?"
 
 
 @pytest.mark.model
-def test_the_answer_is_on_stdout_and_the_trace_on_stderr(r1chat) -> None:
+def test_the_answer_is_on_stdout_and_the_trace_on_stderr(r1chat: Run) -> None:
     done = r1chat("run", "demo", QUESTION, "--temperature", "0")
     assert done.returncode == 0, done.stderr
     assert "9" in done.stdout
@@ -32,7 +35,7 @@ def test_the_answer_is_on_stdout_and_the_trace_on_stderr(r1chat) -> None:
 
 
 @pytest.mark.model
-def test_json_is_one_object_with_everything(r1chat) -> None:
+def test_json_is_one_object_with_everything(r1chat: Run) -> None:
     done = r1chat("run", "demo", "--json", "--temperature", "0", input=QUESTION)
     assert (done.returncode, done.stderr) == (0, "")
     reply = json.loads(done.stdout)
@@ -46,27 +49,27 @@ def test_json_is_one_object_with_everything(r1chat) -> None:
 
 
 @pytest.mark.model
-def test_hide_thinking_leaves_the_answer_alone(r1chat) -> None:
+def test_hide_thinking_leaves_the_answer_alone(r1chat: Run) -> None:
     done = r1chat("run", "demo", QUESTION, "--hide-thinking", "--temperature", "0")
     assert done.returncode == 0
     assert (bool(done.stdout.strip()), done.stderr) == (True, "")
 
 
 @pytest.mark.model
-def test_what_is_piped_in_comes_before_the_prompt(r1chat) -> None:
+def test_what_is_piped_in_comes_before_the_prompt(r1chat: Run) -> None:
     alone = json.loads(r1chat("run", "demo", f"{QUESTION}\n\nSay it.", "--json", "--max-tokens", "1").stdout)
     piped = json.loads(r1chat("run", "demo", "Say it.", "--json", "--max-tokens", "1", input=QUESTION + "\n").stdout)
     assert piped["usage"]["prompt_tokens"] == alone["usage"]["prompt_tokens"]
 
 
 @pytest.mark.model
-def test_thinking_until_the_tokens_run_out_has_its_own_status(r1chat) -> None:
+def test_thinking_until_the_tokens_run_out_has_its_own_status(r1chat: Run) -> None:
     done = r1chat("run", "demo", QUESTION, "--max-tokens", "3", "--hide-thinking")
     assert (done.returncode, done.stdout.strip()) == (5, "")
     assert done.stderr == "r1chat: The model stopped before it answered. Give it more room: --max-tokens, --ctx\n"
 
 
-def test_too_long_a_question_has_its_own_status(r1chat, noise_model: Path) -> None:
+def test_too_long_a_question_has_its_own_status(r1chat: Run, noise_model: Path) -> None:
     done = r1chat("run", str(noise_model), "--ctx", "64", input="long " * 500)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.count("\n") == 1
@@ -74,14 +77,14 @@ def test_too_long_a_question_has_its_own_status(r1chat, noise_model: Path) -> No
 
 
 @pytest.mark.parametrize("option", [["--temperature", "-1"], ["--max-tokens", "0"]])
-def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat, noise_model: Path, option: list[str]) -> None:
+def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat: Run, noise_model: Path, option: list[str]) -> None:
     done = r1chat("run", str(noise_model), "hi", *option)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("r1chat: ")
     assert done.stderr.count("\n") == 1
 
 
-def test_what_the_model_writes_cannot_steer_the_terminal(r1chat, noise_model: Path) -> None:
+def test_what_the_model_writes_cannot_steer_the_terminal(r1chat: Run, noise_model: Path) -> None:
     done = r1chat("run", str(noise_model), "hi", "--max-tokens", "400", "--seed", "1")
     shown = done.stdout + done.stderr
     assert len(shown) > 200
