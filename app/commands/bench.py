@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...serve.errors import ModelLoadError
+from ..terminal import printable
 
 SHAPE, QUANT = "qwen2-0.5b", "Q4_K_M"
 STEPS = 64
@@ -51,14 +52,18 @@ def _rounds(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    from ...serve.models.gguf_info import read_info
+
     path = _model(args.model)
+    info = read_info(path)
     loaded, *measurements = _with_progress(_child_lines(path, args.rounds), args.rounds)
     results = [_result(measurements, streams) for streams in sorted({m["streams"] for m in measurements})]
     if args.json:
-        summary = {"model": str(path), **loaded, "rounds": args.rounds, "steps": STEPS}
+        summary = {"model": str(path), "file_type": info.file_type, **loaded, "rounds": args.rounds, "steps": STEPS}
         print(json.dumps({**summary, "results": results, "measurements": measurements}))
     else:
-        print(_table(loaded, args.rounds, results))
+        print(printable(f"{info.name}: {info.n_params / 1e6:,.1f} million parameters, {info.file_type}"))
+        print(_table(loaded["threads"], args.rounds, results))
     return 0
 
 
@@ -126,9 +131,9 @@ def _result(measurements: list[dict[str, Any]], streams: int) -> dict[str, Any]:
     }
 
 
-def _table(loaded: dict[str, Any], rounds: int, results: list[dict[str, Any]]) -> str:
+def _table(threads: int, rounds: int, results: list[dict[str, Any]]) -> str:
     lines = [
-        f"{loaded['description']}, {loaded['threads']} threads, {STEPS} steps, median of {rounds} rounds",
+        f"{threads} threads, {STEPS} steps, median of {rounds} rounds",
         "streams   engine tok/s   bare loop tok/s   ratio (min to max)",
     ]
     for result in results:

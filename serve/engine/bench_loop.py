@@ -138,7 +138,7 @@ def _main() -> None:
         runner = load(Path(job["model"]))
     except ModelLoadError as error:
         raise SystemExit(str(error)) from None
-    print(json.dumps({"description": runner.info.description, "threads": _threads(runner)}), flush=True)
+    print(json.dumps({"threads": _threads(runner)}), flush=True)
     for measurement in measure(runner, rounds=job["rounds"], steps=job["steps"]):
         print(json.dumps(asdict(measurement)), flush=True)
     runner.close()
