@@ -35,8 +35,8 @@ ATTRIBUTES = {
     ),
 }
 # Stand-ins keep XML's own characters away from the converter until the tree is built.
-STAND_INS = {"<": "\ue000", ">": "\ue001"}
-ORIGINALS = str.maketrans({stand_in: char for char, stand_in in STAND_INS.items()})
+STAND_INS = str.maketrans("<>", "\ue000\ue001")
+ORIGINALS = str.maketrans("\ue000\ue001", "<>")
 # The starred environments are the ones the converter knows as tables.
 ENVIRONMENTS = re.compile(r"\{(?:aligned|align|gathered|gather|split)\}")
 
@@ -54,7 +54,7 @@ def mathml(latex: str, display: Literal["inline", "block"]) -> str | None:
 
 
 def _prepared(latex: str) -> str:
-    return ENVIRONMENTS.sub("{align*}", latex).translate(str.maketrans(STAND_INS))
+    return ENVIRONMENTS.sub("{align*}", latex).translate(STAND_INS)
 
 
 def _rebuilt(node: ElementTree.Element, depth: int) -> str:
@@ -62,7 +62,7 @@ def _rebuilt(node: ElementTree.Element, depth: int) -> str:
     if tag not in ELEMENTS or depth > MAX_DEPTH:
         raise ValueError(f"<{tag}> at depth {depth}")
     text = (node.text or "").translate(ORIGINALS)
-    if tag == "mi" and text in STAND_INS:
+    if tag == "mi" and text in ("<", ">"):
         tag = "mo"
     attributes = "".join(
         f' {name}="{escape(value)}"'

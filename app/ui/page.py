@@ -107,7 +107,7 @@ class Asker:
 
 
 def _shown(snapshot: dict[str, Any], **typed: str) -> tuple[Any, ...]:
-    """Values for (view, question, ask, stop, new chat). What is the same as last time does not travel, so all are given every time."""
+    """Values for (view, question, ask, stop, new chat). Only what has changed since the last ones travels."""
     live = snapshot["state"] in LIVE
     return (
         snapshot,

