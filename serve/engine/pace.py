@@ -36,7 +36,7 @@ class Pace:
     @property
     def predicted_step_s(self) -> float:
         """An upper guess for the next step."""
-        return max(self._decode_s, self._row_s * MIN_PREFILL_ROWS, PREFILL_SLICE_S)
+        return max(self._decode_s, self._row_s * self.prefill_rows(0))
 
 
 def _average(old: float, new: float) -> float:

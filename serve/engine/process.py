@@ -93,7 +93,7 @@ class EngineProcess:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._supervisor
             self._supervisor = None
-        self._fail_live(EngineStoppedError("The engine is shutting down."))
+        self._fail_live("The engine is shutting down.")
         await self._end_child(grace_s=STOP_GRACE_S)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Accepted | TokenOutput | Finished, None]:
@@ -169,12 +169,11 @@ class EngineProcess:
     def _after_end(self) -> None:
         assert self._link is not None
         logger.error("the engine's process ended (%s)", _describe(self._link.exit_code))
-        error = EngineStoppedError(
+        self._count_end()
+        self._fail_live(
             f"The engine's process ended ({_describe(self._link.exit_code)}) while it worked on this "
             "request; a new one is being started."
         )
-        self._count_end()
-        self._fail_live(error)
 
     def _count_end(self) -> None:
         """Enters restarting, or broken where the child has ended too often lately."""
@@ -243,9 +242,9 @@ class EngineProcess:
         else:
             self._loaded.set_exception(ModelLoadError(reply.message))
 
-    def _fail_live(self, error: EngineStoppedError) -> None:
+    def _fail_live(self, message: str) -> None:
         for stream in self._live.values():
-            stream.fail(error)
+            stream.fail(EngineStoppedError(message))
 
     def _enter(self, state: State) -> None:
         self.state = state

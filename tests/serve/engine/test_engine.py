@@ -11,7 +11,7 @@ from scripted_runner import SCRIPT, ScriptedRunner
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.model_runner import KVFullError
-from r1chat.serve.engine.request import Accepted, Channel, Event, Failed, FinishReason
+from r1chat.serve.engine.request import Accepted, Channel, Event, Failed, FinishReason, TokenOutput
 from r1chat.serve.errors import ContextLengthError, InvalidRequestError
 
 THOUGHT, ANSWER = "Let me count the sheep.\nAll but nine ran away, so nine are left.", "The answer is \\boxed{9}."
@@ -135,11 +135,12 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_both_numbers() -> None:
     assert runner.cells
 
 
-@pytest.mark.parametrize("params", [{"max_tokens": 0}])
-def test_what_cannot_be_done_is_refused_before_any_work(params: dict[str, int]) -> None:
+def test_what_cannot_be_done_is_refused_before_any_work() -> None:
     engine, _ = scripted_engine()
     with pytest.raises(InvalidRequestError):
-        engine.add_request(request("r", **params))
+        engine.add_request(request("r", max_tokens=0))
+    with pytest.raises(InvalidRequestError):
+        engine.add_request(request("r"), tokens=[])
     assert not engine.has_work
 
 
@@ -213,6 +214,7 @@ def test_eos_inside_the_thought_leaves_all_text_in_the_thought() -> None:
 def test_tokens_on_the_deltas_add_up_to_the_usage() -> None:
     engine, _ = scripted_engine()
     events = run(engine, [request("r")])["r"]
-    tokens = sum(event.tokens for event in events if getattr(event, "channel", None) is Channel.REASONING)
+    outputs = [event for event in events if isinstance(event, TokenOutput)]
+    tokens = sum(output.tokens for output in outputs if output.channel is Channel.REASONING)
     assert tokens == finish_of(events).usage.reasoning_tokens
     assert SCRIPT.startswith(text_of(events, Channel.REASONING))

@@ -1,0 +1,271 @@
+"""The supervised child on real processes: crashes, hangs, slow readers, shutdown. No weights needed."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from engine_tools import finish_of, request, scripted_config, text_of
+
+from r1chat.serve.engine.config import EngineConfig
+from r1chat.serve.engine.messages import encode
+from r1chat.serve.engine.process import BackOff, EngineProcess
+from r1chat.serve.engine.request import Channel, Event, FinishReason, GenerateRequest
+from r1chat.serve.engine.worker import main as worker_main
+from r1chat.serve.errors import (
+    ContextLengthError,
+    EngineStoppedError,
+    InvalidRequestError,
+    ModelLoadError,
+    NonFiniteLogitsError,
+    QueueFullError,
+)
+
+pytestmark = pytest.mark.anyio
+
+LONG = "word " * 3000
+ANSWER = "The answer is \\boxed{9}."
+
+
+@asynccontextmanager
+async def engine(
+    config: EngineConfig | None = None, back_off: BackOff | None = None, **args: Any
+) -> AsyncIterator[EngineProcess]:
+    process = EngineProcess(config or scripted_config(**args), back_off)
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+async def collect(process: EngineProcess, each: GenerateRequest) -> list[Event]:
+    return [event async for event in process.generate(each)]
+
+
+async def eventually(true: Any, within_s: float = 10.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+async def streaming(process: EngineProcess, n: int) -> list[asyncio.Task[list[Event]]]:
+    """`n` requests that are well under way."""
+    tasks = [asyncio.create_task(collect(process, request(f"stream {i}"))) for i in range(n)]
+    await eventually(lambda: process.stats()["running"] == n)
+    return tasks
+
+
+async def test_the_engine_answers_and_stops() -> None:
+    async with engine() as process:
+        assert process.stats()["state"] == "ready"
+        assert process.info is not None and process.info.architecture == "scripted"
+        assert text_of(await collect(process, request("r")), Channel.CONTENT) == ANSWER
+        pid = process.pid
+        assert pid is not None
+    assert process.state == "stopped"
+    assert process.pid is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(EngineStoppedError):
+        await collect(process, request("late"))
+
+
+async def test_sixteen_requests_at_once_each_end_once() -> None:
+    async with engine() as process:
+        results = await asyncio.gather(*(collect(process, request(f"r{i}")) for i in range(16)))
+        assert {text_of(events, Channel.CONTENT) for events in results} == {ANSWER}
+        assert all(finish_of(events).reason is FinishReason.STOP for events in results)
+
+
+async def test_kill_9_during_four_streams_fails_each_within_a_second_and_the_next_request_works() -> None:
+    parent = os.getpid()
+    async with engine(tokens_per_s=20, script=LONG, scripts={"again": "fine</think>yes"}) as process:
+        tasks = await streaming(process, 4)
+        old_pid = process.pid
+        assert old_pid is not None
+        os.kill(old_pid, signal.SIGKILL)
+        began = time.monotonic()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert time.monotonic() - began < 1.0
+        assert [type(result) for result in results] == [EngineStoppedError] * 4
+        assert text_of(await collect(process, request("next", "again")), Channel.CONTENT) == "yes"
+        assert process.pid != old_pid
+        assert process.restarts == 1
+        assert os.getpid() == parent
+
+
+async def test_a_crash_in_the_forward_pass_is_survived() -> None:
+    async with engine() as process:
+        with pytest.raises(EngineStoppedError, match="signal 6"):
+            await collect(process, request("bad", "please CRASH now"))
+        assert finish_of(await collect(process, request("good")))
+
+
+async def test_a_hanging_child_is_killed_and_replaced() -> None:
+    config = replace(scripted_config(), hang_floor_s=0.2)
+    async with engine(config) as process:
+        old_pid = process.pid
+        await collect(process, request("first"))
+        with pytest.raises(EngineStoppedError):
+            async with asyncio.timeout(5):
+                await collect(process, request("bad", "please HANG now"))
+        assert finish_of(await collect(process, request("good")))
+        assert process.pid != old_pid
+
+
+async def test_an_idle_child_is_not_taken_for_a_hanging_one() -> None:
+    config = replace(scripted_config(), hang_floor_s=0.05)
+    async with engine(config) as process:
+        await collect(process, request("a"))
+        await asyncio.sleep(0.5)
+        await collect(process, request("b"))
+        assert process.restarts == 0
+
+
+async def test_requests_made_during_a_restart_wait_for_it() -> None:
+    async with engine(load_s=0.5) as process:
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await eventually(lambda: process.state == "restarting")
+        assert finish_of(await collect(process, request("r")))
+
+
+async def test_repeated_crashes_open_the_breaker_for_a_while() -> None:
+    back_off = BackOff(first_s=0.01, limit=3, broken_s=0.5)
+    async with engine(back_off=back_off) as process:
+        for i in range(3):
+            with pytest.raises(EngineStoppedError):
+                await collect(process, request(f"bad {i}", "CRASH"))
+        assert process.stats()["state"] == "broken"
+        began = time.monotonic()
+        with pytest.raises(EngineStoppedError):
+            await collect(process, request("refused"))
+        assert time.monotonic() - began < 0.1, "at once"
+        await eventually(lambda: process.state == "ready")
+        assert finish_of(await collect(process, request("r")))
+
+
+async def test_closing_the_generator_frees_the_sequence() -> None:
+    async with engine(tokens_per_s=50, script=LONG) as process:
+        async with aclosing(process.generate(request("r"))) as events:
+            async for _ in events:
+                if process.stats()["sequences"]:
+                    break
+        await eventually(lambda: process.stats()["sequences"] == 0, within_s=1.0)
+        assert process.stats()["running"] == 0
+
+
+async def test_cancelling_half_of_many_readers_leaves_no_sequence_occupied() -> None:
+    async with engine(tokens_per_s=200, script="word " * 100 + "</think>done") as process:
+        tasks = await streaming(process, 16)
+        for task in tasks[::2]:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
+        assert all(isinstance(result, list) and finish_of(result) for result in results[1::2])
+        await eventually(lambda: process.stats()["sequences"] == 0, within_s=1.0)
+
+
+async def test_a_slow_reader_holds_nobody_up_and_loses_nothing() -> None:
+    script = " ".join(f"w{i}" for i in range(2000)) + "</think>done"
+    async with engine(script=script, scripts={"quick": "a</think>b"}) as process:
+        slow = process.generate(request("slow"))
+        events = [await anext(slow)]
+        await asyncio.gather(*(collect(process, request(f"fast {i}", "quick")) for i in range(8)))
+        await eventually(lambda: process.stats()["running"] == 0)
+        rest = [event async for event in slow]
+        assert text_of([*events, *rest], Channel.REASONING) + "</think>done" == script
+        assert len(rest) < 10, "what piled up comes joined"
+
+
+async def test_too_many_waiting_requests_are_refused_at_once() -> None:
+    config = replace(scripted_config(tokens_per_s=20, script=LONG), n_seq_max=2, max_waiting=3)
+    async with engine(config) as process:
+        tasks = [asyncio.create_task(collect(process, request(f"r{i}"))) for i in range(5)]
+        await eventually(lambda: process.stats()["waiting"] == 3)
+        with pytest.raises(QueueFullError):
+            await collect(process, request("one too many"))
+        tasks[0].cancel()
+        await eventually(lambda: process.stats()["waiting"] == 2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_errors_come_back_as_the_types_they_were() -> None:
+    async with engine(n_ctx=64) as process:
+        with pytest.raises(ContextLengthError) as caught:
+            await collect(process, request("long", ("word " * 100).strip()))
+        assert (caught.value.prompt_tokens, caught.value.n_ctx) == (105, 64)
+        with pytest.raises(NonFiniteLogitsError):
+            await collect(process, request("nan", "NAN"))
+        with pytest.raises(InvalidRequestError):
+            await collect(process, request("surrogate", "\ud800"))
+        with pytest.raises(InvalidRequestError):
+            await collect(process, request("none", max_tokens=0))
+        assert finish_of(await collect(process, request("r")))
+        assert process.restarts == 0
+
+
+async def test_a_model_that_cannot_be_loaded_says_why_in_one_line() -> None:
+    process = EngineProcess(scripted_config(load_error="The file is damaged."))
+    with pytest.raises(ModelLoadError, match=r"^The file is damaged\.$"):
+        await process.start()
+    assert process.state == "stopped"
+    assert process.pid is None
+
+
+async def test_a_runner_that_does_not_exist_is_a_load_error() -> None:
+    process = EngineProcess(EngineConfig(runner="no_such_module:Runner"))
+    with pytest.raises(ModelLoadError, match="no_such_module"):
+        await process.start()
+
+
+async def test_loading_has_its_own_limit() -> None:
+    process = EngineProcess(replace(scripted_config(load_s=60), load_timeout_s=0.5))
+    with pytest.raises(ModelLoadError, match="longer than"):
+        await process.start()
+    assert process.pid is None
+
+
+async def test_stop_ends_live_requests_with_an_error() -> None:
+    async with engine(tokens_per_s=20, script=LONG) as process:
+        tasks = await streaming(process, 3)
+        await process.stop()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(result) for result in results] == [EngineStoppedError] * 3
+
+
+async def test_stop_ends_a_child_that_hangs() -> None:
+    async with engine() as process:
+        task = asyncio.create_task(collect(process, request("bad", "HANG")))
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        await process.stop()
+        assert time.monotonic() - began < 8
+        with pytest.raises(EngineStoppedError):
+            await task
+
+
+def test_the_child_ends_when_its_parent_is_gone() -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=worker_main, args=(scripted_config(), theirs), daemon=True)
+    child.start()
+    theirs.close()
+    ours.recv_bytes()
+    ours.send_bytes(encode(request("r", "HANG")))
+    time.sleep(0.2)
+    ours.close()
+    child.join(5)
+    assert child.exitcode == 0, "even in the middle of a step that never ends"
