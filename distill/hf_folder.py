@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..serve.models.gguf_writer import (
+from ..serve.models.gguf_spec import (
     TOKEN_CONTROL,
     TOKEN_NORMAL,
     TOKEN_UNUSED,

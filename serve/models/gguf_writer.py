@@ -7,13 +7,14 @@ one tensor. The file is written aside, flushed to disk and renamed: a path holds
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import gguf
 import numpy as np
+
+from .gguf_spec import TOKEN_UNUSED, ModelSpec, TokenizerSpec
 
 FileType = Literal["F32", "F16", "Q8_0"]
 Array = np.ndarray
@@ -22,88 +23,6 @@ MetadataValue = str | int | float | bool
 _F32 = gguf.GGMLQuantizationType.F32
 _F16 = gguf.GGMLQuantizationType.F16
 _Q8_0 = gguf.GGMLQuantizationType.Q8_0
-TOKEN_NORMAL = int(gguf.TokenType.NORMAL)
-TOKEN_CONTROL = int(gguf.TokenType.CONTROL)
-TOKEN_USER_DEFINED = int(gguf.TokenType.USER_DEFINED)
-TOKEN_UNUSED = int(gguf.TokenType.UNUSED)
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Shape of one model, in Hugging Face's terms. `tied`: the output head is the embedding table."""
-
-    architecture: Literal["qwen2", "llama"]
-    n_vocab: int
-    n_embd: int
-    n_layer: int
-    n_ff: int
-    n_head: int
-    n_head_kv: int
-    n_ctx: int
-    rms_eps: float = 1e-6
-    rope_theta: float = 10_000.0
-    tied: bool = True
-    name: str = "model"
-    # One divisor per rotated pair (Llama 3.1's stretched rope); empty where rope is plain.
-    rope_factors: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.architecture not in ("qwen2", "llama"):
-            raise ValueError(f"cannot write the architecture {self.architecture!r}, only qwen2 and llama")
-        if self.n_embd % self.n_head or self.n_head % self.n_head_kv:
-            raise ValueError("n_embd must be a multiple of n_head, and n_head of n_head_kv")
-        if self.head_dim % 2:
-            raise ValueError(f"the head width {self.head_dim} is odd; rope needs an even one")
-
-    @property
-    def head_dim(self) -> int:
-        return self.n_embd // self.n_head
-
-    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Hugging Face name -> shape of every tensor of the model, in the order of the file."""
-        width, kv = self.n_embd, self.head_dim * self.n_head_kv
-        shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (self.n_vocab, width)}
-        layer: dict[str, tuple[int, ...]] = {
-            "input_layernorm.weight": (width,),
-            "self_attn.q_proj.weight": (width, width),
-            "self_attn.k_proj.weight": (kv, width),
-            "self_attn.v_proj.weight": (kv, width),
-            "self_attn.o_proj.weight": (width, width),
-            "post_attention_layernorm.weight": (width,),
-            "mlp.gate_proj.weight": (self.n_ff, width),
-            "mlp.up_proj.weight": (self.n_ff, width),
-            "mlp.down_proj.weight": (width, self.n_ff),
-        }
-        if self.architecture == "qwen2":
-            layer |= {
-                "self_attn.q_proj.bias": (width,),
-                "self_attn.k_proj.bias": (kv,),
-                "self_attn.v_proj.bias": (kv,),
-            }
-        for i in range(self.n_layer):
-            shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
-        shapes["model.norm.weight"] = (width,)
-        if not self.tied:
-            shapes["lm_head.weight"] = (self.n_vocab, width)
-        return shapes
-
-
-@dataclass(frozen=True)
-class TokenizerSpec:
-    """Byte-level BPE. Ordinary tokens are in GPT-2's byte-to-unicode form, added ones in plain text.
-
-    `token_types` are GGUF's (1 normal, 3 control, 4 user-defined, 5 unused); `merges` are "left right".
-    """
-
-    tokens: Sequence[str]
-    token_types: Sequence[int]
-    merges: Sequence[str]
-    bos_id: int | None
-    eos_id: int
-    pad_id: int | None = None
-    pre: Literal["qwen2", "deepseek-r1-qwen", "llama-bpe"] = "qwen2"
-    add_bos: bool = False
-    chat_template: str | None = None
 
 
 def write_gguf(
@@ -121,6 +40,7 @@ def write_gguf(
     that was not there before.
     """
     _check_names(spec, tensors)
+    tokenizer.check(spec.n_vocab)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     writer = gguf.GGUFWriter(None, spec.architecture)
     try:
@@ -188,7 +108,6 @@ def _add_value(writer: gguf.GGUFWriter, key: str, value: MetadataValue) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, spec: ModelSpec, tokenizer: TokenizerSpec) -> None:
     tokens, types = list(tokenizer.tokens), list(tokenizer.token_types)
-    _check_tokenizer(spec, tokenizer)
     # The embedding table may have more rows than there are tokens; llama.cpp wants one token a row.
     for i in range(len(tokens), spec.n_vocab):
         tokens.append(f"[PAD{i}]")
@@ -206,22 +125,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, spec: ModelSpec, tokenizer: Tokenize
     writer.add_add_bos_token(tokenizer.add_bos)
     if tokenizer.chat_template is not None:
         writer.add_chat_template(tokenizer.chat_template)
-
-
-def _check_tokenizer(spec: ModelSpec, tokenizer: TokenizerSpec) -> None:
-    n = len(tokenizer.tokens)
-    if len(tokenizer.token_types) != n:
-        raise ValueError(f"{n} tokens, but {len(tokenizer.token_types)} token types")
-    if n > spec.n_vocab:
-        raise ValueError(f"{n} tokens do not fit an embedding table of {spec.n_vocab} rows")
-    if len(set(tokenizer.tokens)) != n:
-        raise ValueError("the vocabulary names a token twice")
-    if not tokenizer.merges:
-        raise ValueError("llama.cpp does not load a byte-level vocabulary without merges")
-    for name in ("bos_id", "eos_id", "pad_id"):
-        token_id = getattr(tokenizer, name)
-        if token_id is not None and not 0 <= token_id < n:
-            raise ValueError(f"{name} {token_id} lies outside the vocabulary of {n} tokens")
 
 
 def _add_tensor_infos(writer: gguf.GGUFWriter, spec: ModelSpec, file_type: FileType) -> None:

@@ -104,7 +104,7 @@ def _reason(child: subprocess.CompletedProcess[str]) -> str:
 
 def _child_main() -> None:
     job = json.load(sys.stdin)
-    answer = {"quantize": _child_quantize, "probe": _child_probe}[job["do"]](job)
+    answer: dict[str, Any] = {"quantize": _child_quantize, "probe": _child_probe}[job["do"]](job)
     np.savez(sys.argv[1], **answer)
 
 
@@ -131,7 +131,7 @@ def _child_probe(job: dict[str, Any]) -> dict[str, np.ndarray]:
         raise SystemExit(1)
     vocab = llama_cpp.llama_model_get_vocab(model)
     pieces = [_tokenize(vocab, text) for text in job["texts"]]
-    answer = {
+    answer: dict[str, np.ndarray] = {
         "ids": np.array([i for piece in pieces for i in piece], dtype=np.int32),
         "ends": np.cumsum([len(piece) for piece in pieces], dtype=np.int64),
     }

@@ -15,15 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .gguf_writer import (
-    TOKEN_CONTROL,
-    TOKEN_NORMAL,
-    TOKEN_USER_DEFINED,
-    FileType,
-    ModelSpec,
-    TokenizerSpec,
-    write_gguf,
-)
+from .gguf_spec import TOKEN_CONTROL, TOKEN_NORMAL, TOKEN_USER_DEFINED, ModelSpec, TokenizerSpec
+from .gguf_writer import FileType, write_gguf
 from .quantize import quantize
 from .templates import R1_DISTILL
 

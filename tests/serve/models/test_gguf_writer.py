@@ -10,7 +10,8 @@ import gguf
 import numpy as np
 import pytest
 
-from r1chat.serve.models.gguf_writer import ModelSpec, TokenizerSpec, write_gguf
+from r1chat.serve.models.gguf_spec import ModelSpec, TokenizerSpec
+from r1chat.serve.models.gguf_writer import write_gguf
 from r1chat.serve.models.shapes import synthetic_tokenizer
 
 SPEC = ModelSpec(

@@ -1,0 +1,103 @@
+"""What a GGUF is written from: the shape of a model and its tokeniser. Values only, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+# GGUF's kinds of token
+TOKEN_NORMAL, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED = 1, 3, 4, 5
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Shape of one model, in Hugging Face's terms. `tied`: the output head is the embedding table."""
+
+    architecture: Literal["qwen2", "llama"]
+    n_vocab: int
+    n_embd: int
+    n_layer: int
+    n_ff: int
+    n_head: int
+    n_head_kv: int
+    n_ctx: int
+    rms_eps: float = 1e-6
+    rope_theta: float = 10_000.0
+    tied: bool = True
+    name: str = "model"
+    # One divisor per rotated pair (Llama 3.1's stretched rope); empty where rope is plain.
+    rope_factors: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ("qwen2", "llama"):
+            raise ValueError(f"cannot write the architecture {self.architecture!r}, only qwen2 and llama")
+        if self.n_embd % self.n_head or self.n_head % self.n_head_kv:
+            raise ValueError("n_embd must be a multiple of n_head, and n_head of n_head_kv")
+        if self.head_dim % 2:
+            raise ValueError(f"the head width {self.head_dim} is odd; rope needs an even one")
+
+    @property
+    def head_dim(self) -> int:
+        return self.n_embd // self.n_head
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Hugging Face name -> shape of every tensor of the model, in the order of the file."""
+        width, kv = self.n_embd, self.head_dim * self.n_head_kv
+        shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (self.n_vocab, width)}
+        layer: dict[str, tuple[int, ...]] = {
+            "input_layernorm.weight": (width,),
+            "self_attn.q_proj.weight": (width, width),
+            "self_attn.k_proj.weight": (kv, width),
+            "self_attn.v_proj.weight": (kv, width),
+            "self_attn.o_proj.weight": (width, width),
+            "post_attention_layernorm.weight": (width,),
+            "mlp.gate_proj.weight": (self.n_ff, width),
+            "mlp.up_proj.weight": (self.n_ff, width),
+            "mlp.down_proj.weight": (width, self.n_ff),
+        }
+        if self.architecture == "qwen2":
+            layer |= {
+                "self_attn.q_proj.bias": (width,),
+                "self_attn.k_proj.bias": (kv,),
+                "self_attn.v_proj.bias": (kv,),
+            }
+        for i in range(self.n_layer):
+            shapes |= {f"model.layers.{i}.{name}": shape for name, shape in layer.items()}
+        shapes["model.norm.weight"] = (width,)
+        if not self.tied:
+            shapes["lm_head.weight"] = (self.n_vocab, width)
+        return shapes
+
+
+@dataclass(frozen=True)
+class TokenizerSpec:
+    """Byte-level BPE. Ordinary tokens are in GPT-2's byte-to-unicode form, added ones in plain text.
+
+    `token_types` are GGUF's (1 normal, 3 control, 4 user-defined, 5 unused); `merges` are "left right".
+    """
+
+    tokens: Sequence[str]
+    token_types: Sequence[int]
+    merges: Sequence[str]
+    bos_id: int | None
+    eos_id: int
+    pad_id: int | None = None
+    pre: Literal["qwen2", "deepseek-r1-qwen", "llama-bpe"] = "qwen2"
+    add_bos: bool = False
+    chat_template: str | None = None
+
+    def check(self, n_vocab: int) -> None:
+        """Raises ValueError for what llama.cpp would not load beside a table of `n_vocab` rows."""
+        n = len(self.tokens)
+        if len(self.token_types) != n:
+            raise ValueError(f"{n} tokens, but {len(self.token_types)} token types")
+        if n > n_vocab:
+            raise ValueError(f"{n} tokens do not fit an embedding table of {n_vocab} rows")
+        if len(set(self.tokens)) != n:
+            raise ValueError("the vocabulary names a token twice")
+        if not self.merges:
+            raise ValueError("llama.cpp does not load a byte-level vocabulary without merges")
+        for name, token_id in (("bos_id", self.bos_id), ("eos_id", self.eos_id), ("pad_id", self.pad_id)):
+            if token_id is not None and not 0 <= token_id < n:
+                raise ValueError(f"{name} {token_id} lies outside the vocabulary of {n} tokens")
