@@ -120,7 +120,7 @@ def test_a_full_queue_says_429_and_when_to_come_back(start_server: StartServer) 
     async def many() -> list[httpx2.Response]:
         async with httpx2.AsyncClient(timeout=30) as client:
             url = f"{server.url}/v1/chat/completions"
-            posts = [client.post(url, json=body("ENDLESS", stream=False, max_tokens=20)) for _ in range(40)]
+            posts = [client.post(url, json=body("ENDLESS", stream=False, max_tokens=5)) for _ in range(40)]
             return await asyncio.gather(*posts)
 
     answers = asyncio.run(many())
