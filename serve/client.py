@@ -6,7 +6,7 @@ One Client belongs to one event loop; `async with` or `aclose` frees its sockets
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self
@@ -102,7 +102,7 @@ class Client:
 
     async def stream(
         self, messages: list[dict[str, Any]], **params: Any
-    ) -> AsyncIterator[ReasoningDelta | ContentDelta | Done]:
+    ) -> AsyncGenerator[ReasoningDelta | ContentDelta | Done, None]:
         """Yields deltas as they arrive and one Done; closing the iterator closes the socket.
 
         Raises ApiError, ServerUnreachableError.
@@ -157,7 +157,7 @@ class Client:
         return ServerUnreachableError(f"No answer from {self.base_url}: {reason}")
 
 
-async def _events(response: httpx2.Response) -> AsyncIterator[ReasoningDelta | ContentDelta | Done]:
+async def _events(response: httpx2.Response) -> AsyncGenerator[ReasoningDelta | ContentDelta | Done, None]:
     finish_reason, chunk_id = "", ""
     usage: dict[str, Any] = {}
     timings: dict[str, Any] = {}

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 Events = AsyncGenerator[Accepted | TokenOutput | Finished, None]
 
-ERRORS = {"4XX": {"model": ErrorBody}, "503": {"model": ErrorBody}}
+ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorBody}, "503": {"model": ErrorBody}}
 
 
 def chat_router(engine: EngineProcess, model_id: str) -> APIRouter:

@@ -82,9 +82,7 @@ def _segments(fill: Callable[[Sequence[str]], str], contents: list[str]) -> tupl
 
 def _assemble(pieces: list[str], texts: list[str]) -> tuple[Segment, ...]:
     """`pieces` alternates template text and the number of a message."""
-    segments = [
-        Segment(texts[int(piece)], False) if i % 2 else Segment(piece, True) for i, piece in enumerate(pieces)
-    ]
+    segments = [Segment(texts[int(piece)], False) if i % 2 else Segment(piece, True) for i, piece in enumerate(pieces)]
     return tuple(segment for segment in segments if segment.text)
 
 
@@ -133,6 +131,4 @@ def _fill(template: jinja2.Template, messages: list[dict[str, str]], info: Model
         ) from error
     except Exception as error:  # the template is somebody's program and may raise anything
         logger.warning("the model's chat template failed", exc_info=error)
-        raise InvalidRequestError(
-            "The model's chat template failed on these messages.", param="messages"
-        ) from error
+        raise InvalidRequestError("The model's chat template failed on these messages.", param="messages") from error

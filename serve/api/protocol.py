@@ -132,9 +132,7 @@ class ChatRequest(BaseModel):
 
     def sampling_params(self) -> SamplingParams:
         """The engine's parameters: what was not given keeps the engine's default."""
-        given: dict[str, Any] = {
-            name: value for name in _SAMPLING_FIELDS if (value := getattr(self, name)) is not None
-        }
+        given: dict[str, Any] = {name: value for name in _SAMPLING_FIELDS if (value := getattr(self, name)) is not None}
         if self.seed is not None:
             given["seed"] = self.seed % SEEDS
         if self.stop is not None:

@@ -85,9 +85,7 @@ class Security:
             return plain_error(403, "Requests from other sites' pages are refused.")
         if self._key_hash and scope["path"] not in OPEN_PATHS and not self._key_fits(headers):
             challenge = "Bearer" if scope["path"].startswith("/v1") else 'Basic realm="r1chat", charset="UTF-8"'
-            return plain_error(
-                401, "A key is needed: Authorization: Bearer <key>.", {"www-authenticate": challenge}
-            )
+            return plain_error(401, "A key is needed: Authorization: Bearer <key>.", {"www-authenticate": challenge})
         if _int_or_zero(headers.get("content-length")) > MAX_BODY:
             return _too_large()
         if _is_api_post(scope) and not _is_json(headers):

@@ -58,9 +58,7 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     app.include_router(chat_router(engine, config.model_id))
     app.include_router(models_router(engine, config.model_id, config.owned_by, load))
     wire_errors.install(app)
-    app.add_middleware(
-        Security, host=config.host, allowed_hosts=config.allowed_hosts, api_key=config.api_key
-    )
+    app.add_middleware(Security, host=config.host, allowed_hosts=config.allowed_hosts, api_key=config.api_key)
     app.add_middleware(LastResort)
     return app
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -117,17 +118,19 @@ def test_a_tag_over_several_tokens_is_pending_until_it_is_complete() -> None:
     assert parser.feed("\n") == [] and parser.pending == "\n"
     assert parser.feed("</") == [] and parser.pending == "\n</"
     assert parser.feed("think") == [] and parser.pending == "\n</think"
-    assert parser.state == "reasoning" and parser.in_reasoning and parser.held
+    assert (parser.state, parser.in_reasoning, parser.held) == ("reasoning", True, True)
     (piece,) = parser.feed(">\n\n4")
     assert (piece.channel, piece.text) == ("content", "4")
-    assert parser.state == "content" and not parser.in_reasoning and not parser.held
+    assert (parser.state, parser.in_reasoning, parser.held) == ("content", False, False)
 
 
 def test_state_says_start_until_the_model_opens_the_thought() -> None:
     parser = ReasoningParser(reasoning_open=False)
-    assert parser.state == "start" and not parser.in_reasoning
-    assert parser.feed("<thi") == [] and parser.state == "start"
-    assert parser.feed("nk>") == [] and parser.state == "reasoning"
+    states = [parser.state]
+    for text in ("<thi", "nk>"):
+        assert parser.feed(text) == []
+        states.append(parser.state)
+    assert states == ["start", "start", "reasoning"]
 
 
 def test_only_a_possible_tag_is_held_back() -> None:
@@ -163,9 +166,9 @@ def test_time_grows_linearly_with_the_text(token: str) -> None:
 
 
 # What a table of outside cases may contain that is decided elsewhere or comes later.
-LEFT_OUT = {
+LEFT_OUT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "continuation": lambda case: "prefill" in case,
-    "reasoning_format": lambda case: case["id"].endswith("none_format"),
+    "reasoning_format": lambda case: str(case["id"]).endswith("none_format"),
     "tools": lambda case: "tool_call" in case["id"],
 }
 

@@ -189,7 +189,18 @@ def test_developer_counts_as_system(live: LiveServer) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"[]", b'"x"', b"{", b"[" * 100_000, b"9" * 5000, b'{"m":"\xff\xfe"}', b"\xff\xfe{\x00}\x00", b"\x1f\x8b"],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"{",
+        b"[" * 100_000,
+        b"9" * 5000,
+        b'{"m":"\xff\xfe"}',
+        b"\xff\xfe{\x00}\x00",
+        b"\x1f\x8b",
+    ],
     ids=lambda body: repr(body[:8]),
 )
 def test_a_broken_body_is_a_400_in_the_openai_shape(live: LiveServer, body: bytes) -> None:
@@ -205,7 +216,9 @@ def test_an_error_names_the_field_and_not_the_value(live: LiveServer) -> None:
     assert "hunter2" not in response.text
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("GET", "/v1/chat/completions", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/v1/nothing", 404), ("GET", "/v1/chat/completions", 405)]
+)
 def test_routing_errors_have_the_openai_shape(live: LiveServer, method: str, path: str, status: int) -> None:
     response = httpx2.request(method, live.url + path)
     assert response.status_code == status and response.json()["error"]["type"] == "invalid_request_error"

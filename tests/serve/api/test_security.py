@@ -73,12 +73,15 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
                 yield from ((method, path) for method in sorted(route.methods or ()))
             else:
                 # A mount has its routes itself; newer FastAPI keeps an included router whole.
-                yield from walk(getattr(route, "original_router", route).routes, path)
+                router: Any = getattr(route, "original_router", route)
+                yield from walk(router.routes, path)
 
     yield from walk(app.routes)
 
 
-def call(app: Any, method: str, path: str, headers: dict[str, str] | None = None, content: bytes = b"") -> httpx2.Response:
+def call(
+    app: Any, method: str, path: str, headers: dict[str, str] | None = None, content: bytes = b""
+) -> httpx2.Response:
     encoded = {name.encode(): value.encode() for name, value in (headers or {}).items()}
 
     async def send() -> httpx2.Response:
@@ -149,7 +152,9 @@ def test_embedding_from_another_site_is_refused_but_a_link_may_lead_here() -> No
     assert call(app, "GET", "/", {**cross, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}).status_code == 403
     assert call(app, "GET", "/", {**cross, "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}).status_code == 403
     assert call(app, "POST", "/", {**cross, "sec-fetch-mode": "navigate"}).status_code == 403
-    assert call(app, "GET", "/", {**cross, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}).status_code == 200
+    assert (
+        call(app, "GET", "/", {**cross, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}).status_code == 200
+    )
 
 
 def test_a_preflight_grants_nothing() -> None:
@@ -173,7 +178,8 @@ def test_without_the_key_only_health_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["//v1/models", "/v1//models", "/%76%31/models", "/v1/models/", "/health/../v1/models", "/health/", "/HEALTH"]
+    "path",
+    ["//v1/models", "/v1//models", "/%76%31/models", "/v1/models/", "/health/../v1/models", "/health/", "/HEALTH"],
 )
 def test_no_spelling_of_a_path_goes_round_the_key(path: str) -> None:
     assert call(app_with_page(api_key=KEY), "GET", path).status_code in (401, 404)
@@ -181,7 +187,16 @@ def test_no_spelling_of_a_path_goes_round_the_key(path: str) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer ", "Bearer wrong", f"Token {KEY}", KEY, "Basic !!!", "Basic " + base64.b64encode(b"x").decode()],
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Token {KEY}",
+        KEY,
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"x").decode(),
+    ],
 )
 def test_a_wrong_key_is_refused(header: str) -> None:
     headers = {"authorization": header}
