@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gguf
-
 from ..errors import ModelLoadError
 from .gguf_reader import Header, MalformedGGUFError, Tensor, read_header
+from .gguf_types import BLOCKS, FILE_TYPES
 
 MAX_BLOCKS = 1024
 
@@ -104,10 +103,9 @@ def _check_tensors(header: Header) -> None:
 
 
 def _check_tensor(tensor: Tensor, header: Header) -> None:
-    try:
-        block, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(tensor.type)]
-    except (ValueError, KeyError):
-        raise MalformedGGUFError(f"tensor {tensor.name} has the unknown type {tensor.type}") from None
+    if tensor.type not in BLOCKS:
+        raise MalformedGGUFError(f"tensor {tensor.name} has the unknown type {tensor.type}")
+    block, block_bytes = BLOCKS[tensor.type]
     if tensor.n_elements == 0 or tensor.dims[0] % block:
         raise MalformedGGUFError(f"tensor {tensor.name} has the impossible shape {list(tensor.dims)}")
     if tensor.offset % header.alignment:
@@ -183,8 +181,4 @@ def _special_token(header: Header, kind: str, n_vocab: int) -> str:
 
 def _file_type(header: Header) -> str:
     value = header.values.get("general.file_type")
-    try:
-        name = gguf.LlamaFileType(value).name
-    except ValueError:
-        return "unknown"
-    return name.removeprefix("MOSTLY_").removeprefix("ALL_")
+    return FILE_TYPES.get(value, "unknown") if isinstance(value, int) else "unknown"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from r1chat.serve.errors import ModelLoadError
 from r1chat.serve.models.gguf_info import GgufInfo, read_info
+from r1chat.serve.models.gguf_types import BLOCKS, FILE_TYPES
 from r1chat.serve.models.shapes import make_random_gguf
 
 ARCH = "qwen2"
@@ -78,6 +81,13 @@ def test_hand_made_sound_file_is_read(tmp_path: Path) -> None:
     info = read_bytes(sound_file(), tmp_path)
     assert (info.block_count, info.head_count_kv, info.n_vocab, info.eos_token) == (2, (4, 4), 3, "c")
     assert (info.n_params, info.chat_template, info.file_type, info.name) == (8, None, "unknown", "case")
+
+
+@pytest.mark.parametrize(
+    "value", [key("general.file_type", 9, struct.pack("<IQ", 4, 0)), text("general.file_type", b"7")]
+)
+def test_file_type_of_another_kind_is_unknown(value: bytes, tmp_path: Path) -> None:
+    assert read_bytes(sound_file(more=value), tmp_path).file_type == "unknown"
 
 
 DAMAGED = {
@@ -191,3 +201,23 @@ def test_mutated_header_gives_an_answer_or_a_load_error(
     else:
         assert 1 <= info.block_count <= 1024
         assert info.kv_bytes_per_token() >= 0
+
+
+def test_tables_of_types_are_those_of_the_gguf_package() -> None:
+    import gguf
+
+    sizes = {int(kind): size for kind, size in gguf.GGML_QUANT_SIZES.items()}
+    # Q8_1 never lies in a file (the package counts it otherwise than ggml); Q2_0 is newer than the package
+    assert {kind: size for kind, size in BLOCKS.items() if kind not in (9, 42)} == {
+        kind: size for kind, size in sizes.items() if kind != 9
+    }
+    names = {int(kind): kind.name.split("_", 1)[1] for kind in gguf.LlamaFileType if kind.name != "GUESSED"}
+    assert {kind: name for kind, name in FILE_TYPES.items() if kind != 41} == names
+
+
+def test_reading_a_header_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import r1chat.serve.models.gguf_info;"
+        "sys.exit(any(m in sys.modules for m in ('numpy', 'gguf', 'llama_cpp')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
