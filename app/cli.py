@@ -12,7 +12,6 @@ import importlib.metadata
 import logging
 import os
 import sys
-from typing import NoReturn
 
 from ..serve.errors import (
     InvalidRequestError,
@@ -22,6 +21,7 @@ from ..serve.errors import (
 )
 from .commands import bench, chat, distill, run, serve
 from .errors import CommandError
+from .parser import Parser
 from .terminal import printable
 
 COMMANDS = {"chat": chat, "run": run, "serve": serve, "distill": distill, "bench": bench}
@@ -37,13 +37,6 @@ examples:
 A MODEL is `demo` (bundled, tiny), a path to a .gguf file, or user/repo:QUANT from the Hugging Face hub.
 R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells more of each command.
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a usage error in one line that ends with the command that helps."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, printable(f"{self.prog}: {message}. See: {self.prog} --help\n"))
 
 
 def main(argv: list[str] | None = None) -> int:

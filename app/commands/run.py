@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import CommandError, UsageError
+from ..parser import Parser
 from ..terminal import DIM, PLAIN, printable
 from .serve import context
 
@@ -26,7 +27,7 @@ TOO_LONG = 4
 NO_ANSWER = 5
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = subparsers.add_parser(
         "run",
         help="ask one question here: answer to stdout, trace to stderr",
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.mixed = True
     parser.add_argument("model", metavar="MODEL", help="demo, a .gguf file, or user/repo:QUANT")
     parser.add_argument("prompt", metavar="PROMPT", nargs="?", help="the question; what is piped in comes before it")
     parser.add_argument("--json", action="store_true", help="print one object: answer, reasoning, usage, timings ...")

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from r1chat.app.cli import _parser
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 HEAVY = {
@@ -110,6 +112,22 @@ def test_a_mistake_is_one_line_and_a_status(r1chat: Run, arguments: list[str], s
     assert done.stderr.count("\n") == 1
     if line is not None:
         assert done.stderr == line + "\n"
+
+
+@pytest.mark.parametrize("arguments", [["demo", "--json", "Q?"], ["--json", "demo", "Q?"], ["demo", "Q?", "--json"]])
+def test_options_of_run_may_stand_anywhere(arguments: list[str]) -> None:
+    args = _parser().parse_args(["run", *arguments])
+    assert (args.model, args.prompt, args.json) == ("demo", "Q?", True)
+
+
+def test_a_question_may_begin_with_a_minus() -> None:
+    assert _parser().parse_args(["run", "demo", "--json", "-1 + 2?"]).prompt == "-1 + 2?"
+
+
+def test_too_many_arguments_are_refused(r1chat: Run) -> None:
+    done = r1chat("run", "demo", "What", "is", "this?")
+    assert done.returncode == 2
+    assert done.stderr == "r1chat: unrecognized arguments: is this?. See: r1chat --help\n"
 
 
 def test_a_taken_port_names_the_next(r1chat: Run) -> None:

@@ -1,0 +1,33 @@
+"""argparse as r1chat's commands want it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from .terminal import printable
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a usage error in one line that ends with the command that helps.
+
+    With `mixed` set, options may stand between the arguments, which argparse denies to optional ones.
+    """
+
+    mixed = False
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, printable(f"{self.prog}: {message}. See: {self.prog} --help\n"))
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        if not self.mixed:
+            return super().parse_known_args(args, namespace)
+        # The intermixed parse calls this method for each of its two passes.
+        self.mixed = False
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixed = True
