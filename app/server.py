@@ -21,6 +21,7 @@ from ..serve.api.security import check_bind
 from ..serve.api.server import ServerConfig, create_app
 from ..serve.engine.process import EngineConfig, EngineProcess
 from ..serve.models.catalog import ModelEntry
+from ..serve.models.gguf_info import read_info
 from .errors import UsageError
 from .terminal import printable
 
@@ -109,7 +110,7 @@ async def serve_forever(
 ) -> int | None:
     """Serves API and page until a signal comes; its number. The model loads meanwhile. Raises ModelLoadError."""
     url = f"http://{_reachable(config.host)}:{config.port}"
-    engine = EngineProcess(EngineConfig(model_path=entry.path, n_ctx=n_ctx))
+    engine = _engine(entry, n_ctx)
 
     async def load() -> None:
         try:
@@ -144,9 +145,9 @@ async def serve_forever(
 @asynccontextmanager
 async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator[str]:
     """The API on a free loopback port for as long as the block runs; its URL. No page. Raises ModelLoadError."""
+    engine = _engine(entry, n_ctx)
     with bind(LOOPBACK, 0, None) as sock:
         config = ServerConfig(LOOPBACK, sock.getsockname()[1], model_id=entry.id, owned_by=entry.owned_by)
-        engine = EngineProcess(EngineConfig(model_path=entry.path, n_ctx=n_ctx))
         try:
             await engine.start()
             server = Server(create_app(config, engine), stop_first=engine.stop)
@@ -158,6 +159,12 @@ async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator
                 await serving
         finally:
             await engine.stop()
+
+
+def _engine(entry: ModelEntry, n_ctx: int | None) -> EngineProcess:
+    """Not started yet. A file whose header would crash the loader is refused here, with a better word for it."""
+    read_info(entry.path)
+    return EngineProcess(EngineConfig(model_path=entry.path, n_ctx=n_ctx))
 
 
 def _reachable(host: str) -> str:
