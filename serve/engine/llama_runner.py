@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 DEFAULT_N_CTX = 8192
 # Requests share one pool of cells; up to this size it holds a full context for each of them.
 KV_POOL_BYTES = 1 << 30
+# On a CPU attention takes another kernel from 64 rows on, and then a prompt's numbers depend on who else
+# is in the batch. Smaller pieces cost nothing there: matrix products are at their best from 32 rows on.
+CPU_UBATCH = 60
+PARAMS_PER_THREAD = 32_000_000
 _CELLS = 256
 _GGML_LOG_LEVEL_ERROR = 4
 
@@ -36,8 +40,7 @@ class LlamaModelRunner:
         began = perf_counter()
         self._log = _Log()
         llama_cpp.llama_backend_init()
-        offload = bool(llama_cpp.llama_supports_gpu_offload())
-        self._model = _load_model(config, offload, self._log)
+        self._model = _load_model(config, self._log)
         self._vocab = LlamaVocab(self._model)
         n_ctx_train: int = llama_cpp.llama_model_n_ctx_train(self._model)
         n_ctx = config.n_ctx or min(n_ctx_train, DEFAULT_N_CTX)
@@ -61,7 +64,7 @@ class LlamaModelRunner:
             bos_token=self._vocab.bos,
             eos_token=self._vocab.eos,
             chat_template=_chat_template(self._model),
-            gpu_offload=offload and config.n_gpu_layers != 0,
+            gpu_offload=_offloads(config),
             load_s=perf_counter() - began,
         )
 
@@ -169,13 +172,16 @@ class _Log:
         logger.debug("%s", message)
 
 
-def _load_model(config: EngineConfig, offload: bool, log: _Log) -> llama_cpp.llama_model_p:
+def _offloads(config: EngineConfig) -> bool:
+    return bool(llama_cpp.llama_supports_gpu_offload()) and config.n_gpu_layers != 0
+
+
+def _load_model(config: EngineConfig, log: _Log) -> llama_cpp.llama_model_p:
     path = config.model_path
     if path is None or not Path(path).is_file():
         raise ModelLoadError(f"There is no model file {path}.")
     params = llama_cpp.llama_model_default_params()
-    wanted = -1 if config.n_gpu_layers is None else config.n_gpu_layers
-    params.n_gpu_layers = wanted if offload else 0
+    params.n_gpu_layers = -1 if config.n_gpu_layers is None else config.n_gpu_layers
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise ModelLoadError(f"llama.cpp cannot load {path}: {'; '.join(log.errors) or 'no reason given'}")
@@ -192,10 +198,10 @@ def _new_context(
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = _pool_cells(model, n_ctx, config.n_seq_max)
     params.n_batch = config.n_batch
-    params.n_ubatch = min(config.n_batch, params.n_ubatch)
+    params.n_ubatch = min(config.n_batch, params.n_ubatch if _offloads(config) else CPU_UBATCH)
     params.n_seq_max = config.n_seq_max
     params.kv_unified = True
-    params.n_threads = params.n_threads_batch = config.n_threads or _physical_cores()
+    params.n_threads = params.n_threads_batch = config.n_threads or _n_threads(model)
     context = llama_cpp.llama_init_from_model(model, params)
     if not context:
         raise ModelLoadError(f"No context of {params.n_ctx} tokens: {'; '.join(log.errors) or 'out of memory?'}")
@@ -208,6 +214,12 @@ def _pool_cells(model: llama_cpp.llama_model_p, n_ctx: int, n_seq_max: int) -> i
     cell_bytes = 2 * row_bytes * llama_cpp.llama_model_n_layer(model)
     cells = max(n_ctx, min(n_ctx * n_seq_max, KV_POOL_BYTES // cell_bytes))
     return -(-cells // _CELLS) * _CELLS
+
+
+def _n_threads(model: llama_cpp.llama_model_p) -> int:
+    """All cores, but for a small model no more than have enough to do between two barriers."""
+    busy = llama_cpp.llama_model_n_params(model) // PARAMS_PER_THREAD
+    return max(1, min(_physical_cores(), busy))
 
 
 def _physical_cores() -> int:

@@ -1,0 +1,49 @@
+"""A LlamaModelRunner that keeps what it sampled and by what margin, to compare runs token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import llama_cpp
+import numpy as np
+
+from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.request import SamplingParams
+from r1chat.serve.engine.sampler import LlamaSampler
+
+
+@dataclass
+class Record:
+    """Tokens of one request, and how far the best logit lay above the second at each."""
+
+    tokens: list[int] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
+
+
+class RecordingRunner(LlamaModelRunner):
+    """`records` in order of admission to the engine."""
+
+    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> LlamaSampler:
+        self.records: list[Record] = getattr(self, "records", [])
+        record = Record()
+        self.records.append(record)
+        return _RecordingSampler(self, super().make_sampler(params, prompt), record)  # type: ignore[return-value]
+
+    def logits(self, row: int) -> np.ndarray:
+        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
+        return np.ctypeslib.as_array(pointer, (self.info.n_vocab,))
+
+
+class _RecordingSampler:
+    def __init__(self, runner: RecordingRunner, sampler: LlamaSampler, record: Record) -> None:
+        self._runner, self._sampler, self._record = runner, sampler, record
+
+    def sample(self, row: int) -> int:
+        second, best = np.partition(self._runner.logits(row), -2)[-2:]
+        token = self._sampler.sample(row)
+        self._record.tokens.append(token)
+        self._record.margins.append(float(best - second))
+        return token
+
+    def close(self) -> None:
+        self._sampler.close()
