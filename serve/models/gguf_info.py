@@ -155,9 +155,10 @@ def _vocabulary_size(header: Header) -> int:
     tokens = header.values.get("tokenizer.ggml.tokens")
     if not isinstance(tokens, list) or not tokens:
         raise MalformedGGUFError("the file holds no vocabulary")
-    named = [token for token in tokens if token]
+    # As llama.cpp takes them: up to a NUL, and the empty ones get names of its own.
+    named = [name for token in tokens if (name := token.partition("\0")[0])]
     if len(set(named)) != len(named):
-        # llama.cpp ends the process over this one.
+        # It ends the process over this one.
         raise MalformedGGUFError("the vocabulary names a token twice")
     for key, typecodes in (("token_type", "iI"), ("scores", "f")):
         values = header.values.get(f"tokenizer.ggml.{key}")

@@ -119,6 +119,7 @@ DAMAGED = {
     "later part of a split": (sound_file(more=key("split.no", 2, struct.pack("<H", 1))), "first part"),
     "no vocabulary": (sound_file(tokens=u32("other", 1)), "no vocabulary"),
     "a token twice": (sound_file(tokens=texts("tokenizer.ggml.tokens", [b"a", b"b", b"a"])), "twice"),
+    "a token twice up to its NUL": (sound_file(tokens=texts("tokenizer.ggml.tokens", [b"a", b"b", b"a\0"])), "twice"),
     "end token outside": (sound_file(eos=u32("tokenizer.ggml.eos_token_id", 3)), "eos_token_id 3"),
     "token types of another length": (
         sound_file(more=key("tokenizer.ggml.token_type", 9, struct.pack("<IQ2i", 5, 2, 1, 1))),
