@@ -27,7 +27,8 @@ class TurnView {
     this.shown = { trace: 0, html: '' };
     this.since = performance.now();
     this.article = make('article', 'turn', turns);
-    make('h2', 'question', this.article, turn.question);
+    const question = make('h2', 'question', this.article, turn.question);
+    if (question.scrollHeight > question.clientHeight) question.tabIndex = 0;
     this.trace = make('details', 'trace', this.article);
     this.trace.open = keepOpen;
     this.header = make('span', 'header', make('summary', '', this.trace));
@@ -35,6 +36,7 @@ class TurnView {
     this.text.tabIndex = 0;
     this.text.setAttribute('role', 'region');
     this.text.setAttribute('aria-label', 'Reasoning');
+    this.text.addEventListener('scroll', () => this.text.classList.toggle('scrolled', this.text.scrollTop > 4));
     this.answer = make('div', 'answer', this.article);
     this.done = make('div', 'done', this.answer);
     this.tail = make('p', 'tail', this.answer);
@@ -118,18 +120,19 @@ class TurnView {
 const draw = () => {
   const turn = props.value;
   const page = document.scrollingElement;
-  following(page, () => {
-    find('.welcome').hidden = Boolean(turn.id);
-    if (!turn.id) {
-      clearInterval(current?.timer);
-      current = null;
-      turns.replaceChildren();
-      status.textContent = '';
-      return;
-    }
-    if (turn.id !== current?.id) current = new TurnView(turn);
+  find('.welcome').hidden = Boolean(turn.id);
+  if (!turn.id) {
+    clearInterval(current?.timer);
+    current = null;
+    turns.replaceChildren();
+    status.textContent = '';
+  } else if (turn.id === current?.id) {
+    following(page, () => current.update(turn));
+  } else {
+    current = new TurnView(turn);
     current.update(turn);
-  });
+    page.scrollTop = page.scrollHeight;
+  }
 };
 
 for (const question of props.examples) {

@@ -126,9 +126,12 @@ class Visit:
         tab.wait_for_selector("#question textarea")
 
     def ask(self, question: str) -> None:
-        """Types the question and sends it with Enter."""
+        """Types the question, sends it with Enter and waits until its turn is there."""
+        n_turns = self.tab.locator(".turn").count()
+        self.tab.wait_for_selector("#ask")
         self.tab.fill("#question textarea", question)
         self.tab.press("#question textarea", "Enter")
+        self.tab.locator(".turn").nth(n_turns).wait_for()
 
     def wait(self, state: str, timeout_s: float = 30) -> None:
         """Waits until the newest turn is in `state`."""

@@ -90,7 +90,7 @@ def test_prices_and_paths_are_not_formulas() -> None:
 
 
 def test_code_keeps_tabs_angle_brackets_and_delimiters() -> None:
-    assert "if x &lt; 2:\n\treturn \"\\( y \\)\"".replace('"', "&quot;") in render(
+    assert 'if x &lt; 2:\n\treturn "\\( y \\)"'.replace('"', "&quot;") in render(
         '```python\nif x < 2:\n\treturn "\\( y \\)"\n```'
     )
 

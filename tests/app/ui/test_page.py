@@ -45,7 +45,7 @@ def test_a_folded_trace_stays_folded_for_the_next_question(visit: Visit) -> None
     visit.wait("done")
     visit.tab.click(".trace summary")
     visit.ask("How many goats?")
-    visit.tab.wait_for_selector(".turn:nth-child(2)[data-state=done]")
+    visit.wait("done")
     assert not visit.tab.is_visible(".turn:nth-child(2) .trace .text")
 
 
@@ -105,7 +105,8 @@ def test_an_example_is_asked_by_a_click(visit: Visit) -> None:
 
 
 def test_an_empty_question_is_not_asked(visit: Visit) -> None:
-    visit.ask("   ")
+    visit.tab.fill("#question textarea", "   ")
+    visit.tab.press("#question textarea", "Enter")
     visit.tab.wait_for_timeout(500)
     assert visit.tab.is_visible(".welcome")
 
