@@ -45,12 +45,14 @@ $(VENV)/cmake_args: $(VENV)/venv.stamp FORCE
 	@if [ ! -e $@ ] || { [ -n "$$CMAKE_ARGS" ] && [ "$$CMAKE_ARGS" != "$$(cat $@)" ]; }; then \
 		printf '%s' "$$CMAKE_ARGS" > $@; fi
 
-# pip's cache keys a built wheel by its source alone, so a build with CMAKE_ARGS must not come from it.
+# The stamp holds the CMAKE_ARGS of the build at hand. pip's cache keys a built wheel by its source alone,
+# so a build with CMAKE_ARGS must not come from it.
 $(VENV)/llama.stamp: $(VENV)/cmake_args cmake/llama_only.cmake constraints.txt
 	@echo "Compiling llama.cpp for this machine; on two cores this takes three to ten minutes."
 	CMAKE_ARGS="$$(cat $(VENV)/cmake_args)" $(PIP) install --constraint constraints.txt $(LLAMA_SETTINGS) \
-		$$([ -s $(VENV)/cmake_args ] && echo --no-cache-dir --force-reinstall) llama-cpp-python
-	@touch $@
+		$$([ ! -s $(VENV)/cmake_args ] || echo --no-cache-dir) \
+		$$(cmp -s $(VENV)/cmake_args $@ || echo --force-reinstall) llama-cpp-python
+	@cp $(VENV)/cmake_args $@
 
 $(VENV)/base.stamp: $(VENV)/llama.stamp pyproject.toml constraints.txt
 	@echo "Installing r1chat and what it needs."
