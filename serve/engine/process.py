@@ -32,7 +32,7 @@ State = Literal["starting", "ready", "restarting", "broken", "stopped"]
 
 # a step may take this many times its prediction before the child counts as hung
 HANG_FACTOR = 20
-STOP_GRACE_S = 5.0
+STOP_GRACE_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +87,7 @@ class EngineProcess:
 
     async def stop(self) -> None:
         """Fails what is live, lets the child finish its step, and kills it if it does not."""
+        grace_s = STOP_GRACE_S if self.state == "ready" else 0.0
         self._enter("stopped")
         if self._supervisor:
             self._supervisor.cancel()
@@ -94,7 +95,7 @@ class EngineProcess:
                 await self._supervisor
             self._supervisor = None
         self._fail_live("The engine is shutting down.")
-        await self._end_child(grace_s=STOP_GRACE_S)
+        await self._end_child(grace_s=grace_s)
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Accepted | TokenOutput | Finished, None]:
         """Yields Accepted, then TokenOutputs, then Finished. Closing the generator aborts the request.

@@ -89,12 +89,16 @@ class Worker:
                 return
 
     def _read(self) -> None:
-        while True:
-            try:
+        """Never returns: without this thread the child would be deaf, so any end of it is the child's."""
+        try:
+            while True:
                 command = command_decoder.decode(self._pipe.recv_bytes())
-            except (EOFError, OSError):
-                os._exit(0)
-            self._inbox.put(self._tokenized(command) if isinstance(command, GenerateRequest) else command)
+                self._inbox.put(self._tokenized(command) if isinstance(command, GenerateRequest) else command)
+        except (EOFError, OSError):
+            os._exit(0)
+        except BaseException:
+            logger.exception("reading commands failed")
+            os._exit(1)
 
     def _tokenized(self, request: GenerateRequest) -> _Item:
         assert self._engine is not None, "requests follow Ready"
@@ -104,7 +108,10 @@ class Worker:
             return failed(request.request_id, error)
 
     def _send(self, reply: Reply) -> None:
-        self._pipe.send_bytes(encode(reply))
+        try:
+            self._pipe.send_bytes(encode(reply))
+        except OSError:
+            os._exit(0)
 
 
 def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:
