@@ -134,7 +134,6 @@ async def serve_forever(
     app = mount_page(create_app(config, engine), build_page(url, entry.id, config.api_key))
     server = Server(app, stop_first=stop_engine, signals=(signal.SIGINT, signal.SIGTERM))
     _say(f"Loading {entry.id} ...")
-    read_info(entry.path)
     # Before serve(): the app's lifespan starts the engine itself if it finds it stopped.
     loading = asyncio.create_task(load())
     await server.serve(sockets=[sock])
