@@ -27,9 +27,7 @@ class ReasoningParser:
     and one opening tag that the model repeats at the very beginning is swallowed.
     """
 
-    def __init__(
-        self, *, reasoning_open: bool, open_tag: str = "<think>", close_tag: str = "</think>"
-    ) -> None:
+    def __init__(self, *, reasoning_open: bool, open_tag: str = "<think>", close_tag: str = "</think>") -> None:
         self._open_tag = open_tag
         self._close_tag = close_tag
         self._state: ReasoningState = "reasoning" if reasoning_open else "start"

@@ -8,15 +8,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ..engine.request import ModelInfo, Segment
 from ..errors import InvalidRequestError
 from ..models.templates import R1_DISTILL
+from .sandbox import compile_template, fill, is_bounded
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +47,11 @@ def render(turns: Sequence[Turn], info: ModelInfo) -> RenderedPrompt:
     turns = [_without_old_thought(turn) for turn in turns]
     template = _template_for(info.chat_template)
 
-    def fill(contents: Sequence[str]) -> str:
+    def text_of(contents: Sequence[str]) -> str:
         messages = [{"role": turn.role, "content": text} for turn, text in zip(turns, contents, strict=True)]
         return _fill(template, messages, info)
 
-    segments = _segments(fill, [turn.content for turn in turns])
+    segments = _segments(text_of, [turn.content for turn in turns])
     tail = segments[-1] if segments else Segment("", True)
     return RenderedPrompt(segments, tail.special and tail.text.rstrip().endswith(OPEN_TAG))
 
@@ -64,15 +63,15 @@ def _without_old_thought(turn: Turn) -> Turn:
     return turn._replace(content=turn.content.split(CLOSE_TAG)[-1])
 
 
-def _segments(fill: Callable[[Sequence[str]], str], contents: list[str]) -> tuple[Segment, ...]:
+def _segments(text_of: Callable[[Sequence[str]], str], contents: list[str]) -> tuple[Segment, ...]:
     """Renders with placeholders nobody can guess in place of the texts, then puts the texts back as such.
 
     Templates that trim the texts see only placeholders, hence the second try with trimmed texts.
     """
     nonce = secrets.token_hex(16)
-    marked = fill([f"r1chat-{nonce}-{i}-" for i in range(len(contents))])
+    marked = text_of([f"r1chat-{nonce}-{i}-" for i in range(len(contents))])
     pieces = re.split(rf"r1chat-{nonce}-(\d+)-", marked)
-    expected = fill(contents)
+    expected = text_of(contents)
     for texts in (contents, [text.strip() for text in contents]):
         segments = _assemble(pieces, texts)
         if "".join(segment.text for segment in segments) == expected:
@@ -86,15 +85,20 @@ def _assemble(pieces: list[str], texts: list[str]) -> tuple[Segment, ...]:
     return tuple(segment for segment in segments if segment.text)
 
 
+@lru_cache(maxsize=8)
 def _template_for(own: str | None) -> jinja2.Template:
-    """The model's own template, unless it is one of R1's or does not parse."""
+    """The model's own template, unless it is one of R1's, does not parse or is a bomb."""
     if own is None or _is_r1(own):
-        return _compile(R1_DISTILL)
+        return compile_template(R1_DISTILL)
+    # Before anything else: compiling alone evaluates constants, however large.
+    if not is_bounded(own):
+        logger.warning("the model's chat template is broken or takes too much time or memory, using R1's")
+        return compile_template(R1_DISTILL)
     try:
-        return _compile(own)
+        return compile_template(own)
     except jinja2.TemplateError as error:
         logger.warning("the model's chat template does not parse, using R1's: %s", error)
-        return _compile(R1_DISTILL)
+        return compile_template(R1_DISTILL)
 
 
 def _is_r1(template: str) -> bool:
@@ -105,30 +109,13 @@ def _is_r1(template: str) -> bool:
     return "<｜User｜>" in template and "<｜Assistant｜>" in template and "is_last_user" not in template
 
 
-@lru_cache(maxsize=8)
-def _compile(source: str) -> jinja2.Template:
-    # The same settings as transformers: templates are written against them.
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-    environment.globals["raise_exception"] = _refuse
-    return environment.from_string(source)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
 def _fill(template: jinja2.Template, messages: list[dict[str, str]], info: ModelInfo) -> str:
     try:
-        return template.render(
-            messages=messages,
-            add_generation_prompt=True,
-            bos_token=info.bos_token,
-            eos_token=info.eos_token,
-        )
+        return fill(template, messages, bos_token=info.bos_token, eos_token=info.eos_token)
     except jinja2.TemplateError as error:
         raise InvalidRequestError(
             f"The model's chat template refuses these messages: {error}", param="messages"
         ) from error
     except Exception as error:  # the template is somebody's program and may raise anything
-        logger.warning("the model's chat template failed", exc_info=error)
+        logger.warning("the model's chat template failed: %s: %s", type(error).__name__, error)
         raise InvalidRequestError("The model's chat template failed on these messages.", param="messages") from error

@@ -9,7 +9,8 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine.process import EngineProcess
@@ -20,6 +21,8 @@ from .models import LoadReport, models_router
 from .security import Security, check_bind
 
 logger = logging.getLogger(__name__)
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,16 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     app = FastAPI(title="r1chat", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(chat_router(engine, config.model_id))
     app.include_router(models_router(engine, config.model_id, config.owned_by, load))
+    app.add_api_route("/v1/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
     wire_errors.install(app)
     app.add_middleware(Security, host=config.host, allowed_hosts=config.allowed_hosts, api_key=config.api_key)
     app.add_middleware(LastResort)
     return app
+
+
+async def _no_such_route(request: Request) -> None:
+    """Keeps a page mounted at / from answering for the API in a shape of its own."""
+    raise HTTPException(404, f"No such route: {request.method} {request.scope['path'][:200]}")
 
 
 async def _start(engine: EngineProcess, load: LoadReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import jinja2
 import msgspec
@@ -156,6 +157,7 @@ def test_a_template_may_refuse_and_says_why() -> None:
         "{{ '{0.__class__}'.format('') }}",
         "{{ ''|attr('__class__') }}",
         "{% for i in range(999999999) %}x{% endfor %}",
+        "{{ 'class ' * 10 ** 9 }}",
         "{{ messages.append(1) }}",
         "{{ messages[0].missing.more }}",
         "{{ 1 / 0 }}",
@@ -168,3 +170,25 @@ def test_a_hostile_template_reaches_nothing(payload: str) -> None:
     except InvalidRequestError:
         return
     assert "class" not in text and "object" not in text
+
+
+BOMBS = [
+    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "{% set ns = namespace(x='x') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+    "{{ (range(99999) | join) * 200 }}",
+    "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
+]
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_template_that_never_ends_or_grows_is_found_out_in_a_child(bomb: str) -> None:
+    started = time.monotonic()
+    assert render([user("x")], info(bomb + "{{ messages[0].content }}")).text in (reference([user("x")]), "x")
+    assert time.monotonic() - started < 15
+
+
+def test_a_template_that_refuses_the_trial_may_still_answer_others() -> None:
+    no_system = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ messages[0].content }}"
+    )
+    assert render([user("x")], info(no_system)).text == "x"

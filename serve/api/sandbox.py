@@ -1,0 +1,86 @@
+"""Runs somebody's Jinja template: sandboxed against its reach, and tried in a limited child against its hunger.
+
+A sandbox is no budget: nested loops and doubled strings run for ever in it. So a model's own template
+first renders a small conversation in a process that may use little time and memory. Run as a module,
+this file is that process.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import NoReturn
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+logger = logging.getLogger(__name__)
+
+CPU_S = 2
+MEMORY_BYTES = 512 * 1024 * 1024
+TIMEOUT_S = 20
+MAX_TRIAL_TEXT = 100_000
+TRIAL = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "What is 1 + 1?"},
+    {"role": "assistant", "content": "2"},
+    {"role": "user", "content": "And 2 + 2?"},
+]
+
+
+def compile_template(source: str) -> jinja2.Template:
+    """With the settings of transformers, which templates are written against. Raises TemplateError."""
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.globals["raise_exception"] = _refuse
+    return environment.from_string(source)
+
+
+def fill(template: jinja2.Template, messages: list[dict[str, str]], *, bos_token: str, eos_token: str) -> str:
+    """The prompt that asks for a reply. Raises whatever the template raises."""
+    return template.render(messages=messages, add_generation_prompt=True, bos_token=bos_token, eos_token=eos_token)
+
+
+def is_bounded(source: str) -> bool:
+    """True when the template, given a small conversation, ends soon, stays small and does not fall over."""
+    command = [sys.executable, "-m", __name__]
+    try:
+        trial = subprocess.run(command, input=source.encode(), capture_output=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    if trial.returncode:
+        logger.warning("a trial of the model's chat template ended with %d", trial.returncode)
+    return trial.returncode == 0
+
+
+def _refuse(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _limit() -> None:
+    """Bounds this process where the system can; elsewhere the parent's timeout has to do."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    spent_s = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime)
+    resource.setrlimit(resource.RLIMIT_CPU, (spent_s + CPU_S, spent_s + CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+def _trial(source: str) -> int:
+    _limit()
+    try:
+        text = fill(compile_template(source), TRIAL, bos_token="<s>", eos_token="</s>")
+    except jinja2.TemplateError:
+        return 0  # it refuses this conversation, which is its right
+    except Exception:
+        return 2
+    return 3 if len(text) > MAX_TRIAL_TEXT else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_trial(sys.stdin.buffer.read().decode()))
