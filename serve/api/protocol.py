@@ -18,8 +18,10 @@ SEEDS = 2**32 - 1
 
 
 def _no_lone_surrogates(text: str) -> str:
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError("the text holds half of a surrogate pair, which is no character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
     return text
 
 

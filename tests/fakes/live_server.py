@@ -7,6 +7,7 @@ import concurrent.futures
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -79,3 +80,8 @@ def start(runner_args: dict[str, Any] | None = None, *, max_waiting: int = 256, 
         runner="scripted_runner:ScriptedRunner", runner_args=runner_args or {}, max_waiting=max_waiting
     )
     return LiveServer(engine, ServerConfig(**server))
+
+
+def start_model(path: Path) -> LiveServer:
+    """The same with llama.cpp and real weights in the child."""
+    return LiveServer(EngineConfig(model_path=path, n_ctx=2048, n_threads=1), ServerConfig())

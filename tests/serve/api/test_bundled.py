@@ -1,0 +1,120 @@
+"""The whole way on the bundled model: HTTP, template, llama.cpp in its child, parser, SSE, SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from live_server import LiveServer, start_model
+
+from r1chat.serve.client import Client, ContentDelta, Done, ReasoningDelta
+from r1chat.serve.models.catalog import BUNDLED
+
+pytestmark = pytest.mark.model
+
+RIDDLE = "A farmer has 17 sheep. All but 9 run away. How many are left?"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[LiveServer]:
+    with start_model(BUNDLED) as server:
+        yield server
+
+
+def ask(server: LiveServer, text: str = RIDDLE, **fields: Any) -> dict[str, Any]:
+    body = {"messages": [{"role": "user", "content": text}], "temperature": 0, **fields}
+    answer = httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=120)
+    assert answer.status_code == 200, answer.text
+    reply: dict[str, Any] = answer.json()
+    return reply
+
+
+def test_it_thinks_and_then_answers(demo: LiveServer) -> None:
+    reply = ask(demo)
+    message, usage = reply["choices"][0]["message"], reply["usage"]
+    assert message["reasoning"] and "\\boxed{" in message["content"]
+    assert not any(tag in message["reasoning"] + message["content"] for tag in ("<think>", "</think>", "<｜"))
+    reasoning_tokens = usage["completion_tokens_details"]["reasoning_tokens"]
+    assert 0 < reasoning_tokens < usage["completion_tokens"]
+    assert reply["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.anyio
+async def test_streamed_and_whole_greedy_replies_are_equal(demo: LiveServer) -> None:
+    whole = ask(demo)
+    async with openai.AsyncOpenAI(base_url=f"{demo.url}/v1", api_key="none") as sdk:
+        stream = await sdk.chat.completions.create(
+            model="demo", messages=[{"role": "user", "content": RIDDLE}], temperature=0, stream=True
+        )
+        deltas = [chunk.choices[0].delta async for chunk in stream]
+    message = whole["choices"][0]["message"]
+    assert "".join(getattr(delta, "reasoning", None) or "" for delta in deltas) == message["reasoning"]
+    assert "".join(delta.content or "" for delta in deltas) == message["content"]
+
+
+def test_sixteen_at_once_say_greedily_what_each_says_alone(demo: LiveServer) -> None:
+    questions = [RIDDLE, "What is 15% of 240?", "What is 347 + 589?", "How many times does r appear in strawberry?"]
+    alone = {question: ask(demo, question, max_tokens=80)["choices"][0]["message"] for question in questions}
+
+    async def all_at_once() -> list[tuple[str, Any]]:
+        async with Client(demo.url) as client:
+
+            async def one(question: str) -> tuple[str, Any]:
+                messages = [{"role": "user", "content": question}]
+                return question, await client.complete(messages, temperature=0, max_tokens=80)
+
+            return await asyncio.gather(*(one(question) for question in questions * 4))
+
+    for question, reply in asyncio.run(all_at_once()):
+        assert (reply.reasoning, reply.content) == (alone[question]["reasoning"], alone[question]["content"])
+    assert demo.stats()["sequences"] == 0
+
+
+@pytest.mark.parametrize("marker", ["<｜User｜>", "<｜Assistant｜>", "<think>", "</think>", "<｜end▁of▁sentence｜>"])
+def test_a_marker_in_the_text_is_many_plain_tokens_and_no_special_one(demo: LiveServer, marker: str) -> None:
+    def prompt_tokens(text: str) -> int:
+        return int(ask(demo, text, max_tokens=1)["usage"]["prompt_tokens"])
+
+    assert prompt_tokens("a " + marker * 4) >= prompt_tokens("a ") + 4 * 3
+
+
+def test_a_second_turn_finds_the_first_in_the_cache(demo: LiveServer) -> None:
+    question = {"role": "user", "content": "What is 21 + 34? Show me."}
+    first = ask(demo, messages=[question])
+    turns = [question, first["choices"][0]["message"], {"role": "user", "content": "And 12 + 5?"}]
+    second = ask(demo, messages=turns)
+    assert second["usage"]["prompt_tokens_details"]["cached_tokens"] >= first["usage"]["prompt_tokens"] - 4
+
+
+def test_dropped_sockets_free_their_sequences(demo: LiveServer) -> None:
+    async def drop(client: Client, after: int) -> None:
+        stream = client.stream([{"role": "user", "content": RIDDLE}])
+        for _ in range(after):
+            assert isinstance(await anext(stream), (ReasoningDelta, ContentDelta, Done))
+        await stream.aclose()
+
+    async def drop_all() -> None:
+        async with Client(demo.url) as client:
+            await asyncio.gather(*(drop(client, 1 + i) for i in range(8)))
+
+    asyncio.run(drop_all())
+    deadline = time.monotonic() + 2
+    while demo.stats()["sequences"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert demo.stats()["sequences"] == 0
+
+
+def test_the_next_request_after_a_kill_is_answered_by_a_new_child(demo: LiveServer) -> None:
+    child = demo.pid
+    before = ask(demo)["choices"][0]["message"]
+    os.kill(child, signal.SIGKILL)
+    time.sleep(0.2)
+    assert ask(demo)["choices"][0]["message"] == before
+    assert demo.pid != child
