@@ -20,12 +20,13 @@ from starlette.types import ASGIApp
 from ..serve.api.security import check_bind
 from ..serve.api.server import ServerConfig, create_app
 from ..serve.engine.process import EngineConfig, EngineProcess
-from ..serve.models.catalog import ModelEntry
+from ..serve.models.catalog import DEMO, ModelEntry
+from ..serve.models.gguf_info import read_info
 from ..serve.models.gguf_info import read_info
 from .errors import UsageError
 from .terminal import printable
 
-# The page keeps a stream open for as long as it is shown; stopping waits this long for such connections.
+# How long open connections may take to end by themselves once the server is told to stop.
 SHUTDOWN_GRACE_S = 1
 MAX_HEADER_BYTES = 64 * 1024
 LOOPBACK = "127.0.0.1"
@@ -56,7 +57,8 @@ class Server(uvicorn.Server):
     """A server that stops in order: `stop_first`, which ends the engine, then the connections.
 
     Every live request then ends with its error event at once, and no client is left with a stream that
-    breaks off. `signals` are its own while it runs and are not raised anew afterwards.
+    breaks off. What is still open after SHUTDOWN_GRACE_S, a shown page for one, is cut.
+    `signals` are its own while it runs and are not raised anew afterwards.
     """
 
     def __init__(
@@ -102,6 +104,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await self._stop_first()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=SHUTDOWN_GRACE_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
         await super().shutdown(sockets)
 
 
@@ -131,7 +137,7 @@ async def serve_forever(
     # gradio takes seconds to import, and `run` does without.
     from .ui.page import build_page, mount_page
 
-    app = mount_page(create_app(config, engine), build_page(url, entry.id, config.api_key))
+    app = mount_page(create_app(config, engine), build_page(url, _label(entry), config.api_key))
     server = Server(app, stop_first=stop_engine, signals=(signal.SIGINT, signal.SIGTERM))
     _say(f"Loading {entry.id} ...")
     # Before serve(): the app's lifespan starts the engine itself if it finds it stopped.
@@ -165,6 +171,15 @@ def _engine(entry: ModelEntry, n_ctx: int | None) -> EngineProcess:
     """Not started yet. A file whose header would crash the loader is refused here, with a better word for it."""
     read_info(entry.path)
     return EngineProcess(EngineConfig(model_path=entry.path, n_ctx=n_ctx))
+
+
+def _label(entry: ModelEntry) -> str:
+    """How the page names the model. Raises ModelLoadError."""
+    millions = read_info(entry.path).n_params / 1e6
+    size = f"{millions:.0f} M" if millions < 1000 else f"{millions / 1000:.1f} B"
+    if entry.id == DEMO:
+        return f"bundled demo model · {size} parameters · small sums and riddles"
+    return f"{entry.id} · {size} parameters"
 
 
 def _reachable(host: str) -> str:
