@@ -167,6 +167,8 @@ class Turn:
 
 
 def _seconds(value: float) -> str:
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
     if value < 60:
         return f"{value:.1f} s"
     return f"{value // 60:.0f} min {value % 60:.0f} s"

@@ -3,6 +3,8 @@ const find = (selector) => element.querySelector(selector);
 const turns = find('.turns');
 const status = find('.status');
 const LIVE = ['waiting', 'thinking', 'answering'];
+// A small model thinks a page in a blink; what arrives together appears line by line, so that the eye can follow.
+const LATER = (line) => `${Math.min(line, 16) * 60}ms`;
 let current = null;
 let keepOpen = true;
 
@@ -38,6 +40,7 @@ class TurnView {
     this.text.setAttribute('aria-label', 'Reasoning');
     this.text.addEventListener('scroll', () => this.text.classList.toggle('scrolled', this.text.scrollTop > 4));
     this.answer = make('div', 'answer', this.article);
+    this.answer.hidden = true;
     this.done = make('div', 'done', this.answer);
     this.tail = make('p', 'tail', this.answer);
     this.note = make('p', 'note', this.article);
@@ -49,7 +52,10 @@ class TurnView {
   update(turn) {
     if (turn.state !== this.state) this.enter(turn);
     this.turn = turn;
-    following(this.text, () => this.growTrace(turn.trace));
+    following(this.text, () => {
+      const lines = this.growTrace(turn.trace);
+      if (this.answer.hidden) this.answer.style.animationDelay = LATER(lines);
+    });
     this.growAnswer(turn);
     this.note.textContent = turn.note;
     this.error.textContent = turn.error;
@@ -72,12 +78,18 @@ class TurnView {
     const lines = trace.slice(this.shown.trace).split('\n');
     this.shown.trace = trace.length;
     lines.forEach((line, index) => {
-      if (index || !this.line) this.line = make('p', '', this.text).appendChild(document.createTextNode(''));
+      if (index || !this.line) {
+        const block = make('p', '', this.text);
+        block.style.animationDelay = LATER(index);
+        this.line = block.appendChild(document.createTextNode(''));
+      }
       if (line) this.line.appendData(line);
     });
+    return lines.length;
   }
 
   growAnswer({ html, tail }) {
+    this.answer.hidden = !html && !tail;
     if (html !== this.shown.html) {
       if (html.startsWith(this.shown.html)) {
         this.done.insertAdjacentHTML('beforeend', html.slice(this.shown.html.length));

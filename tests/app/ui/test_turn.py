@@ -37,7 +37,7 @@ def play(*events: Event | float) -> dict[str, Any]:
 def test_header_takes_the_servers_counts_over_its_own() -> None:
     last = play(ReasoningDelta("a b c"), ContentDelta("d"), DONE)
     assert last["state"] == "done"
-    assert last["header"] == "Thought 0.2 s · 40 tok · 200 tok/s"
+    assert last["header"] == "Thought 200 ms · 40 tok · 200 tok/s"
     assert (last["trace"], last["answer"]) == ("a b c", "d")
 
 
