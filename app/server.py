@@ -22,7 +22,6 @@ from ..serve.api.server import ServerConfig, create_app
 from ..serve.engine.process import EngineConfig, EngineProcess
 from ..serve.models.catalog import DEMO, ModelEntry
 from ..serve.models.gguf_info import read_info
-from ..serve.models.gguf_info import read_info
 from .errors import UsageError
 from .terminal import printable
 
