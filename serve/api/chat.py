@@ -46,7 +46,7 @@ def chat_router(engine: EngineProcess, model_id: str) -> APIRouter:
     @router.post(
         "/v1/chat/completions",
         response_model=ChatCompletion,
-        responses={**ERRORS, "200": {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+        responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
     )
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         if body.model not in (None, model_id):

@@ -25,15 +25,9 @@ def _no_lone_surrogates(text: str) -> str:
     return text
 
 
-def _token_id(text: str) -> str:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise ValueError("keys are token ids, written as digits")
-    return text
-
-
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_no_lone_surrogates)]
 StopText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_lone_surrogates)]
-TokenId = Annotated[str, AfterValidator(_token_id)]
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_INT)]
 
 
@@ -56,8 +50,15 @@ class TextPart(_Strict):
     text: Text
 
 
+# What the validator below checks, for readers of the schema.
+_SPOKEN = {"required": ["content"], "properties": {"content": {"not": {"type": "null"}}}}
+_ASSISTANT = {"properties": {"role": {"const": "assistant"}}}
+
+
 class Message(_Strict):
     """One turn. Reasoning of earlier turns is accepted under both names and never goes into the prompt."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_ASSISTANT, _SPOKEN]})
 
     role: Literal["system", "developer", "user", "assistant"]
     content: (

@@ -88,7 +88,7 @@ class Security:
             return plain_error(401, "A key is needed: Authorization: Bearer <key>.", {"www-authenticate": challenge})
         if _int_or_zero(headers.get("content-length")) > MAX_BODY:
             return _too_large()
-        if _is_api_post(scope) and not _is_json(headers):
+        if _is_api_post(scope) and _has_body(headers) and not _is_json(headers):
             return plain_error(415, "Send JSON: Content-Type: application/json.")
         return None
 
@@ -149,6 +149,10 @@ def _too_large() -> Response:
 
 def _is_api_post(scope: Scope) -> bool:
     return scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/v1/")
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _is_json(headers: Headers) -> bool:

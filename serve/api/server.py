@@ -69,7 +69,10 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
 
 async def _no_such_route(request: Request) -> None:
     """Keeps a page mounted at / from answering for the API in a shape of its own."""
-    raise HTTPException(404, f"No such route: {request.method} {request.scope['path'][:200]}")
+    path = request.scope["path"]
+    if allowed := request.app.openapi()["paths"].get(path):
+        raise HTTPException(405, f"{request.method} is no method of {path}.", {"allow": ", ".join(allowed).upper()})
+    raise HTTPException(404, f"No such route: {request.method} {path[:200]}")
 
 
 async def _start(engine: EngineProcess, load: LoadReport) -> None:

@@ -216,7 +216,10 @@ def test_an_error_names_the_field_and_not_the_value(live: LiveServer) -> None:
     assert "hunter2" not in response.text
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nothing", 404), ("PUT", "/health", 405)])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/nothing", 404), ("GET", "/v1/chat/completions", 405), ("PUT", "/health", 405)],
+)
 def test_routing_errors_have_the_openai_shape(live: LiveServer, method: str, path: str, status: int) -> None:
     response = httpx2.request(method, live.url + path)
     assert response.status_code == status and response.json()["error"]["type"] == "invalid_request_error"
