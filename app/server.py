@@ -110,13 +110,27 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def serve_forever(
+def serve_forever(
     entry: ModelEntry, config: ServerConfig, sock: socket.socket, *, n_ctx: int | None, open_browser: bool
 ) -> int | None:
     """Serves API and page until a signal comes; its number. The model loads meanwhile. Raises ModelLoadError."""
     url = f"http://{_reachable(config.host)}:{config.port}"
     engine = _engine(entry, n_ctx)
+    _say(f"Loading {entry.id} ...")
+    # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
+    from .ui.page import build_page, mount_page
 
+    app = mount_page(create_app(config, engine), build_page(url, _label(entry), config.api_key))
+
+    def announce() -> None:
+        _say(f"{entry.id} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
+        if open_browser:
+            webbrowser.open(url)
+
+    return asyncio.run(_serve(app, engine, sock, announce))
+
+
+async def _serve(app: ASGIApp, engine: EngineProcess, sock: socket.socket, on_ready: Callable[[], None]) -> int | None:
     async def load() -> None:
         try:
             await engine.start()
@@ -124,24 +138,21 @@ async def serve_forever(
             server.should_exit = True
             raise
         await server.answers.wait()
-        _say(f"{entry.id} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
-        if open_browser:
-            webbrowser.open(url)
+        on_ready()
 
     async def stop_engine() -> None:
         loading.cancel()
         await asyncio.wait({loading})
         await engine.stop()
 
-    # gradio takes seconds to import, and `run` does without.
-    from .ui.page import build_page, mount_page
-
-    app = mount_page(create_app(config, engine), build_page(url, _label(entry), config.api_key))
     server = Server(app, stop_first=stop_engine, signals=(signal.SIGINT, signal.SIGTERM))
-    _say(f"Loading {entry.id} ...")
     # Before serve(): the app's lifespan starts the engine itself if it finds it stopped.
     loading = asyncio.create_task(load())
-    await server.serve(sockets=[sock])
+    try:
+        await server.serve(sockets=[sock])
+    finally:
+        # Again, because a signal during the start ends serve() without its shutdown().
+        await stop_engine()
     if not loading.cancelled():
         loading.result()
     return server.stopped_by

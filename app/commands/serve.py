@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import signal
 
 
@@ -75,6 +74,6 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
             model_id=entry.id,
             owned_by=entry.owned_by,
         )
-        stopped_by = asyncio.run(serve_forever(entry, config, sock, n_ctx=args.ctx, open_browser=open_browser))
+        stopped_by = serve_forever(entry, config, sock, n_ctx=args.ctx, open_browser=open_browser)
     # SIGTERM is how a service manager asks, so obeying it is success.
     return 130 if stopped_by == signal.SIGINT else 0

@@ -73,6 +73,15 @@ def test_an_open_page_does_not_keep_the_server_alive(noise_model: Path) -> None:
         assert "Traceback" not in "".join(server.lines), server.lines
 
 
+@pytest.mark.parametrize("after_s", [0.5, 1.5, 2.0, 2.5])
+def test_ctrl_c_during_the_start_leaves_nothing_behind(noise_model: Path, after_s: float) -> None:
+    with served("serve", "--model", str(noise_model)) as server:
+        time.sleep(after_s)
+        assert server.stop(signal.SIGINT) in (130, -signal.SIGINT)
+        assert "asyncio" not in "".join(server.lines), server.lines
+        assert group_is_gone(server.process.pid)
+
+
 def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
     with served("serve", "--model", str(noise_model)) as server:
         server.url()
