@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.config import JsonDict
 
 from ..engine.request import FinishReason, SamplingParams, Timings, Usage
 
@@ -51,8 +52,8 @@ class TextPart(_Strict):
 
 
 # What the validator below checks, for readers of the schema.
-_SPOKEN = {"required": ["content"], "properties": {"content": {"not": {"type": "null"}}}}
-_ASSISTANT = {"properties": {"role": {"const": "assistant"}}}
+_SPOKEN: JsonDict = {"required": ["content"], "properties": {"content": {"not": {"type": "null"}}}}
+_ASSISTANT: JsonDict = {"properties": {"role": {"const": "assistant"}}}
 
 
 class Message(_Strict):
