@@ -73,7 +73,7 @@ def test_an_open_page_does_not_keep_the_server_alive(noise_model: Path) -> None:
         assert "Traceback" not in "".join(server.lines), server.lines
 
 
-@pytest.mark.parametrize("after_s", [0.5, 1.5, 2.0, 2.5])
+@pytest.mark.parametrize("after_s", [1.0, 2.2])
 def test_ctrl_c_during_the_start_leaves_nothing_behind(noise_model: Path, after_s: float) -> None:
     with served("serve", "--model", str(noise_model)) as server:
         time.sleep(after_s)
