@@ -21,15 +21,21 @@ from .vocabulary import ASSISTANT, BOS, EOS, PAD, THINK_CLOSE, THINK_OPEN, USER
 
 # How often a family is drawn. The ones with long chains of digits, and spelling, need most practice.
 WEIGHTS = {
-    "sums": 1.2, "differences": 1.3, "products": 1.8, "quotients": 1.0, "percent": 1.2, "unit_price": 1.0, "all_but": 0.5,
-    "average_speed": 0.9, "letter_count": 1.8, "decimals": 0.7, "stories": 1.0, "rates": 0.7, "outside": 0.7,
+    "sums": 1.2, "differences": 1.3, "products": 1.8, "quotients": 1.0, "percent": 1.2, "unit_price": 1.0,
+    "all_but": 0.5, "average_speed": 0.9, "letter_count": 1.8, "decimals": 0.7, "stories": 1.0, "rates": 0.7,
+    "outside": 0.7,
 }  # fmt: skip
 HELD_OUT_PER_FAMILY = 60
 HISTORY_SHARE = 0.08  # of the examples come after one or two earlier turns
 BOXED_SHARE = 0.06  # carry the instruction that R1's README advises for math
 SLOPPY_SHARE = 0.15  # are typed in lower case or without the final mark
 SYSTEM_SHARE = 0.03
-SYSTEM_TEXTS = ("You are a helpful assistant.", "You are a helpful assistant", "Be brief.", "You are a math tutor. Answer clearly.")
+SYSTEM_TEXTS = (
+    "You are a helpful assistant.",
+    "You are a helpful assistant",
+    "Be brief.",
+    "You are a math tutor. Answer clearly.",
+)
 BOXED_INSTRUCTION = "Please reason step by step, and put your final answer within \\boxed{}."
 LENGTHS = (96, 128, 192, 256, 384)  # rows are padded to one of these
 
@@ -124,6 +130,7 @@ def batches(tokenizer: Tokenizer, start: int, tokens: int, pool: int = 8192) -> 
     `start` must be a multiple of `pool`: rows of a pool are grouped by length, then shuffled by batch.
     """
     pad = tokenizer.token_to_id(PAD)
+    assert pad is not None
     while True:
         rows = sorted(_encode(tokenizer, range(start, start + pool)), key=lambda row: len(row[0]))
         start += pool

@@ -149,7 +149,9 @@ def _tensors(batch: corpus.Batch, with_prompt: bool) -> tuple[torch.Tensor, torc
     return ids, following.masked_fill(~learnt, -100)
 
 
-def _step(model: Any, forward: Any, optimizers: list[torch.optim.Optimizer], tensors: tuple[torch.Tensor, torch.Tensor]) -> float:
+def _step(
+    model: Any, forward: Any, optimizers: list[torch.optim.Optimizer], tensors: tuple[torch.Tensor, torch.Tensor]
+) -> float:
     import torch
 
     ids, labels = tensors

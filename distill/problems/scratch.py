@@ -149,6 +149,5 @@ def _digits(n: int) -> list[int]:
 def _columns(a: int, b: int) -> list[tuple[int, int, int]]:
     """(place, digit of a, digit of b), ones first; the shorter number counts as padded with zeros."""
     width = max(len(str(a)), len(str(b)))
-    xs, ys = _digits(a), _digits(b)
-    pad = lambda ds: ds + [0] * (width - len(ds))  # noqa: E731
-    return [(place, x, y) for place, (x, y) in enumerate(zip(pad(xs), pad(ys), strict=True))]
+    xs, ys = (digits + [0] * (width - len(digits)) for digits in (_digits(a), _digits(b)))
+    return [(place, x, y) for place, (x, y) in enumerate(zip(xs, ys, strict=True))]

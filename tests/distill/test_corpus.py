@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 pytest.importorskip("tokenizers", reason="needs the extra `distill`")
 
+from tokenizers import Tokenizer
+
 from r1chat.distill.demo import corpus
 from r1chat.distill.demo.vocabulary import EOS, PAD, THINK_CLOSE, THINK_OPEN, VOCAB_SIZE, train_tokenizer
 from r1chat.distill.problems import RIDDLES, prompt_key, repeats_riddle
 from r1chat.serve.models.templates import R1_DISTILL
-from tokenizers import Tokenizer
 
 SAMPLE = range(4000)
 
@@ -84,7 +86,7 @@ def test_the_stream_goes_on_from_an_index_exactly_as_it_would_have(tokenizer: To
     assert (following.input_ids == resumed.input_ids).all()
 
 
-def _after_first_pool(stream):  # type: ignore[no-untyped-def]
+def _after_first_pool(stream: Iterator[tuple[int, corpus.Batch]]) -> Iterator[tuple[int, corpus.Batch]]:
     seen = False
     for start, batch in stream:
         if seen:
