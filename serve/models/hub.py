@@ -50,11 +50,12 @@ def fetch(repo: str, quant: str | None, *, progress: bool = True) -> Path:
 
 
 def variants(files: Iterable[tuple[str, int]]) -> list[Variant]:
-    """Groups (name, bytes) of a repository's files into loadable models, split files together."""
+    """Groups (name, bytes) of a repository's files into loadable models; a split one needs all its parts."""
     groups: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for name, size in sorted(files):
         if name.lower().endswith(".gguf") and not Path(name).name.lower().startswith("mmproj"):
             groups[_SPLIT.sub("", name[: -len(".gguf")])].append((name, size))
+    groups = {stem: members for stem, members in groups.items() if len(members) == _parts(members[0][0])}
     labels = [_label(stem) for stem in groups]
     return [
         # Two models in one repository share a quantisation: only their names tell them apart.
@@ -65,6 +66,12 @@ def variants(files: Iterable[tuple[str, int]]) -> list[Variant]:
         )
         for (stem, members), label in zip(groups.items(), labels, strict=True)
     ]
+
+
+def _parts(name: str) -> int:
+    """How many files the model of this file has, by its name."""
+    match = _SPLIT.search(name[: -len(".gguf")])
+    return int(match[2]) if match else 1
 
 
 def _label(stem: str) -> str:

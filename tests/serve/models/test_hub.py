@@ -47,6 +47,11 @@ def test_split_files_are_one_model_in_loading_order() -> None:
     assert variants((part, 100) for part in parts) == [Variant("Q4_K_M", tuple(sorted(parts)), 300)]
 
 
+def test_a_split_model_with_a_part_missing_is_none() -> None:
+    """An interrupted download leaves such a model in the cache, and offline the cache is all there is."""
+    assert list(labels("m-Q4_K_M-00001-of-00002.gguf", "m-Q8_0-00001-of-00001.gguf")) == ["Q8_0"]
+
+
 def test_image_projectors_are_no_models() -> None:
     assert list(labels("mmproj-model-f16.gguf", "sub/mmproj-F16.gguf", "model-Q8_0.gguf")) == ["Q8_0"]
 
