@@ -102,9 +102,10 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
         (["serve", "--host", "0.0.0.0"], 2, "r1chat: Listening on 0.0.0.0 lets the network in, and no key is set. "
          "Set one: R1CHAT_API_KEY=$(openssl rand -hex 16) r1chat serve --host 0.0.0.0"),
         (["serve", "--host", "host.invalid", "--api-key", "k"], 2, None),
-        (["distill", "--student", "nope"], 2, "r1chat: No student is called 'nope'. Use: r1chat distill --student tiny"),
-        (["distill", "--student", "qwen-1.5b"], 2, "r1chat: The student qwen-1.5b is not built yet; this version trains "
-         "the bundled model only. Use: r1chat distill --student tiny"),
+        (["distill", "--student", "nope"], 2, "r1chat: No student is called 'nope'. "
+         "Use: r1chat distill --student tiny"),
+        (["distill", "--student", "qwen-1.5b"], 2, "r1chat: The student qwen-1.5b is not built yet; "
+         "this version trains the bundled model only. Use: r1chat distill --student tiny"),
         (["distill", "--student", "tiny", "--minutes", "0"], 2, "r1chat: --minutes must be more than 0. "
          "Use: r1chat distill --student tiny --minutes 100"),
         (["nope"], 2, None),
