@@ -51,9 +51,9 @@ class Detokenizer:
         state = self._parser.state
         pieces = self._parser.feed(text)
         self._counter.count(text, state, self._parser)
-        deltas = self._deltas(pieces)
-        self.in_answer = self._parser.state == "content" or bool(self._counter.taken(Channel.CONTENT))
-        return deltas
+        if self._parser.state == "content":
+            self.in_answer = True
+        return self._deltas(pieces)
 
     def finish(self) -> list[TextDelta]:
         """The generation is over: whatever is still held back is plain text."""
@@ -67,7 +67,10 @@ class Detokenizer:
         deltas = []
         for piece in pieces:
             channel = Channel(piece.channel)
-            text = self._stop.feed(piece.text) if channel is Channel.CONTENT else piece.text
+            text = piece.text
+            if channel is Channel.CONTENT:
+                self.in_answer = True
+                text = self._stop.feed(text)
             if text:
                 deltas.append(self._delta(channel, text))
         return deltas
@@ -120,9 +123,6 @@ class _TokenCounter:
         fresh = total - self._taken[channel]
         self._taken[channel] = total
         return fresh
-
-    def taken(self, channel: Channel) -> int:
-        return self._taken[channel]
 
     def _decide(self, end: int) -> None:
         """Tokens whose text ends at or before `end` belong to the thought."""

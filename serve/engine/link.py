@@ -9,7 +9,6 @@ import asyncio
 import multiprocessing
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
 
@@ -56,15 +55,18 @@ class ChildLink:
         self._process.kill()
 
     def _receive(self) -> None:
-        pipe: Connection = self._pipe
         try:
             while True:
-                reply = reply_decoder.decode(pipe.recv_bytes())
+                reply = reply_decoder.decode(self._pipe.recv_bytes())
                 self.last_reply_at = time.monotonic()
                 self._post(self._on_reply, reply)
         except (EOFError, OSError):
             pass
-        # a child without its pipe is of no use, should it linger
+        finally:
+            self._reap()
+
+    def _reap(self) -> None:
+        # a child that cannot be heard is of no use, should it linger
         self._process.join(EXIT_GRACE_S)
         self._process.kill()
         self._process.join()

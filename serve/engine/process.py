@@ -203,14 +203,16 @@ class EngineProcess:
     async def _load(self) -> ModelInfo:
         """A new child, ready for requests. Raises ModelLoadError."""
         self._loaded = loaded = asyncio.get_running_loop().create_future()
-        self._link = link = ChildLink(self._config, self._on_reply)
         try:
+            self._link = link = ChildLink(self._config, self._on_reply)
             async with asyncio.timeout(self._config.load_timeout_s):
                 await asyncio.wait({loaded, link.exited}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             raise ModelLoadError(
                 f"Loading took longer than {self._config.load_timeout_s:.0f} s; the attempt was given up."
             ) from None
+        except OSError as error:
+            raise ModelLoadError(f"The engine's process cannot be started: {error}") from error
         if not loaded.done():
             raise ModelLoadError(f"The engine's process ended while it loaded the model ({_describe(link.exit_code)}).")
         self.info = loaded.result()

@@ -65,7 +65,10 @@ class Timings(msgspec.Struct, frozen=True):
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
-    """One generation as the parent asks for it. `reasoning_open`: the prompt ends inside <think>."""
+    """One generation as the parent asks for it. `reasoning_open`: the prompt ends inside <think>.
+
+    `request_id` must never have been used before: events of an aborted request may still be on their way.
+    """
 
     request_id: str
     prompt: tuple[Segment, ...]

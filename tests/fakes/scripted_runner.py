@@ -11,7 +11,8 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
     n_ctx, n_cells, n_seq_max, n_batch
 
 Words of a prompt that act when they are computed: CRASH aborts the process, HANG never returns,
-NAN makes its request's logits non-finite, REFUSE makes the batch invalid.
+NAN makes its request's logits non-finite, REFUSE makes the batch invalid. Text with LONGTEXT takes a second
+to tokenise.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class ScriptedRunner:
         )
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
+        if "LONGTEXT" in text:
+            time.sleep(1)
         if not special:
             return [self._id(word) for word in _WORD.findall(text)]
         parts = re.split(f"({'|'.join(map(re.escape, SPECIAL))})", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import random
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from engine_tools import finish_of, request, scripted_config, text_of
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.messages import encode
 from r1chat.serve.engine.process import BackOff, EngineProcess
-from r1chat.serve.engine.request import Channel, Event, FinishReason, GenerateRequest
+from r1chat.serve.engine.request import Channel, Event, Finished, FinishReason, GenerateRequest
 from r1chat.serve.engine.worker import main as worker_main
 from r1chat.serve.errors import (
     ContextLengthError,
@@ -117,7 +118,7 @@ async def test_a_hanging_child_is_killed_and_replaced() -> None:
         old_pid = process.pid
         await collect(process, request("first"))
         with pytest.raises(EngineStoppedError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):  # twenty times a step, however slow this machine is now
                 await collect(process, request("bad", "please HANG now"))
         assert finish_of(await collect(process, request("good")))
         assert process.pid != old_pid
@@ -174,6 +175,43 @@ async def test_cancelling_half_of_many_readers_leaves_no_sequence_occupied() -> 
         assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
         assert all(isinstance(result, list) and finish_of(result) for result in results[1::2])
         await eventually(lambda: process.stats()["sequences"] == 0, within_s=1.0)
+
+
+async def test_readers_that_leave_at_any_moment_leave_nothing_behind() -> None:
+    rng = random.Random(1)
+
+    async def leave_after(process: EngineProcess, name: str, n_events: int) -> None:
+        async with aclosing(process.generate(request(name, f"question {name}"))) as events:
+            for _ in range(n_events):
+                if isinstance(await anext(events), Finished):
+                    return
+
+    async with engine(tokens_per_s=500, n_seq_max=4) as process:
+        for turn in range(10):
+            moments = [rng.randrange(24) for _ in range(20)]
+            await asyncio.gather(*(leave_after(process, f"{turn}-{i}", n) for i, n in enumerate(moments)))
+        await eventually(lambda: process.stats()["sequences"] == process.stats()["waiting"] == 0, within_s=1.0)
+        assert process.restarts == 0
+
+
+async def test_a_prompt_that_takes_long_to_tokenise_holds_no_stream_up() -> None:
+    async with engine(tokens_per_s=100, script=LONG, scripts={"LONGTEXT": "a</think>b"}) as process:
+        (stream,) = await streaming(process, 1)
+        counted = 0
+
+        async def count() -> None:
+            nonlocal counted
+            async for _ in process.generate(request("counted")):
+                counted += 1
+
+        counting = asyncio.create_task(count())
+        await eventually(lambda: counted > 2)
+        before = counted
+        await collect(process, request("long", "LONGTEXT"))
+        assert counted - before > 30
+        for task in (stream, counting):
+            task.cancel()
+        await asyncio.gather(stream, counting, return_exceptions=True)
 
 
 async def test_a_slow_reader_holds_nobody_up_and_loses_nothing() -> None:
