@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"gguf": str(result.gguf), "evaluation": result.evaluation}))
     else:
-        print(f"{result.gguf}\nTry it: r1chat run {result.gguf} \"What is 15% of 240?\"")
+        print(f'{result.gguf}\nTry it: r1chat run {shlex.quote(str(result.gguf))} "What is 15% of 240?"')
     return 0
 
 

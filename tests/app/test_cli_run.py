@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -89,6 +90,26 @@ def test_what_the_model_writes_cannot_steer_the_terminal(r1chat: Run, noise_mode
     shown = done.stdout + done.stderr
     assert len(shown) > 200
     assert [char for char in shown if printable(char) != char] == []
+
+
+@pytest.mark.parametrize(("environment", "dim"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+def test_the_trace_is_dim_on_a_terminal_that_wants_it(noise_model: Path, environment: dict[str, str], dim: bool) -> None:
+    command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi", "--max-tokens", "20"]
+    ours, theirs = pty.openpty()
+    base = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs,
+                               env={**base, **environment})  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 4096):
+            shown += piece
+    except OSError:
+        pass  # how Linux says that the other end is closed
+    os.close(ours)
+    stdout, _ = process.communicate(timeout=30)
+    assert (b"\x1b[2m" in shown) == dim
+    assert b"\x1b[2m" not in stdout
 
 
 def test_ctrl_c_ends_the_command_and_its_engine(noise_model: Path) -> None:

@@ -1,0 +1,47 @@
+"""r1chat distill on a run whose stages are done: what it prints, and that nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from r1chat.app.commands.distill import _report
+from r1chat.distill.config import Event, RunFolder
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def finished(tmp_path: Path, noise_model: Path) -> Path:
+    """The folder of a finished run, as its stages leave it."""
+    folder = RunFolder(tmp_path / "run")
+    folder.tokenizer.write_text("{}")
+    folder.hf.mkdir()
+    shutil.copy(noise_model, folder.gguf)
+    folder.evaluation.write_text('{"test": {"pass_at_1": 0.5}}')
+    return folder.root
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_finished_run_says_where_its_model_lies(r1chat: Run, finished: Path, as_json: bool) -> None:
+    pytest.importorskip("torch", reason="needs the extra `distill`")
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    arguments = ["distill", "--student", "tiny", "--run-dir", str(finished), *(["--json"] if as_json else [])]
+    done = r1chat(*arguments)
+    gguf = finished / "student.gguf"
+    assert (done.returncode, done.stderr) == (0, "")
+    if as_json:
+        assert json.loads(done.stdout) == {"gguf": str(gguf), "evaluation": {"test": {"pass_at_1": 0.5}}}
+    else:
+        assert done.stdout == f'{gguf}\nTry it: r1chat run {gguf} "What is 15% of 240?"\n'
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_progress_is_a_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    _report(Event("train", 120, "loss", 0.123456))
+    assert capsys.readouterr() == ("", "train 120: loss 0.1235\n")
