@@ -46,26 +46,27 @@ def opened(model: Path, **config: int) -> RecordingRunner:
     return RecordingRunner(EngineConfig(model_path=model, n_threads=1, **config))  # type: ignore[arg-type]
 
 
-def alone(model: Path) -> list[Record]:
-    """Each prompt in a fresh engine, so that nothing is cached."""
-    records = []
+@pytest.fixture(scope="module")
+def alone(model: Path) -> list[list[int]]:
+    """The tokens of each prompt in a fresh engine, so that nothing is cached."""
+    records: list[Record] = []
     for text in PROMPTS:
         runner = opened(model)
         run(Engine(runner), [greedy("r", text)])
         records += runner.records
         runner.close()
-    return records
+    return [record.tokens for record in records]
 
 
-def test_batched_greedy_output_equals_the_same_prompts_alone(model: Path) -> None:
+def test_batched_greedy_output_equals_the_same_prompts_alone(model: Path, alone: list[list[int]]) -> None:
     runner = opened(model)
     run(Engine(runner), [greedy(f"r{i}", text) for i, text in enumerate(PROMPTS)])
     together = runner.records
     runner.close()
-    assert [record.tokens for record in together] == [record.tokens for record in alone(model)]
+    assert [record.tokens for record in together] == alone
 
 
-def test_requests_that_join_in_the_middle_change_nothing(model: Path) -> None:
+def test_requests_that_join_in_the_middle_change_nothing(model: Path, alone: list[list[int]]) -> None:
     runner = opened(model, n_seq_max=4)
     engine = Engine(runner)
     for i, text in enumerate(PROMPTS):
@@ -74,7 +75,7 @@ def test_requests_that_join_in_the_middle_change_nothing(model: Path) -> None:
             engine.step()
     run(engine)
     runner.close()
-    assert [record.tokens for record in runner.records] == [record.tokens for record in alone(model)]
+    assert [record.tokens for record in runner.records] == alone
 
 
 def test_a_cached_prompt_gives_the_same_answer(model: Path) -> None:
