@@ -93,7 +93,7 @@ def test_what_the_model_writes_cannot_steer_the_terminal(r1chat: Run, noise_mode
 
 
 @pytest.mark.parametrize(("environment", "dim"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_the_trace_is_dim_on_a_terminal_that_wants_it(noise_model: Path, environment: dict[str, str], dim: bool) -> None:
+def test_the_trace_is_dim_on_terminals_that_want_it(noise_model: Path, environment: dict[str, str], dim: bool) -> None:
     command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi", "--max-tokens", "20"]
     ours, theirs = pty.openpty()
     base = {**os.environ, "TERM": "xterm"}

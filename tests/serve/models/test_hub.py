@@ -178,8 +178,9 @@ def home(tmp_path: Path) -> Path:
 
 
 def look_up(name: str, url: str, home: Path, **extra: str) -> list[str]:
-    environment = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", **extra}
-    environment.pop("HF_TOKEN", None)
+    settings = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", **extra}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment = inherited | settings
     done = subprocess.run(
         [sys.executable, "-c", LOOK_UP, name], env=environment, capture_output=True, text=True, timeout=60
     )
