@@ -5,6 +5,7 @@ It reaches models through /v1 only. Handlers run on the server's event loop.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from html import escape
@@ -16,7 +17,8 @@ from fastapi import FastAPI
 
 from ...serve.client import Client
 from .conversation import Conversation
-from .turn import LIVE
+from .policy import PagePolicy
+from .turn import LIVE, Event
 
 EXAMPLES = (
     "A farmer has 17 sheep. All but 9 run away. How many are left?",
@@ -30,6 +32,7 @@ EXAMPLES = (
 )
 # A long prompt may be read for minutes before the first token; Stop is there for the impatient.
 SILENCE_S = 1800.0
+HEALTH_S = 0.5
 SANS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 NOTHING = {"id": "", "state": "empty"}
@@ -38,7 +41,7 @@ QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 def build_page(base_url: str | Callable[[], str], model_label: str, api_key: str | None = None) -> gr.Blocks:
     """The page's Blocks. `base_url` is where /v1 answers, asked again for every question if callable."""
-    with gr.Blocks(title="r1chat", fill_width=True) as page:
+    with gr.Blocks(title="r1chat", fill_width=True, analytics_enabled=False) as page:
         conversation = gr.State(Conversation())
         with gr.Row(elem_id="masthead"):
             gr.HTML(f"<h1>r1chat</h1><p>{escape(model_label)}</p>", apply_default_css=False, js_on_load=None)
@@ -53,7 +56,8 @@ def build_page(base_url: str | Callable[[], str], model_label: str, api_key: str
 
 
 def mount_page(app: FastAPI, page: gr.Blocks, path: str = "/") -> FastAPI:
-    """Mounts the page below `path`; routes that `app` has already keep precedence."""
+    """Mounts the page below `path`; routes that `app` has already keep precedence. To be called before it serves."""
+    app.add_middleware(PagePolicy)
     return gr.mount_gradio_app(
         app,
         page,
@@ -64,7 +68,8 @@ def mount_page(app: FastAPI, page: gr.Blocks, path: str = "/") -> FastAPI:
         run_history=False,
         show_error=False,
         ssr_mode=False,
-        favicon_path=None,
+        # The page has nothing to upload, so nobody else has either.
+        max_file_size=1,
     )
 
 
@@ -81,12 +86,10 @@ class Asker:
             return
         turn, messages = conversation.ask(question.strip())
         yield _shown(turn.snapshot(), question="")
-        url = self._base_url if isinstance(self._base_url, str) else self._base_url()
-        async with Client(url, api_key=self._api_key, timeout=SILENCE_S) as client:
-            async with aclosing(turn.play(client.stream(messages))) as snapshots:
-                async for snapshot in snapshots:
-                    # A turn that New chat has swept away must not come back.
-                    yield _shown(snapshot if turn in conversation.turns else NOTHING)
+        async with aclosing(turn.play(self._reply(messages))) as snapshots:
+            async for snapshot in snapshots:
+                # A turn that New chat has swept away must not come back.
+                yield _shown(snapshot if turn in conversation.turns else NOTHING)
 
     async def ask_example(
         self, event: gr.EventData, conversation: Conversation
@@ -100,6 +103,16 @@ class Asker:
         """Stops what runs and clears the view."""
         conversation.clear()
         return _shown(NOTHING)
+
+    async def _reply(self, messages: list[dict[str, str]]) -> AsyncGenerator[Event, None]:
+        url = self._base_url if isinstance(self._base_url, str) else self._base_url()
+        async with Client(url, api_key=self._api_key, timeout=SILENCE_S) as client:
+            # Whoever asks while the model loads means to wait for it.
+            while (await client.health())["status"] == "starting":
+                await asyncio.sleep(HEALTH_S)
+            async with aclosing(client.stream(messages)) as events:
+                async for event in events:
+                    yield event
 
     async def stop(self, conversation: Conversation) -> None:
         """Ends the turn; the handler that streams it shows the end."""

@@ -6,6 +6,7 @@ Knows nothing of Gradio or HTTP. Lives on the server's event loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -16,6 +17,8 @@ from uuid import uuid4
 from ...serve.client import ContentDelta, Done, ReasoningDelta
 from ...serve.errors import R1ChatError
 from .markup import GrowingMarkup, render
+
+logger = logging.getLogger(__name__)
 
 State = Literal["waiting", "thinking", "answering", "done", "stopped", "failed"]
 Event = ReasoningDelta | ContentDelta | Done
@@ -74,7 +77,6 @@ class Turn:
         finally:
             self.stop()
             await asyncio.wait({self._task})
-        self._task.result()
         yield await self._finished()
 
     def stop(self) -> None:
@@ -117,6 +119,10 @@ class Turn:
             self.error = str(error)
         except asyncio.CancelledError:
             self._break_off("stopped")
+        except Exception:
+            logger.exception("the page cannot show a reply")
+            self._break_off("failed")
+            self.error = "Something went wrong on the page's side; the server's log says what."
 
     def _take(self, event: Event) -> None:
         if isinstance(event, ReasoningDelta):

@@ -5,6 +5,7 @@ const status = find('.status');
 const LIVE = ['waiting', 'thinking', 'answering'];
 // A small model thinks a page in a blink; what arrives together appears line by line, so that the eye can follow.
 const LATER = (line) => `${Math.min(line, 16) * 60}ms`;
+const SILENCE_MS = 3000;
 let current = null;
 let keepOpen = true;
 
@@ -50,6 +51,7 @@ class TurnView {
   }
 
   update(turn) {
+    this.heard = performance.now();
     if (turn.state !== this.state) this.enter(turn);
     this.turn = turn;
     following(this.text, () => {
@@ -101,7 +103,19 @@ class TurnView {
     if (this.tail.textContent !== tail) this.tail.textContent = tail;
   }
 
+  // Silence may be a long prompt being read, or a server that is gone.
+  async probe() {
+    this.heard = performance.now();
+    const gone = await fetch('/health').then(() => false, () => true);
+    if (gone && LIVE.includes(this.state)) {
+      const header = this.turn.trace && `Broke off · ${this.turn.tokens} tok`;
+      const error = 'The connection to the server was lost. Reload the page when the server is back.';
+      this.update({ ...this.turn, state: 'failed', header: this.turn.header || header, error });
+    }
+  }
+
   tick() {
+    if (LIVE.includes(this.state) && performance.now() - this.heard > SILENCE_MS) this.probe();
     const { state, header, tokens, trace } = this.turn;
     const seconds = ((performance.now() - this.since) / 1000).toFixed(1);
     const live = { waiting: `Waiting ${seconds} s`, thinking: `Thinking ${seconds} s · ${tokens} tok` };

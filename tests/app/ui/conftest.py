@@ -22,6 +22,7 @@ FLAGS = (
     " --disable-background-networking --disable-component-update --disable-sync"
 ).split()
 LONG_WORDS = 600
+TOKENS_PER_S = 150
 # Each tries to run `window.pwned = ...` or to reach evil.example.
 HOSTILE = r"""
 <img src=x onerror=window.pwned='img'> <script>window.pwned='script'</script>
@@ -52,12 +53,24 @@ SCRIPTS = {
 }
 
 
+LABEL = "scripted model · <b>no</b> parameters"
+
+
+def scripted(runner_args: dict[str, Any]) -> EngineConfig:
+    """An engine that says what `runner_args` tell it to."""
+    return EngineConfig(runner="scripted_runner:ScriptedRunner", runner_args=runner_args)
+
+
 class PageServer:
     """API, engine and page on a loopback port, on a thread and event loop of their own."""
 
-    def __init__(self, engine_config: EngineConfig, label: str) -> None:
+    def __init__(
+        self, engine_config: EngineConfig, label: str, *, api_key: str | None = None, loaded: bool = True
+    ) -> None:
         self._engine_config = engine_config
         self._label = label
+        self._api_key = api_key
+        self._loaded = loaded
         self._sock = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
         self._ready = threading.Event()
@@ -73,15 +86,27 @@ class PageServer:
         self._thread.join(timeout=30)
         assert not self._thread.is_alive(), "the server does not stop"
 
+    def cut(self) -> None:
+        """Ends the server as if its machine had gone: connections break off without a last word."""
+        self._server.force_exit = True
+        self._server.should_exit = True
+        self._loop.call_soon_threadsafe(self._abort_connections)
+
     def stats(self) -> dict[str, Any]:
         """What the engine is busy with."""
         return self._engine.stats()
 
+    def _abort_connections(self) -> None:
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._engine = EngineProcess(self._engine_config)
-        await self._engine.start()
-        app = create_app(ServerConfig(), self._engine)
-        mount_page(app, build_page(self.url, self._label))
+        if self._loaded:
+            await self._engine.start()
+        app = create_app(ServerConfig(api_key=self._api_key), self._engine)
+        mount_page(app, build_page(self.url, self._label, self._api_key))
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
@@ -94,10 +119,9 @@ class PageServer:
 
 @pytest.fixture(scope="package")
 def server() -> Iterator[PageServer]:
-    """About 150 tokens/s; the word in capitals in a question chooses the script."""
-    runner_args = {"tokens_per_s": 150, "scripts": SCRIPTS, "n_ctx": 4096}
-    config = EngineConfig(runner="scripted_runner:ScriptedRunner", runner_args=runner_args)
-    with PageServer(config, "scripted model · no parameters") as running:
+    """TOKENS_PER_S at most; the word in capitals in a question chooses the script."""
+    runner_args = {"tokens_per_s": TOKENS_PER_S, "scripts": SCRIPTS, "n_ctx": 4096}
+    with PageServer(scripted(runner_args), LABEL) as running:
         yield running
 
 

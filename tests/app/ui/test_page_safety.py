@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .conftest import HOSTILE
+import pytest
+
+from .conftest import HOSTILE, Visit
 
 if TYPE_CHECKING:
-    from .conftest import Visit
+    from playwright.sync_api import Browser
+
+    from .conftest import PageServer
 
 ACTIVE = "img, script, iframe, svg, object, embed, video, audio, form, input, link, style, base, meta"
 
@@ -47,3 +51,28 @@ def test_a_hostile_question_is_only_text(visit: Visit) -> None:
     visit.wait("done")
     assert visit.tab.evaluate("window.pwned") is None
     assert visit.text(".question") == HOSTILE.strip()
+
+
+@pytest.mark.parametrize(
+    ("html", "directive"),
+    [
+        ("<img src=http://evil.example/a.png>", "img-src"),
+        ("<iframe src=http://evil.example/></iframe>", "frame-src"),
+        ("<style>@import url(http://evil.example/a.css)</style>", "style-src-elem"),
+        ("<object data=http://evil.example/a></object>", "object-src"),
+    ],
+)
+def test_even_markup_that_got_through_could_reach_nobody(
+    browser: Browser, server: PageServer, html: str, directive: str
+) -> None:
+    with browser.new_context() as context:
+        visit = Visit(context.new_page(), server.url)
+        refused = visit.tab.evaluate(
+            """html => new Promise(resolve => {
+                document.addEventListener('securitypolicyviolation', event => resolve(event.effectiveDirective));
+                document.querySelector('.turns').insertAdjacentHTML('beforeend', html);
+                setTimeout(() => resolve('nothing'), 5000);
+            })""",
+            html,
+        )
+        assert refused == directive

@@ -128,13 +128,15 @@ def test_a_server_that_is_not_there_is_told() -> None:
     assert url in last["error"]
 
 
-def test_a_bug_is_not_swallowed() -> None:
+def test_a_bug_is_logged_and_still_ends_the_turn(caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> AsyncGenerator[Event, None]:
         yield ReasoningDelta("x")
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        asyncio.run(played(Turn("why?"), broken()))
+    last = asyncio.run(played(Turn("why?"), broken()))[-1]
+    assert (last["state"], last["trace"]) == ("failed", "x")
+    assert last["error"]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_old_thoughts_and_unanswered_questions_are_not_sent_again() -> None:

@@ -1,0 +1,91 @@
+"""The page as part of a server: the bundled model behind it, a key in front of it, the API beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from r1chat.app.ui.page import EXAMPLES, build_page
+from r1chat.serve.engine.process import EngineConfig
+from r1chat.serve.models.catalog import BUNDLED
+
+from .conftest import LABEL, PageServer, Visit, scripted
+
+KEY = "correct horse"
+
+
+@pytest.fixture(scope="module")
+def locked() -> Iterator[PageServer]:
+    with PageServer(scripted({}), LABEL, api_key=KEY) as server:
+        yield server
+
+
+@pytest.mark.model
+def test_the_bundled_model_answers_the_farmers_riddle_beside_its_thought(browser: Browser) -> None:
+    engine = EngineConfig(model_path=BUNDLED)
+    with PageServer(engine, "bundled demo model") as server, browser.new_context() as context:
+        visit = Visit(context.new_page(), server.url)
+        visit.ask(EXAMPLES[0])
+        visit.wait("done")
+        assert visit.tab.locator(".answer menclose").text_content() == "9"
+        assert "9" in visit.text(".trace .text")
+        assert visit.foreign == [] and visit.complaints == []
+
+
+def test_the_page_says_which_model_answers(visit: Visit) -> None:
+    assert visit.tab.inner_text("#masthead p") == LABEL
+
+
+def test_a_question_asked_while_the_model_loads_is_answered_when_it_has(browser: Browser) -> None:
+    with PageServer(scripted({"load_s": 6}), LABEL, loaded=False) as server, browser.new_context() as context:
+        visit = Visit(context.new_page(), server.url)
+        assert context.request.get(f"{server.url}/health").status == 503
+        visit.ask("How many sheep?")
+        visit.wait("done", timeout_s=60)
+
+
+def test_when_the_server_goes_away_the_page_says_so_and_keeps_the_text(browser: Browser) -> None:
+    with browser.new_context() as context:
+        with PageServer(scripted({"script": "thought " * 3000, "tokens_per_s": 50}), LABEL) as server:
+            visit = Visit(context.new_page(), server.url)
+            visit.ask("How many sheep?")
+            visit.wait("thinking")
+            visit.tab.wait_for_timeout(500)
+            server.cut()
+        visit.wait("failed")
+        assert "connection to the server was lost" in visit.text(".error")
+        assert "thought" in visit.text(".trace .text")
+
+
+def test_with_a_key_the_browser_asks_for_it_and_the_page_works(browser: Browser, locked: PageServer) -> None:
+    with browser.new_context(http_credentials={"username": "", "password": KEY}) as context:
+        visit = Visit(context.new_page(), locked.url)
+        visit.ask("How many sheep?")
+        visit.wait("done")
+
+
+def test_without_the_key_there_is_no_page(browser: Browser, locked: PageServer) -> None:
+    with browser.new_context() as context:
+        answer = context.request.get(locked.url)
+        assert answer.status == 401
+        assert "r1chat" not in answer.text().replace('realm="r1chat"', "")
+
+
+def test_the_api_beside_the_page_keeps_its_routes(browser: Browser, server: PageServer) -> None:
+    with browser.new_context() as context:
+        assert context.request.get(f"{server.url}/health").json()["status"] == "ok"
+        assert context.request.get(f"{server.url}/v1/models").json()["object"] == "list"
+        assert context.request.get(f"{server.url}/v1/nothing").status == 404
+
+
+def test_nothing_can_be_uploaded(browser: Browser, server: PageServer) -> None:
+    file = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"0123456789"}
+    with browser.new_context() as context:
+        answer = context.request.post(f"{server.url}/gradio_api/upload", multipart={"files": file})
+        assert answer.status == 413
+
+
+def test_the_page_reports_to_nobody() -> None:
+    assert build_page("http://127.0.0.1:1", "none").analytics_enabled is False
