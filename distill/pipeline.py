@@ -21,6 +21,11 @@ Serve = Callable[[Path], AbstractAsyncContextManager[str]]
 EVALUATED_SPLITS = ("test", "unseen_wording", "larger")
 PARITY_LIMIT = 1e-2
 VOCABULARY_EXAMPLES = 30_000
+METADATA = {
+    "general.license": "mit",
+    "general.author": "The r1chat developers",
+    "general.description": "Small math questions and riddles in R1's manner; made by `r1chat distill --student tiny`",
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def export_student(folder: RunFolder) -> None:
     if not report.ok(PARITY_LIMIT):
         raise DistillError(f"The exported file does not compute what was trained ({report}). See: {folder.parity}")
     exact.unlink()
-    export_gguf(folder.hf, folder.gguf, "Q8_0", name="r1chat demo")
+    export_gguf(folder.hf, folder.gguf, "Q8_0", name="r1chat demo", metadata=METADATA)
     folder.log("export", 0, bytes=folder.gguf.stat().st_size)
 
 

@@ -1,4 +1,4 @@
-"""r1chat distill: train a student. The stages are r1chat.distill's; here they are started and told of."""
+"""r1chat distill: train a student. The stages are r1chat.distill's; here they are started and shown."""
 
 from __future__ import annotations
 
@@ -6,21 +6,31 @@ import argparse
 import json
 import shlex
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..errors import UsageError
 from ..terminal import printable
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from ...distill.config import DistillConfig, Event
+
+STAGES = {
+    "vocabulary": "learning the vocabulary",
+    "train": "training",
+    "export": "writing the GGUF",
+    "evaluate": "solving held-out problems",
+}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "distill",
         help="train a student model; `tiny` retrains the bundled one",
-        description="Trains a student model and exports it as GGUF. An interrupted run goes on where it stopped.",
+        description="Trains a student model, exports it as GGUF and measures it on held-out problems.\n"
+        "An interrupted run goes on where it stopped; a finished stage is not done again.",
         epilog="examples:\n"
         "  r1chat distill --student tiny                           retrain the bundled model\n"
         "  r1chat distill --student tiny --run-dir runs/a --minutes 5\n\n"
@@ -29,8 +39,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
     parser.add_argument("--student", required=True, metavar="NAME", help="tiny: the bundled model")
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="folder of the run (default: runs/STUDENT)")
+    parser.add_argument("--run-dir", metavar="DIR", help="folder of the run (default: in your data folder)")
     parser.add_argument("--minutes", type=float, default=100.0, metavar="M", help="training time (default: 100)")
+    parser.add_argument("--samples", type=int, default=4, metavar="K", help="draws per held-out problem (default: 4)")
     parser.add_argument("--json", action="store_true", help="print the result as one object")
 
 
@@ -40,24 +51,98 @@ def run(args: argparse.Namespace) -> int:
     from ...serve.models.catalog import ModelEntry
     from ..server import local_server
 
-    result = run_stages(
-        _config(args), lambda gguf: local_server(ModelEntry(args.student, gguf), n_ctx=None), listener=_report
-    )
+    config = _config(args)
+    try:
+        with Bars() if sys.stderr.isatty() else Lines() as display:
+            result = run_stages(
+                config, lambda gguf: local_server(ModelEntry(args.student, gguf), n_ctx=None), display.show
+            )
+    except KeyboardInterrupt:
+        again = f"r1chat distill --student {args.student} --run-dir {shlex.quote(str(config.run_dir))}"
+        print(printable(f"Stopped; the training so far is saved. Go on with: {again}"), file=sys.stderr)
+        raise
     if args.json:
         print(json.dumps({"gguf": str(result.gguf), "evaluation": result.evaluation}))
     else:
+        print(_table(result.evaluation))
         print(f'{result.gguf}\nTry it: r1chat run {shlex.quote(str(result.gguf))} "What is 15% of 240?"')
     return 0
 
 
 def _config(args: argparse.Namespace) -> DistillConfig:
+    from pathlib import Path
+
     from ...distill.config import DistillConfig, DistillError
 
     try:
-        return DistillConfig(args.student, args.run_dir or Path("runs", args.student), minutes=args.minutes)
+        run_dir = Path(args.run_dir) if args.run_dir else _data_folder() / "runs" / args.student
+        return DistillConfig(args.student, run_dir, minutes=args.minutes, samples=args.samples)
     except DistillError as error:
         raise UsageError(str(error)) from error
 
 
-def _report(event: Event) -> None:
-    print(printable(f"{event.stage} {event.step}: {event.metric} {event.value:.4g}"), file=sys.stderr, flush=True)
+def _data_folder() -> Any:
+    import platformdirs
+
+    return platformdirs.user_data_path("r1chat")
+
+
+class Display(Protocol):
+    """Shows what the stages report while they run."""
+
+    def show(self, event: Event) -> None: ...
+
+
+class Lines:
+    """For logs: one line a number."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, event: Event) -> None:
+        line = f"{event.stage} {event.step}: {event.metric} {event.value:.4g}"
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+class Bars:
+    """For a terminal: one bar a stage. Shares (0..1) move it, every other number stands beside it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+        )  # fmt: skip
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def show(self, event: Event) -> None:
+        if event.stage not in self._tasks:
+            self._tasks[event.stage] = self._bars.add_task(STAGES[event.stage], total=1.0, note="")
+        task = self._tasks[event.stage]
+        if event.metric.endswith("share"):
+            self._bars.update(task, completed=event.value)
+        else:
+            self._bars.update(task, note=f"{event.metric.replace('_', ' ')} {event.value:.4g}")
+
+
+def _table(evaluation: dict[str, Any]) -> str:
+    """pass@1 with its interval, by split of the held-out problems and by family."""
+    lines = [f"{'held-out problems':<22} pass@1   95 % interval      n x k  cut off"]
+    for split, result in evaluation.items():
+        rows = {split: result["overall"]} | {f"  {name}": row for name, row in result["families"].items()}
+        for name, row in rows.items():
+            interval, draws = f"{row['low']:.1%} to {row['high']:.1%}", f"{row['n']:>4} x {row['k']}"
+            lines.append(f"{name:<22} {row['pass_at_1']:6.1%}   {interval:<16} {draws}  {row['truncated']:6.1%}")
+    return "\n".join(lines)

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from r1chat.app.commands.distill import _report
+from r1chat.app.commands.distill import Lines
 from r1chat.distill.config import Event, RunFolder
 
+ROW = {"n": 720, "k": 4, "pass_at_1": 0.9, "low": 0.885, "high": 0.914, "truncated": 0.001, "mean_tokens": 80.0}
+EVALUATION = {"test": {"overall": ROW, "families": {"sums": ROW}, "settings": {}}}
+TABLE = """\
+held-out problems      pass@1   95 % interval      n x k  cut off
+test                    90.0%   88.5% to 91.4%    720 x 4    0.1%
+  sums                  90.0%   88.5% to 91.4%    720 x 4    0.1%
+"""
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -23,7 +30,7 @@ def finished(tmp_path: Path, noise_model: Path) -> Path:
     folder.tokenizer.write_text("{}")
     folder.hf.mkdir()
     shutil.copy(noise_model, folder.gguf)
-    folder.evaluation.write_text('{"test": {"pass_at_1": 0.5}}')
+    folder.evaluation.write_text(json.dumps(EVALUATION))
     return folder.root
 
 
@@ -36,12 +43,13 @@ def test_a_finished_run_says_where_its_model_lies(r1chat: Run, finished: Path, a
     gguf = finished / "student.gguf"
     assert (done.returncode, done.stderr) == (0, "")
     if as_json:
-        assert json.loads(done.stdout) == {"gguf": str(gguf), "evaluation": {"test": {"pass_at_1": 0.5}}}
+        assert json.loads(done.stdout) == {"gguf": str(gguf), "evaluation": EVALUATION}
     else:
-        assert done.stdout == f'{gguf}\nTry it: r1chat run {gguf} "What is 15% of 240?"\n'
+        assert done.stdout == TABLE + f'{gguf}\nTry it: r1chat run {gguf} "What is 15% of 240?"\n'
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
 def test_progress_is_a_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    _report(Event("train", 120, "loss", 0.123456))
+    with Lines() as display:
+        display.show(Event("train", 120, "loss", 0.123456))
     assert capsys.readouterr() == ("", "train 120: loss 0.1235\n")

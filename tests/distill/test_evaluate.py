@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from r1chat.distill.evaluate import Sample, accuracy, judge, summarise
 from r1chat.distill.problems import Problem, generate
 from r1chat.serve.client import Completion
@@ -36,9 +37,7 @@ def test_the_interval_covers_the_truth_about_19_times_in_20() -> None:
     hits = 0
     for _ in range(400):
         truths = [rng.betavariate(6, 2) for _ in range(80)]
-        drawn = [
-            Sample(problem(i), rng.random() < truth, False, 1) for i, truth in enumerate(truths) for _ in range(4)
-        ]
+        drawn = [Sample(problem(i), rng.random() < truth, False, 1) for i, truth in enumerate(truths) for _ in range(4)]
         result = accuracy(drawn, 4)
         hits += result.low <= 0.75 <= result.high
     assert 0.91 <= hits / 400 <= 0.99

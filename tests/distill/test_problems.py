@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 import pytest
+
 from r1chat.distill.problems import FAMILIES, RIDDLES, Problem, generate, prompt_key, repeats_riddle
 from r1chat.distill.problems.problem import Split
 from r1chat.distill.verify import boxed, is_right
@@ -71,7 +72,8 @@ def letter_count(p: Problem) -> str:
 
 
 ORACLES = {
-    f.__name__: f for f in (sums, differences, products, quotients, percent, all_but, average_speed, decimals, letter_count)
+    f.__name__: f
+    for f in (sums, differences, products, quotients, percent, all_but, average_speed, decimals, letter_count)
 }
 
 

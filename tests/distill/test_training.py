@@ -8,10 +8,11 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `distill`")
 
+from tokenizers import Tokenizer
+
 from r1chat.distill.demo import corpus
 from r1chat.distill.demo.training import Progress, TrainConfig, save_hf_folder, train
 from r1chat.distill.demo.vocabulary import EOS, train_tokenizer
-from tokenizers import Tokenizer
 
 SMALL = TrainConfig(
     minutes=60, hidden=64, layers=1, feed_forward=64, heads=2, kv_heads=1, tokens_per_step=1536, compile=False
@@ -62,9 +63,12 @@ def test_training_ends_when_the_minutes_are_spent(tokenizer: Tokenizer, tmp_path
     assert steps.seen[-1].seconds >= 1.2
 
 
-def test_the_saved_folder_stops_at_the_end_token_and_prints_the_think_tags(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    from r1chat.distill.demo.training import build_model
+def test_the_saved_folder_stops_at_the_end_token_and_prints_the_think_tags(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     from transformers import AutoConfig, PreTrainedTokenizerFast
+
+    from r1chat.distill.demo.training import build_model
 
     save_hf_folder(build_model(SMALL), tokenizer, tmp_path)
     saved = PreTrainedTokenizerFast.from_pretrained(tmp_path)
@@ -72,6 +76,8 @@ def test_the_saved_folder_stops_at_the_end_token_and_prints_the_think_tags(token
     assert saved.convert_ids_to_tokens(config.eos_token_id) == EOS
     assert config.max_position_embeddings >= 4096
     assert config.tie_word_embeddings
-    rendered = saved.apply_chat_template([{"role": "user", "content": "2+2"}], tokenize=False, add_generation_prompt=True)
+    rendered = saved.apply_chat_template(
+        [{"role": "user", "content": "2+2"}], tokenize=False, add_generation_prompt=True
+    )
     assert rendered.endswith("<think>\n")
     assert saved.decode(saved.encode("<think>\n</think>"), skip_special_tokens=True) == "<think>\n</think>"

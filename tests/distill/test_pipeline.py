@@ -1,0 +1,64 @@
+"""The stages of a run on real parts, and the bundled model measured through the API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from r1chat.app.server import local_server
+from r1chat.distill.config import DistillConfig, DistillError, Event, RunFolder
+from r1chat.distill.evaluate import Evaluation, evaluate
+from r1chat.distill.problems import generate
+from r1chat.serve.models.catalog import resolve
+
+
+def test_an_unknown_student_and_a_planned_one_are_refused_with_the_command_that_works(tmp_path: Path) -> None:
+    for name in ("qwen-1.5b", "gpt-9"):
+        with pytest.raises(DistillError, match="r1chat distill --student tiny"):
+            DistillConfig(name, tmp_path)
+
+
+def test_a_run_of_seconds_leaves_a_gguf_that_computes_what_was_trained(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra `distill`")
+    from r1chat.distill.pipeline import export_student, learn_vocabulary, train_student
+    from r1chat.serve.models.gguf_info import read_info
+
+    events: list[Event] = []
+    folder = RunFolder(tmp_path, events.append)
+    config = DistillConfig("tiny", tmp_path, minutes=0.01, compile=False)
+    learn_vocabulary(folder)
+    train_student(config, folder)
+    export_student(folder)
+
+    parity = json.loads(folder.parity.read_text())
+    assert parity["max_logit_diff"] < 1e-2
+    assert parity["tokenizer_mismatches"] == []
+    assert parity["strings"] >= 1000
+    info = read_info(folder.gguf)
+    assert info.context_length >= 4096
+    assert folder.gguf.stat().st_size <= 8_000_000
+    assert {event.stage for event in events} == {"vocabulary", "export"}
+
+    before = folder.gguf.stat().st_mtime_ns
+    learn_vocabulary(folder)
+    train_student(config, folder)
+    export_student(folder)
+    assert folder.gguf.stat().st_mtime_ns == before, "a finished stage is not done again"
+
+
+def test_the_bundled_model_solves_most_of_a_few_held_out_problems() -> None:
+    problems = [
+        generate(family, 10**9 + 7) for family in ("sums", "percent", "all_but", "decimals", "stories", "rates")
+    ]
+
+    async def measure() -> Evaluation:
+        async with local_server(resolve("demo"), n_ctx=None) as url:
+            return await evaluate(url, problems, k=2)
+
+    result = asyncio.run(measure())
+    assert result.overall.n == 6
+    assert result.overall.pass_at_1 >= 0.5
+    assert result.overall.mean_tokens > 20
