@@ -42,8 +42,8 @@ def test_header_takes_the_servers_counts_over_its_own() -> None:
 
 
 def test_long_thoughts_are_timed_in_minutes() -> None:
-    slow = Done("stop", DONE.usage, {"reasoning_ms": 125_000.0}, "")
-    assert play(ReasoningDelta("a"), slow)["header"].startswith("Thought 2 min 5 s · 40 tok")
+    slow = Done("stop", DONE.usage, {"reasoning_ms": 119_700.0}, "")
+    assert play(ReasoningDelta("a"), slow)["header"].startswith("Thought 2 min 0 s · 40 tok")
 
 
 def test_an_answer_without_a_thought_has_no_header() -> None:
