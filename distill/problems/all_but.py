@@ -31,7 +31,7 @@ WORDINGS = Wordings(
 def generate(rng: random.Random, split: Split, slip_at: int | None) -> Problem:
     n = pick_number(rng, split, (5, 60), (100, 999))
     k = rng.randint(2, n - 1)
-    things, goods = plural(rng.choice((*ANIMALS, "sheep"))), plural(rng.choice(FRUITS + GOODS))
+    things, goods = plural(rng.choice((*ANIMALS, *("sheep",) * 5))), plural(rng.choice(FRUITS + GOODS))
     things = "sheep" if things == "sheeps" else things
     wording = WORDINGS.pick(rng, split)
     facts = {"n": n, "k": k, "things": things, "goods": goods, "name": rng.choice(NAMES)}
