@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from .config import DistillConfig, DistillError, Listener, RunFolder
 from .evaluate import Evaluation, evaluate
 from .files import replace_file
+from .problems.held_out import held_out
 
 if TYPE_CHECKING:
     from .demo.training import Progress
 
 Serve = Callable[[Path], AbstractAsyncContextManager[str]]
-EVALUATED_SPLITS = ("test", "unseen_wording", "larger")
 PARITY_LIMIT = 1e-2
 VOCABULARY_EXAMPLES = 30_000
 METADATA = {
@@ -114,17 +114,15 @@ def evaluate_student(config: DistillConfig, folder: RunFolder, serve: Serve) -> 
 
 
 async def _evaluate_splits(config: DistillConfig, folder: RunFolder, serve: Serve) -> dict[str, Any]:
-    from .demo.corpus import held_out_split
-
     results: dict[str, Evaluation] = {}
     async with serve(folder.gguf) as base_url:
-        for split in EVALUATED_SPLITS:
+        for split, problems in held_out().items():
 
             def report(done: int, total: int, split: str = split) -> None:
                 if done % 50 == 0 or done == total:
                     folder.log("evaluate", done, **{f"{split}_share": done / total})
 
-            results[split] = await evaluate(base_url, held_out_split(split), k=config.samples, report=report)
+            results[split] = await evaluate(base_url, problems, k=config.samples, report=report)
             overall = results[split].overall
             folder.log("evaluate", overall.n, **{f"{split}_pass_at_1": overall.pass_at_1})
     return {split: result.as_dict() for split, result in results.items()}

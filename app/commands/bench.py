@@ -1,4 +1,4 @@
-"""r1chat bench engine: what our engine costs over a bare loop of llama_decode, on this machine.
+"""r1chat bench: measurements. `engine`: what our engine costs over a bare loop of llama_decode here.
 
 The measuring runs in a child process (serve/engine/bench_loop.py); here the figures are put together.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 from ...serve.errors import ModelLoadError
 from ..terminal import printable
+from . import accuracy
 
 SHAPE, QUANT = "qwen2-0.5b", "Q4_K_M"
 STEPS = 64
@@ -26,11 +27,12 @@ TARGET = 0.95
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "bench",
-        help="measure the engine on this machine",
-        description="Measures this machine.",
+        help="measure the engine on this machine, or a model's accuracy",
+        description="Measures the engine on this machine, or a model's accuracy.",
         allow_abbrev=False,
     )
     subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
+    accuracy.add_parser(subjects)
     engine = subjects.add_parser(
         "engine",
         help="decode tokens/s at 1 and 8 streams against a bare loop of llama_decode",
@@ -52,6 +54,8 @@ def _rounds(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.subject == "accuracy":
+        return accuracy.run(args)
     from ...serve.models.gguf_info import read_info
 
     path = _model(args.model)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..errors import UsageError
 from ..terminal import printable
+from .accuracy import accuracy_table
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"gguf": str(result.gguf), "evaluation": result.evaluation}))
     else:
-        print(_table(result.evaluation))
+        print(accuracy_table(result.evaluation))
         print(f'{result.gguf}\nTry it: r1chat run {shlex.quote(str(result.gguf))} "What is 15% of 240?"')
     return 0
 
@@ -135,14 +136,3 @@ class Bars:
             self._bars.update(task, completed=event.value)
         else:
             self._bars.update(task, note=f"{event.metric.replace('_', ' ')} {event.value:.4g}")
-
-
-def _table(evaluation: dict[str, Any]) -> str:
-    """pass@1 with its interval, by split of the held-out problems and by family."""
-    lines = [f"{'held-out problems':<22} pass@1   95 % interval      n x k  cut off"]
-    for split, result in evaluation.items():
-        rows = {split: result["overall"]} | {f"  {name}": row for name, row in result["families"].items()}
-        for name, row in rows.items():
-            interval, draws = f"{row['low']:.1%} to {row['high']:.1%}", f"{row['n']:>4} x {row['k']}"
-            lines.append(f"{name:<22} {row['pass_at_1']:6.1%}   {interval:<16} {draws}  {row['truncated']:6.1%}")
-    return "\n".join(lines)

@@ -1,6 +1,6 @@
 """The training stream: example i is always the same text, so a resumed run goes on where it stopped.
 
-Held-out problems are generated first and everything that reads like one of them is left out.
+Everything that reads like a held-out problem or a riddle is left out.
 """
 
 from __future__ import annotations
@@ -8,23 +8,21 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ..problems import FAMILIES, RIDDLES, Problem, generate, prompt_key, repeats_riddle
-from ..problems.outside import EXAMPLE
-from ..problems.problem import Split
+from ..problems import Problem, generate, prompt_key, repeats_riddle
+from ..problems.held_out import held_out_keys
 from .vocabulary import ASSISTANT, BOS, EOS, PAD, THINK_CLOSE, THINK_OPEN, USER
 
 # How often a family is drawn. The ones with long chains of digits, and spelling, need most practice.
 WEIGHTS = {
-    "sums": 1.2, "differences": 1.6, "products": 1.8, "quotients": 1.0, "percent": 1.2, "unit_price": 0.7, "all_but": 0.5,
-    "average_speed": 0.7, "letter_count": 1.8, "decimals": 1.7, "stories": 0.9, "rates": 0.5, "outside": 0.5,
+    "sums": 1.2, "differences": 1.6, "products": 1.8, "quotients": 1.0, "percent": 1.2, "unit_price": 0.7,
+    "all_but": 0.5, "average_speed": 0.7, "letter_count": 1.8, "decimals": 1.7, "stories": 0.9, "rates": 0.5,
+    "outside": 0.5,
 }  # fmt: skip
-HELD_OUT_PER_FAMILY = 60
 HISTORY_SHARE = 0.08  # of the examples come after one or two earlier turns
 BOXED_SHARE = 0.06  # carry the instruction that R1's README advises for math
 SLOPPY_SHARE = 0.15  # are typed in lower case or without the final mark
@@ -48,49 +46,13 @@ class Batch:
     loss_from: NDArray[np.int64]
 
 
-@cache
-def held_out() -> tuple[Problem, ...]:
-    """The problems that accuracy is measured on, all splits, each prompt once."""
-    seen = {prompt_key(prompt) for prompt in (EXAMPLE, *(prompt for prompt, _ in RIDDLES))}
-    kept: list[Problem] = []
-    for split in ("test", Split.UNSEEN_WORDING, Split.LARGER):
-        for family in FAMILIES:
-            kept.extend(_fresh(family, split, seen))
-    return tuple(kept)
-
-
-def held_out_split(split: str) -> tuple[Problem, ...]:
-    """`test` (the training distribution), `unseen_wording` or `larger`."""
-    size = HELD_OUT_PER_FAMILY * len(FAMILIES)
-    index = ("test", "unseen_wording", "larger").index(split)
-    return held_out()[index * size : (index + 1) * size]
-
-
-def _fresh(family: str, split: str, seen: set[str]) -> Iterator[Problem]:
-    seed, found = 10**9, 0  # training seeds stay far below
-    while found < HELD_OUT_PER_FAMILY:
-        problem = generate(family, seed, Split.TRAIN if split == "test" else Split(split))
-        seed += 1
-        key = prompt_key(problem.prompt)
-        if key in seen:
-            continue
-        seen.add(key)
-        found += 1
-        yield problem
-
-
-@cache
-def _forbidden() -> frozenset[str]:
-    return frozenset({prompt_key(p.prompt) for p in held_out()} | {prompt_key(prompt) for prompt, _ in RIDDLES})
-
-
 def problem_at(index: int, turn: int = 0) -> Problem:
     """Training problem number `index`; another seed is taken where it would repeat a held-out one."""
     rng = random.Random(f"family/{index}/{turn}")
     family = rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
     for attempt in range(100):
         problem = generate(family, (index * 4 + turn) * 100 + attempt)
-        if prompt_key(problem.prompt) not in _forbidden() and not repeats_riddle(problem.prompt):
+        if prompt_key(problem.prompt) not in held_out_keys() and not repeats_riddle(problem.prompt):
             return problem
     raise RuntimeError(f"family {family} has nothing left that is not held out")
 

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from r1chat.distill.demo import corpus
 from r1chat.distill.demo.vocabulary import EOS, PAD, THINK_CLOSE, THINK_OPEN, VOCAB_SIZE, train_tokenizer
 from r1chat.distill.problems import RIDDLES, prompt_key, repeats_riddle
+from r1chat.distill.problems.held_out import held_out
 from r1chat.serve.models.templates import R1_DISTILL
 
 SAMPLE = range(4000)
@@ -26,7 +27,8 @@ def tokenizer() -> Tokenizer:
 
 
 def test_no_held_out_prompt_and_no_riddle_occurs_in_training() -> None:
-    forbidden = {prompt_key(p.prompt) for p in corpus.held_out()} | {prompt_key(q) for q, _ in RIDDLES}
+    forbidden = {prompt_key(p.prompt) for problems in held_out().values() for p in problems}
+    forbidden |= {prompt_key(question) for question, _ in RIDDLES}
     for index in SAMPLE:
         prompt = corpus.problem_at(index).prompt
         assert prompt_key(prompt) not in forbidden
@@ -35,9 +37,9 @@ def test_no_held_out_prompt_and_no_riddle_occurs_in_training() -> None:
 
 
 def test_held_out_prompts_are_all_different() -> None:
-    keys = [prompt_key(p.prompt) for p in corpus.held_out()]
+    keys = [prompt_key(p.prompt) for problems in held_out().values() for p in problems]
     assert len(keys) == len(set(keys))
-    assert len(corpus.held_out_split("test")) >= 500
+    assert len(held_out()["test"]) >= 500
 
 
 def test_vocabulary_splits_numbers_into_digits_and_keeps_the_think_tags(tokenizer: Tokenizer) -> None:
