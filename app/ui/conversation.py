@@ -13,6 +13,11 @@ class Conversation:
 
     turns: list[Turn] = field(default_factory=list)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is still being written."""
+        return any(turn.live for turn in self.turns)
+
     def ask(self, question: str) -> tuple[Turn, list[dict[str, str]]]:
         """Adds a turn and returns it with the messages to send: no old reasoning, no unanswered question."""
         messages = []

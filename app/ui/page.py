@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from ...serve.client import Client
 from .conversation import Conversation
 from .policy import PagePolicy
-from .turn import LIVE, Event
+from .turn import Event
 
 EXAMPLES = (
     "A farmer has 17 sheep. All but 9 run away. How many are left?",
@@ -35,7 +35,7 @@ SILENCE_S = 1800.0
 HEALTH_S = 0.5
 SANS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
-NOTHING = {"id": "", "state": "empty"}
+NOTHING = {"id": "", "live": False}
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -82,7 +82,7 @@ class Asker:
 
     async def ask(self, question: str, conversation: Conversation) -> AsyncGenerator[tuple[Any, ...], None]:
         """Streams one turn into the view."""
-        if not question.strip():
+        if not question.strip() or conversation.busy:
             return
         turn, messages = conversation.ask(question.strip())
         yield _shown(turn.snapshot(), question="")
@@ -121,7 +121,7 @@ class Asker:
 
 def _shown(snapshot: dict[str, Any], **typed: str) -> tuple[Any, ...]:
     """Values for (view, question, ask, stop, new chat). Only what has changed since the last ones travels."""
-    live = snapshot["state"] in LIVE
+    live = snapshot["live"]
     return (
         snapshot,
         gr.update(value=typed["question"]) if typed else gr.skip(),

@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 State = Literal["waiting", "thinking", "answering", "done", "stopped", "failed"]
 Event = ReasoningDelta | ContentDelta | Done
-LIVE: frozenset[State] = frozenset({"waiting", "thinking", "answering"})
 REFRESH_S = 0.1
 
 
@@ -61,6 +60,11 @@ class Turn:
         self._header = ""
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def live(self) -> bool:
+        """Whether more may come."""
+        return self.state in ("waiting", "thinking", "answering")
+
     async def play(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[dict[str, Any], None]:
         """Reads `events` to their end; yields a snapshot at most ten times a second, and a last one.
 
@@ -71,7 +75,7 @@ class Turn:
             shown: dict[str, Any] = {}
             while not self._task.done():
                 await asyncio.wait({self._task}, timeout=REFRESH_S)
-                if self.state in LIVE and (snapshot := self.snapshot()) != shown:
+                if self.live and (snapshot := self.snapshot()) != shown:
                     shown = snapshot
                     yield snapshot
         finally:
@@ -88,17 +92,17 @@ class Turn:
         """What the page draws. While live, `trace` and `html` only grow, so that only additions travel."""
         self.thought.join()
         self._markup.feed(self.answer.join())
-        live = self.state in LIVE
         return {
             "id": self.id,
             "state": self.state,
+            "live": self.live,
             "question": self.question,
             "trace": self.thought.whole,
             "tokens": self.thought.tokens,
             "header": self._header,
             "html": self._markup.html,
             "tail": self._markup.tail,
-            "answer": "" if live else self.answer.whole,
+            "answer": "" if self.live else self.answer.whole,
             "note": self.note,
             "error": self.error,
         }
@@ -158,7 +162,7 @@ class Turn:
         self.state = "done"
 
     def _break_off(self, state: State) -> None:
-        if self.state not in LIVE:
+        if not self.live:
             return
         if self.state == "thinking":
             self._close_thought("Stopped after" if state == "stopped" else "Broke off after")

@@ -2,7 +2,6 @@
 const find = (selector) => element.querySelector(selector);
 const turns = find('.turns');
 const status = find('.status');
-const LIVE = ['waiting', 'thinking', 'answering'];
 // A small model thinks a page in a blink; what arrives together appears line by line, so that the eye can follow.
 const LATER = (line) => `${Math.min(line, 16) * 60}ms`;
 const SILENCE_MS = 3000;
@@ -24,10 +23,18 @@ const following = (box, change) => {
   if (atEnd) box.scrollTop = box.scrollHeight;
 };
 
+// The button that has the focus goes away. On touch screens focus would call the keyboard up unasked.
+const rescueFocus = (button) => {
+  const { activeElement, body } = document;
+  if ((activeElement === body || activeElement.closest(button)) && matchMedia('(pointer: fine)').matches) {
+    document.querySelector('#question textarea')?.focus({ preventScroll: true });
+  }
+};
+
 class TurnView {
   constructor(turn) {
     this.id = turn.id;
-    this.shown = { trace: 0, html: '' };
+    this.shown = { trace: 0, html: '', tail: '' };
     this.since = performance.now();
     this.article = make('article', 'turn', turns);
     const question = make('h2', 'question', this.article, turn.question);
@@ -37,13 +44,13 @@ class TurnView {
     this.header = make('span', 'header', make('summary', '', this.trace));
     this.text = make('div', 'text', this.trace);
     this.text.tabIndex = 0;
-    this.text.setAttribute('role', 'region');
+    this.text.setAttribute('role', 'group');
     this.text.setAttribute('aria-label', 'Reasoning');
     this.text.addEventListener('scroll', () => this.text.classList.toggle('scrolled', this.text.scrollTop > 4));
     this.answer = make('div', 'answer', this.article);
     this.answer.hidden = true;
     this.done = make('div', 'done', this.answer);
-    this.tail = make('p', 'tail', this.answer);
+    this.tail = make('p', 'tail', this.answer).appendChild(document.createTextNode(''));
     this.note = make('p', 'note', this.article);
     this.error = make('p', 'error', this.article);
     this.trace.querySelector('summary').addEventListener('click', () => { keepOpen = !this.trace.open; });
@@ -72,7 +79,7 @@ class TurnView {
       waiting: 'Waiting', thinking: 'Thinking', answering: 'Answering',
       done: 'Done. ' + turn.header, stopped: 'Stopped', failed: 'Failed: ' + turn.error,
     }[turn.state];
-    if (!LIVE.includes(turn.state)) this.finish(turn);
+    if (!turn.live) this.finish(turn);
   }
 
   // One block per line, so that a new word lays out one line and not the whole trace.
@@ -100,22 +107,27 @@ class TurnView {
       }
       this.shown.html = html;
     }
-    if (this.tail.textContent !== tail) this.tail.textContent = tail;
+    if (tail.startsWith(this.shown.tail)) {
+      this.tail.appendData(tail.slice(this.shown.tail.length));
+    } else {
+      this.tail.data = tail;
+    }
+    this.shown.tail = tail;
   }
 
   // Silence may be a long prompt being read, or a server that is gone.
   async probe() {
     this.heard = performance.now();
     const gone = await fetch('/health').then(() => false, () => true);
-    if (gone && LIVE.includes(this.state)) {
+    if (gone && this.turn.live) {
       const header = this.turn.trace && `Broke off · ${this.turn.tokens} tok`;
       const error = 'The connection to the server was lost. Reload the page when the server is back.';
-      this.update({ ...this.turn, state: 'failed', header: this.turn.header || header, error });
+      this.update({ ...this.turn, live: false, state: 'failed', header: this.turn.header || header, error });
     }
   }
 
   tick() {
-    if (LIVE.includes(this.state) && performance.now() - this.heard > SILENCE_MS) this.probe();
+    if (this.turn.live && performance.now() - this.heard > SILENCE_MS) this.probe();
     const { state, header, tokens, trace } = this.turn;
     const seconds = ((performance.now() - this.since) / 1000).toFixed(1);
     const live = { waiting: `Waiting ${seconds} s`, thinking: `Thinking ${seconds} s · ${tokens} tok` };
@@ -126,10 +138,7 @@ class TurnView {
   finish(turn) {
     clearInterval(this.timer);
     if (turn.answer) this.offerCopy(turn.answer);
-    // The Ask button was hidden while it had the focus; on touch screens focus would call the keyboard up.
-    if (document.activeElement === document.body && matchMedia('(pointer: fine)').matches) {
-      document.querySelector('#question textarea')?.focus({ preventScroll: true });
-    }
+    rescueFocus('#stop');
   }
 
   offerCopy(answer) {
@@ -152,6 +161,7 @@ const draw = () => {
     current = null;
     turns.replaceChildren();
     status.textContent = '';
+    rescueFocus('#new-chat');
   } else if (turn.id === current?.id) {
     following(page, () => current.update(turn));
   } else {
@@ -167,7 +177,7 @@ for (const question of props.examples) {
   button.addEventListener('click', () => trigger('example', { question }));
 }
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape' && LIVE.includes(current?.state)) document.querySelector('#stop')?.click();
+  if (event.key === 'Escape' && current?.turn.live) document.querySelector('#stop')?.click();
 });
 watch('value', draw);
 draw();

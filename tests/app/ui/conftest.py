@@ -21,8 +21,10 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
     " --disable-background-networking --disable-component-update --disable-sync"
 ).split()
-LONG_WORDS = 600
+LONG_WORDS = 400
 TOKENS_PER_S = 150
+# A busy machine is slow, not wrong.
+PATIENCE_S = 120.0
 # Each tries to run `window.pwned = ...` or to reach evil.example.
 HOSTILE = r"""
 <img src=x onerror=window.pwned='img'> <script>window.pwned='script'</script>
@@ -78,7 +80,7 @@ class PageServer:
 
     def __enter__(self) -> PageServer:
         self._thread.start()
-        assert self._ready.wait(timeout=120), "the server does not start"
+        assert self._ready.wait(timeout=PATIENCE_S), "the server does not start"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,6 +148,7 @@ class Visit:
         tab.on("request", self._on_request)
         tab.on("pageerror", lambda error: self.complaints.append(str(error)))
         tab.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        tab.set_default_timeout(PATIENCE_S * 1000)
         tab.goto(url)
         tab.wait_for_selector("#question textarea")
 
@@ -157,7 +160,7 @@ class Visit:
         self.tab.press("#question textarea", "Enter")
         self.tab.locator(".turn").nth(n_turns).wait_for()
 
-    def wait(self, state: str, timeout_s: float = 30) -> None:
+    def wait(self, state: str, timeout_s: float = PATIENCE_S) -> None:
         """Waits until the newest turn is in `state`."""
         self.tab.wait_for_selector(f".turn:last-child[data-state={state}]", timeout=timeout_s * 1000)
 

@@ -33,7 +33,7 @@ def test_trace_grows_while_the_model_thinks_and_the_answer_follows(visit: Visit)
     visit.wait("done")
     assert visit.text(".answer") == "done"
     assert visit.text("summary").startswith("Thought ") and visit.text("summary").endswith(" tok/s")
-    assert "word599" in visit.text(".trace .text")
+    assert "word399" in visit.text(".trace .text")
     assert "think>" not in visit.text("")
 
 

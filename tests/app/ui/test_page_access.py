@@ -91,6 +91,9 @@ def test_the_box_has_the_focus_at_first_and_after_a_turn(visit: Visit) -> None:
     visit.tab.click("#ask")
     visit.wait("done")
     assert visit.tab.evaluate(focused)
+    visit.tab.click("#new-chat")
+    visit.tab.wait_for_selector(".welcome", state="visible")
+    visit.tab.wait_for_function(focused)
 
 
 def test_motion_stops_for_those_who_ask_for_less(browser: Browser, server: PageServer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from r1chat.app.ui.conversation import Conversation
+from r1chat.app.ui.page import Asker
 from r1chat.app.ui.turn import Event, Turn
 from r1chat.serve.client import Client, ContentDelta, Done, ReasoningDelta
 
@@ -137,6 +138,17 @@ def test_a_bug_is_logged_and_still_ends_the_turn(caplog: pytest.LogCaptureFixtur
     assert (last["state"], last["trace"]) == ("failed", "x")
     assert last["error"]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_second_question_waits_for_the_first_reply() -> None:
+    async def updates(conversation: Conversation) -> list[Any]:
+        return [update async for update in Asker("http://127.0.0.1:1", None).ask("two?", conversation)]
+
+    conversation = Conversation()
+    first, _ = conversation.ask("one?")
+    assert asyncio.run(updates(conversation)) == []
+    asyncio.run(played(first, script(DONE)))
+    assert len(asyncio.run(updates(conversation))) > 1
 
 
 def test_old_thoughts_and_unanswered_questions_are_not_sent_again() -> None:
