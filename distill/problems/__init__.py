@@ -78,12 +78,12 @@ def prompt_key(prompt: str) -> str:
 
 
 def repeats_riddle(prompt: str) -> bool:
-    """Whether a prompt has the numbers of a riddle, in whatever wording."""
+    """Whether a prompt has the numbers of a riddle in the riddle's order, in whatever wording."""
     return _numbers(prompt) in _RIDDLE_NUMBERS
 
 
 def _numbers(prompt: str) -> tuple[str, ...]:
-    return tuple(sorted(re.findall(r"\d+(?:\.\d+)?", prompt)))
+    return tuple(re.findall(r"\d+(?:\.\d+)?", prompt))
 
 
 _RIDDLE_NUMBERS = frozenset(_numbers(prompt) for prompt, _ in RIDDLES) - {()}

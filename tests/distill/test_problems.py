@@ -128,7 +128,7 @@ def test_prompt_key_sees_through_case_blanks_and_marks_but_not_numbers() -> None
 
 
 def test_a_riddle_in_other_words_is_recognised_by_its_numbers() -> None:
-    assert repeats_riddle("How much is 240 times 15 percent?")
+    assert repeats_riddle("How much is 15 percent, if 240 is all?")
     assert not repeats_riddle("What is 15% of 260?")
     assert not repeats_riddle("How many r's are in cherry?")
 
