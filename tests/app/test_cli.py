@@ -37,7 +37,7 @@ commands:
     run       ask one question here: answer to stdout, trace to stderr
     serve     serve the OpenAI-compatible API, and the page at /
     distill   train a student model; `tiny` retrains the bundled one
-    bench     measure the engine on this machine
+    bench     measure the engine on this machine, or a model's accuracy
 
 examples:
   r1chat                                    open the page on the bundled model
