@@ -15,7 +15,15 @@ from r1chat.distill.demo.training import Progress, TrainConfig, save_hf_folder, 
 from r1chat.distill.demo.vocabulary import EOS, train_tokenizer
 
 SMALL = TrainConfig(
-    minutes=60, hidden=64, layers=1, feed_forward=64, heads=2, kv_heads=1, tokens_per_step=1536, compile=False
+    minutes=60,
+    hidden=64,
+    layers=1,
+    feed_forward=64,
+    heads=2,
+    kv_heads=1,
+    tokens_per_step=1536,
+    warmup_steps=5,
+    compile=False,
 )
 
 
@@ -43,14 +51,14 @@ def test_loss_falls_and_an_interrupted_run_goes_on(tokenizer: Tokenizer, tmp_pat
     first = StopAfter(40)
     with pytest.raises(KeyboardInterrupt):
         train(SMALL, tokenizer, tmp_path, first)
-    assert first.losses[-1] < 0.8 * first.losses[0]
+    assert sum(first.losses[-5:]) / 5 < 0.7 * first.losses[0]
 
     second = StopAfter(2)
     with pytest.raises(KeyboardInterrupt):
         train(SMALL, tokenizer, tmp_path, second)
     assert second.seen[0].step == 41
     assert second.seen[0].seconds > first.seen[-1].seconds
-    assert second.losses[0] < 0.9 * first.losses[0]
+    assert second.losses[0] < 0.75 * first.losses[0]
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
