@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -18,6 +19,12 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key or colour setting in the shell that runs the tests must not change what they see."""
     for name in ("R1CHAT_API_KEY", "NO_COLOR", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A shell starts background jobs with Ctrl-C ignored, and the commands under test would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
