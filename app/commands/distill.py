@@ -130,6 +130,8 @@ class Bars:
 
     def show(self, event: Event) -> None:
         if event.stage not in self._tasks:
+            for earlier in self._tasks.values():
+                self._bars.update(earlier, completed=1.0)
             self._tasks[event.stage] = self._bars.add_task(STAGES[event.stage], total=1.0, note="")
         task = self._tasks[event.stage]
         if event.metric.endswith("share"):
