@@ -6,8 +6,9 @@ import argparse
 import json
 import shlex
 import sys
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from ..errors import UsageError
 from ..terminal import printable
@@ -71,8 +72,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> DistillConfig:
-    from pathlib import Path
-
     from ...distill.config import DistillConfig, DistillError
 
     try:
@@ -82,16 +81,10 @@ def _config(args: argparse.Namespace) -> DistillConfig:
         raise UsageError(str(error)) from error
 
 
-def _data_folder() -> Any:
+def _data_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("r1chat")
-
-
-class Display(Protocol):
-    """Shows what the stages report while they run."""
-
-    def show(self, event: Event) -> None: ...
 
 
 class Lines:

@@ -40,10 +40,6 @@ class KVCache:
     def n_claimed_cells(self) -> int:
         return sum(sequence.n_computed for sequence in self._claimed.values())
 
-    @property
-    def can_claim(self) -> bool:
-        return bool(self._free or self._idle)
-
     def claim(self, sequence: Sequence) -> None:
         """Gives `sequence` a place, on top of the longest beginning already there."""
         seq_id, n_common = self._best_place(sequence.tokens)
