@@ -9,11 +9,15 @@ from .sequence import Sequence
 
 @dataclass(slots=True)
 class Chunk:
-    """`n_rows` tokens of `sequence`, from its first uncomputed one; they begin at row `row` of the batch."""
+    """`n_rows` tokens of `sequence`, from its first uncomputed one; they begin at row `row` of the batch.
+
+    `draft` are guesses at what comes next; they are the last of these rows.
+    """
 
     sequence: Sequence
     n_rows: int
     row: int
+    draft: list[int] = field(default_factory=list)
 
     @property
     def start(self) -> int:
@@ -21,28 +25,36 @@ class Chunk:
 
     @property
     def tokens(self) -> list[int]:
-        return self.sequence.tokens[self.start : self.start + self.n_rows]
+        known = self.n_rows - len(self.draft)
+        return self.sequence.tokens[self.start : self.start + known] + self.draft
 
     @property
-    def last_row(self) -> int:
-        return self.row + self.n_rows - 1
-
-    @property
-    def needs_logits(self) -> bool:
-        """Only the row of a sequence's newest token is sampled from."""
-        return self.start + self.n_rows == len(self.sequence.tokens)
+    def logit_rows(self) -> range:
+        """Rows that are sampled from: that of the sequence's newest token, and those of its draft."""
+        end = self.row + self.n_rows
+        if self.sequence.only_prepares or self.start + self.n_rows - len(self.draft) < len(self.sequence.tokens):
+            return range(end, end)
+        return range(end - 1 - len(self.draft), end)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of any number of sequences, each in one chunk."""
+    """Rows of any number of sequences, each in one chunk, and `n_idle` rows that only fill up a group."""
 
     chunks: list[Chunk] = field(default_factory=list)
     n_rows: int = 0
+    n_idle: int = 0
 
-    def add(self, sequence: Sequence, n_rows: int) -> None:
-        self.chunks.append(Chunk(sequence, n_rows, self.n_rows))
-        self.n_rows += n_rows
+    @property
+    def n_outputs(self) -> int:
+        """Rows whose logits are computed."""
+        return sum(len(chunk.logit_rows) for chunk in self.chunks)
+
+    def add(self, sequence: Sequence, n_rows: int, draft: list[int] | None = None) -> None:
+        """`n_rows` known tokens of `sequence`, and `draft` behind them."""
+        draft = draft or []
+        self.chunks.append(Chunk(sequence, n_rows + len(draft), self.n_rows, draft))
+        self.n_rows += n_rows + len(draft)
 
     def without(self, sequence: Sequence) -> Batch:
         return _batch_of([chunk for chunk in self.chunks if chunk.sequence is not sequence])
@@ -55,5 +67,5 @@ class Batch:
 def _batch_of(chunks: list[Chunk]) -> Batch:
     batch = Batch()
     for chunk in chunks:
-        batch.add(chunk.sequence, chunk.n_rows)
+        batch.add(chunk.sequence, chunk.n_rows - len(chunk.draft), chunk.draft)
     return batch

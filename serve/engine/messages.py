@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .request import Event, GenerateRequest, ModelInfo
+from .request import Event, GenerateRequest, ModelInfo, PrepareRequest
 
 
 class Abort(msgspec.Struct, frozen=True, tag="abort"):
@@ -30,7 +30,11 @@ class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
 
 
 class EngineStats(msgspec.Struct, frozen=True):
-    """How full the engine is. `sequences` counts those a request occupies, `kv_cells_used` idle ones too."""
+    """How full the engine is, and what it has done since it started.
+
+    `sequences` counts those a request occupies, `residents` idle ones too, as does `kv_cells_used`, where
+    a cell that several share counts once. `*_total` only ever grow.
+    """
 
     waiting: int = 0
     running: int = 0
@@ -38,6 +42,27 @@ class EngineStats(msgspec.Struct, frozen=True):
     kv_cells: int = 0
     kv_cells_used: int = 0
     predicted_step_s: float = 0.0
+    preparing: int = 0
+    residents: int = 0
+    host_bytes: int = 0
+    host_max_bytes: int = 0
+    host_entries: int = 0
+    n_threads: int = 0
+    steps_total: int = 0
+    rows_total: int = 0
+    prompt_tokens_total: int = 0
+    cached_tokens_total: int = 0
+    prepared_tokens_total: int = 0
+    predicted_tokens_total: int = 0
+    reasoning_tokens_total: int = 0
+    drafted_tokens_total: int = 0
+    accepted_tokens_total: int = 0
+    evictions_total: int = 0
+    restores_total: int = 0
+    restore_s_total: float = 0.0
+    restore_s_max: float = 0.0
+    parkings_total: int = 0
+    interrupts_total: int = 0
 
 
 class StepReport(msgspec.Struct, frozen=True, tag="step"):
@@ -47,7 +72,7 @@ class StepReport(msgspec.Struct, frozen=True, tag="step"):
     stats: EngineStats
 
 
-Command = GenerateRequest | Abort | Shutdown
+Command = GenerateRequest | PrepareRequest | Abort | Shutdown
 Reply = Ready | LoadFailed | StepReport
 
 command_decoder = msgspec.msgpack.Decoder(Command)

@@ -6,6 +6,8 @@ import importlib
 import os
 from typing import Protocol, cast
 
+import numpy as np
+
 from ..errors import EngineError
 from .batch import Batch
 from .config import EngineConfig
@@ -20,6 +22,10 @@ class InvalidBatchError(EngineError):
     """The backend refused the batch; nothing was computed and nothing changed."""
 
 
+class InterruptedStep(EngineError):
+    """interrupt() ended the forward pass early. Some rows may be computed: ask n_computed()."""
+
+
 class Sampler(Protocol):
     """Draws one request's tokens. It remembers what it drew, so each row is drawn from once."""
 
@@ -27,15 +33,23 @@ class Sampler(Protocol):
         """The next token, from the logits of batch row `row`. Raises NonFiniteLogitsError."""
         ...
 
+    def accept(self, token: int) -> None:
+        """`token` was not drawn but put there; it counts for the penalties all the same."""
+        ...
+
     def close(self) -> None: ...
 
 
 class ModelRunner(Protocol):
-    """One loaded model with one cache of `n_cells` tokens, used by one thread; `tokenize` by any."""
+    """One loaded model with one cache of `n_cells` tokens, used by one thread; `tokenize` and `interrupt` by any.
+
+    Sequence ids are 0 to `n_resident` - 1. Positions of a sequence are consecutive from 0.
+    """
 
     info: ModelInfo
     n_batch: int
     n_cells: int
+    n_resident: int
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Without a BOS. `special` False: text that looks like a special token stays text."""
@@ -54,11 +68,45 @@ class ModelRunner(Protocol):
         ...
 
     def forward(self, batch: Batch) -> None:
-        """Computes the rows. Raises KVFullError or InvalidBatchError; any other error is the end of the runner."""
+        """Computes the rows, idle ones too, which leave nothing behind.
+
+        Raises KVFullError, InvalidBatchError or InterruptedStep; any other error is the end of the runner.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Ends the forward pass that runs now, if one does. From any thread."""
+        ...
+
+    def n_computed(self, seq_id: int) -> int:
+        """How many tokens of the sequence lie in the cache."""
         ...
 
     def remove(self, seq_id: int, start: int) -> None:
         """Drops the cells of sequence `seq_id` from position `start` on."""
+        ...
+
+    def copy(self, source: int, target: int, n_tokens: int) -> None:
+        """Gives `target`, which must be empty, the first `n_tokens` cells of `source` as well; nothing is copied."""
+        ...
+
+    def save(self, seq_id: int) -> np.ndarray:
+        """The sequence's state as uint8, fit for restore()."""
+        ...
+
+    def restore(self, seq_id: int, state: np.ndarray) -> bool:
+        """Fills the empty sequence `seq_id` with cells of its own. False, and nothing changed, where that failed."""
+        ...
+
+    def time_rows(self, n_rows: int, n_outputs: int) -> float:
+        """Seconds of a forward pass over `n_rows` made-up rows, `n_outputs` of them with logits. Leaves no trace.
+
+        For measuring at the start, while no sequence is in use.
+        """
+        ...
+
+    def set_threads(self, n_threads: int) -> None:
+        """From the next forward pass on."""
         ...
 
     def close(self) -> None: ...

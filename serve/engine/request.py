@@ -18,6 +18,18 @@ class Channel(StrEnum):
     CONTENT = "content"
 
 
+class Priority(StrEnum):
+    """Who waits for a request: a person now, a program later, nobody in particular.
+
+    Batch gives way to interactive. Background (titles, distillation jobs) computes when nobody else
+    does, or in rows that cost the others next to nothing, and is parked first when room is short.
+    """
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+    BACKGROUND = "background"
+
+
 class Segment(msgspec.Struct, frozen=True):
     """A stretch of the prompt. Only template text may become special tokens, never message text."""
 
@@ -31,6 +43,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `max_tokens` counts reasoning and answer; None means as far as the context reaches.
     `top_k` 0, `top_p` 1, `min_p` 0, `repetition_penalty` 1 and the penalties 0 switch each off;
     `temperature` 0 is greedy. `stop` strings end the answer and are never looked for in the thought.
+    `reasoning_budget` closes the thought after that many tokens of it; 0 means no thought at all.
     """
 
     temperature: float = 0.6
@@ -44,15 +57,21 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     logit_bias: dict[int, float] = {}
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
+    reasoning_budget: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts. `reasoning_tokens` lie after the opening tag and before the closing one."""
+    """Token counts. `reasoning_tokens` lie after the opening tag and before the closing one.
+
+    `drafted_tokens` were guessed from the request's own text and verified; `accepted_tokens` of them were right.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -68,12 +87,29 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, tag="generate")
     """One generation as the parent asks for it. `reasoning_open`: the prompt ends inside <think>.
 
     `request_id` must never have been used before: events of an aborted request may still be on their way.
+    `cache_scope`: cached tokens are shared among requests of the same scope only.
+    `deterministic`: the same tokens whatever else is in the batch; only where ModelInfo says it holds.
     """
 
     request_id: str
     prompt: tuple[Segment, ...]
     params: SamplingParams = SamplingParams()
     reasoning_open: bool = False
+    priority: Priority = Priority.INTERACTIVE
+    cache_scope: str = ""
+    deterministic: bool = False
+
+
+class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
+    """A prompt that will probably be continued soon: computed in idle steps, kept in the cache, no events.
+
+    `replaces` names the finished request whose text this is in the form in which it will come back.
+    """
+
+    request_id: str
+    prompt: tuple[Segment, ...]
+    cache_scope: str = ""
+    replaces: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
@@ -115,7 +151,10 @@ Event = Accepted | TokenOutput | Finished | Failed
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child says of the model it loaded."""
+    """What the child says of the model it loaded.
+
+    `deterministic`: its rows come out bit-equal alone and in a batch, so that requests may ask for that.
+    """
 
     path: str
     architecture: str
@@ -129,4 +168,6 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     eos_token: str
     chat_template: str | None
     gpu_offload: bool
+    deterministic: bool = False
+    n_threads: int = 1
     load_s: float

@@ -7,10 +7,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .detokenizer import Detokenizer
-from .request import Timings, Usage
+from .request import Priority, Timings, Usage
 
 if TYPE_CHECKING:
     from .model_runner import Sampler
+    from .speculation import Speculator
 
 
 @dataclass(slots=True)
@@ -52,6 +53,13 @@ class Sequence:
     n_computed: int = 0
     seq_id: int = -1
     marks: Marks = field(default_factory=Marks)
+    priority: Priority = Priority.INTERACTIVE
+    cache_scope: str = ""
+    deterministic: bool = False
+    only_prepares: bool = False
+    speculator: Speculator | None = None
+    n_drafted: int = 0
+    n_accepted: int = 0
 
     def __post_init__(self) -> None:
         self.n_prompt = len(self.tokens)
@@ -75,4 +83,6 @@ class Sequence:
             cached_tokens=self.n_cached,
             completion_tokens=len(self.tokens) - self.n_prompt,
             reasoning_tokens=self.detokenizer.reasoning_tokens,
+            drafted_tokens=self.n_drafted,
+            accepted_tokens=self.n_accepted,
         )
