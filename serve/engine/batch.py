@@ -59,6 +59,16 @@ class Batch:
     def without(self, sequence: Sequence) -> Batch:
         return _batch_of([chunk for chunk in self.chunks if chunk.sequence is not sequence])
 
+    def without_drafts(self) -> Batch:
+        batch = Batch()
+        for chunk in self.chunks:
+            batch.add(chunk.sequence, chunk.n_rows - len(chunk.draft))
+        return batch
+
+    def still_placed(self) -> Batch:
+        """Without sequences that lost their place since the batch was made."""
+        return _batch_of([chunk for chunk in self.chunks if chunk.sequence.seq_id >= 0])
+
     def halves(self) -> tuple[Batch, Batch]:
         middle = len(self.chunks) // 2
         return _batch_of(self.chunks[:middle]), _batch_of(self.chunks[middle:])

@@ -5,15 +5,18 @@ A request ends in exactly one terminal event, Finished or Failed, unless `add_re
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from time import perf_counter
 
 from ..errors import ContextLengthError, InvalidRequestError, NonFiniteLogitsError, R1ChatError
 from .batch import Batch
 from .detokenizer import Detokenizer, TextDelta
+from .host_cache import HostCache
 from .kv_cache import KVCache
 from .messages import EngineStats
-from .model_runner import InvalidBatchError, KVFullError, ModelRunner
-from .pace import Pace
+from .model_runner import InterruptedStep, InvalidBatchError, KVFullError, ModelRunner
 from .request import (
     Accepted,
     Event,
@@ -22,27 +25,70 @@ from .request import (
     FinishReason,
     GenerateRequest,
     ModelInfo,
+    PrepareRequest,
+    Priority,
     Segment,
     TokenOutput,
 )
+from .row_costs import RowCosts
 from .scheduler import Scheduler
 from .sequence import Sequence
+from .speculation import Speculator
+from .threads import ThreadTuner
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the engine has done since it started; names as in EngineStats."""
+
+    steps_total: int = 0
+    rows_total: int = 0
+    prompt_tokens_total: int = 0
+    cached_tokens_total: int = 0
+    prepared_tokens_total: int = 0
+    predicted_tokens_total: int = 0
+    reasoning_tokens_total: int = 0
+    drafted_tokens_total: int = 0
+    accepted_tokens_total: int = 0
+    interrupts_total: int = 0
+
+
+SpeculatorFactory = Callable[[list[int]], Speculator | None]
 
 
 class Engine:
-    """Many requests in one forward pass per step. In-process use: add_request(), then step() while has_work."""
+    """Many requests in one forward pass per step. In-process use: add_request(), then step() while has_work.
 
-    def __init__(self, runner: ModelRunner) -> None:
+    `make_speculator` gives each request what drafts its next tokens; None: nothing is drafted.
+    """
+
+    def __init__(
+        self,
+        runner: ModelRunner,
+        *,
+        host: HostCache | None = None,
+        make_speculator: SpeculatorFactory | None = None,
+    ) -> None:
         self._runner = runner
         n_seq_max = runner.info.n_seq_max
-        self._cache = KVCache(runner, n_cells=runner.n_cells, n_seq_max=n_seq_max)
-        self._pace = Pace(max_rows=runner.n_batch)
-        self._scheduler = Scheduler(self._cache, self._pace, n_seq_max=n_seq_max)
+        self._cache = KVCache(runner, n_cells=runner.n_cells, n_resident=runner.n_resident, host=host)
+        self._costs = RowCosts(max_rows=runner.n_batch)
+        self._costs.calibrate(runner.time_rows)
+        self._threads = ThreadTuner(runner.info.n_threads)
+        self._n_threads = runner.info.n_threads
+        self._scheduler = Scheduler(self._cache, self._costs, n_seq_max=n_seq_max, n_batch=runner.n_batch)
+        self._make_speculator = make_speculator or (lambda prompt: None)
         self._live: dict[str, Sequence] = {}
+        self._counts = Counts()
+        self._current = Batch()
 
     @property
     def info(self) -> ModelInfo:
         return self._runner.info
+
+    @property
+    def cache(self) -> KVCache:
+        return self._cache
 
     @property
     def has_work(self) -> bool:
@@ -66,10 +112,30 @@ class Engine:
             max_tokens=n_ctx if max_tokens is None else min(n_ctx, len(tokens) + max_tokens),
             sampler=self._runner.make_sampler(request.params, tokens),
             detokenizer=Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop),
+            priority=request.priority,
+            cache_scope=request.cache_scope,
+            deterministic=request.deterministic,
+            speculator=self._make_speculator(tokens),
         )
         self._live[request.request_id] = sequence
         self._scheduler.add(sequence)
         return Accepted(request.request_id, len(tokens))
+
+    def prepare(self, request: PrepareRequest, tokens: list[int] | None = None) -> None:
+        """Computes the prompt when there is nothing better to do. What does not fit is not prepared."""
+        tokens = self.tokenize(request.prompt) if tokens is None else tokens
+        if 0 < len(tokens) < self.info.n_ctx:
+            self._scheduler.add(
+                Sequence(
+                    request_id=request.request_id,
+                    tokens=list(tokens),
+                    max_tokens=len(tokens),
+                    priority=Priority.BACKGROUND,
+                    cache_scope=request.cache_scope,
+                    only_prepares=True,
+                    replaces=request.replaces,
+                )
+            )
 
     def abort(self, request_id: str) -> list[Event]:
         """Ends the request now and frees its place; of a request that has ended, nothing."""
@@ -81,19 +147,43 @@ class Engine:
         batch = self._scheduler.schedule()
         return self._run(batch) if batch.n_rows else []
 
+    def give_way(self, aborted: str | None = None) -> None:
+        """Ends the forward pass that runs now if nobody needs it: it computes only what `aborted` asked for,
+        or only background work while a request comes in. From any thread.
+        """
+        sequences = [chunk.sequence for chunk in self._current.chunks]
+        if sequences and all(
+            sequence.request_id == aborted if aborted else sequence.priority is Priority.BACKGROUND
+            for sequence in sequences
+        ):
+            self._runner.interrupt()
+
     def stats(self) -> EngineStats:
+        counts, cache, scheduler = self._counts, self._cache, self._scheduler
         return EngineStats(
-            waiting=len(self._scheduler.waiting),
-            running=len(self._scheduler.running),
-            sequences=self._cache.n_claimed,
-            kv_cells=self._cache.n_cells,
-            kv_cells_used=self._cache.n_used,
-            predicted_step_s=self._pace.predicted_step_s,
+            waiting=len(scheduler.waiting),
+            running=len(scheduler.running),
+            preparing=len(scheduler.preparing),
+            sequences=cache.n_claimed,
+            residents=cache.n_residents,
+            kv_cells=cache.n_cells,
+            kv_cells_used=cache.n_used,
+            host_bytes=cache.host.n_bytes,
+            host_max_bytes=cache.host.max_bytes,
+            host_entries=cache.host.n_entries,
+            predicted_step_s=self._costs.predicted_step_s,
+            n_threads=self._n_threads,
+            evictions_total=cache.counts.evictions,
+            restores_total=cache.counts.restores,
+            restore_s_total=cache.counts.restore_s,
+            restore_s_max=cache.counts.restore_s_max,
+            parkings_total=scheduler.n_parkings,
+            **asdict(counts),
         )
 
     def close(self) -> None:
         for sequence in self._live.values():
-            sequence.sampler.close()
+            _close(sequence)
         self._live.clear()
         self._runner.close()
 
@@ -108,39 +198,114 @@ class Engine:
             raise InvalidRequestError(f"Request {request.request_id} is running already.")
 
     def _run(self, batch: Batch) -> list[Event]:
+        batch = batch.still_placed()
+        if not batch.n_rows:
+            return []
         began = perf_counter()
+        self._current = batch
         try:
             self._runner.forward(batch)
         except KVFullError:
             return self._run_smaller(batch)
         except InvalidBatchError as error:
             return self._run_apart(batch, error)
-        n_decoding = sum(chunk.sequence.is_decoding for chunk in batch.chunks)
-        self._pace.measure(batch.n_rows, n_decoding, perf_counter() - began)
+        except InterruptedStep:
+            self._take_over(batch)
+            return []
+        finally:
+            self._current = Batch()
+        self._measure(batch, perf_counter() - began)
         return self._sample(batch)
 
+    def _measure(self, batch: Batch, seconds: float) -> None:
+        n_rows, n_outputs = batch.n_rows + batch.n_idle, batch.n_outputs
+        self._counts.steps_total += 1
+        self._counts.rows_total += n_rows
+        n_threads = self._threads.observe(self._costs.seconds(n_rows, n_outputs), seconds, perf_counter())
+        self._costs.measure(n_rows, n_outputs, seconds)
+        if n_threads != self._n_threads:
+            self._n_threads = n_threads
+            self._runner.set_threads(n_threads)
+
     def _sample(self, batch: Batch) -> list[Event]:
-        sampled = [(c.sequence, c.last_row) for c in batch.chunks if c.needs_logits]
+        sampled = [(chunk.sequence, chunk.logit_rows, chunk.draft) for chunk in batch.chunks]
         for chunk in batch.chunks:
-            chunk.sequence.n_computed += chunk.n_rows
-        return [event for sequence, row in sampled for event in self._advance(sequence, row)]
+            self._advance_books(chunk.sequence, chunk.n_rows)
+        return [event for sequence, rows, draft in sampled for event in self._draw(sequence, rows, draft)]
+
+    def _advance_books(self, sequence: Sequence, n_rows: int) -> None:
+        self._cache.advance(sequence, n_rows)
+        n_prompt = max(0, min(n_rows, sequence.n_prompt - (sequence.n_computed - n_rows)))
+        if sequence.only_prepares:
+            self._counts.prepared_tokens_total += n_prompt
+        else:
+            self._counts.prompt_tokens_total += n_prompt
+
+    def _take_over(self, batch: Batch) -> None:
+        """After an interrupt the cache knows how far each sequence came; the rest is computed again."""
+        self._counts.interrupts_total += 1
+        for chunk in batch.chunks:
+            sequence = chunk.sequence
+            known = len(sequence.tokens) - (0 if sequence.only_prepares else 1)
+            n_computed = self._runner.n_computed(sequence.seq_id)
+            if n_computed > known:
+                self._runner.remove(sequence.seq_id, known)
+            self._advance_books(sequence, min(n_computed, known) - sequence.n_computed)
 
     def _run_smaller(self, batch: Batch) -> list[Event]:
-        """The books saw room that the cache does not have: idle tokens go, then the youngest request."""
+        """The books saw room that the cache does not have: idle tokens go, then it is tried in halves, and
+        what does not even fit alone makes the largest request wait.
+        """
         if self._cache.clear_idle():
             return self._run(batch)
-        *others, youngest = self._scheduler.running
-        if not others:
-            return [*self._rest(youngest), self._finish(youngest, FinishReason.LENGTH)]
-        self._scheduler.preempt(youngest)
-        batch = batch.without(youngest)
-        return self._run(batch) if batch.n_rows else []
+        if len(batch.chunks) > 1:
+            return [event for half in batch.halves() for event in self._run(half)]
+        sequence = batch.chunks[0].sequence
+        if sequence.only_prepares:
+            self._scheduler.finish(sequence)
+            return []
+        if self._scheduler.running == [sequence]:
+            return [*self._rest(sequence), self._finish(sequence, FinishReason.LENGTH)]
+        self._scheduler.park(self._scheduler.largest())
+        return self._run(batch)
 
     def _run_apart(self, batch: Batch, error: InvalidBatchError) -> list[Event]:
         """Nothing of a refused batch was computed: halve it until the request to blame stands alone."""
-        if len(batch.chunks) == 1:
-            return [self._fail(batch.chunks[0].sequence, error)]
-        return [event for half in batch.halves() for event in self._run(half)]
+        if len(batch.chunks) > 1:
+            return [event for half in batch.halves() for event in self._run(half)]
+        sequence = batch.chunks[0].sequence
+        if sequence.only_prepares:
+            self._scheduler.finish(sequence, keep=False)
+            return []
+        return [self._fail(sequence, error)]
+
+    def _draw(self, sequence: Sequence, rows: range, draft: list[int]) -> list[Event]:
+        """Draws a token from each row for as long as the draft had guessed the one before it.
+
+        Every token is drawn as it would be without a draft, so a draft changes nothing but the speed.
+        """
+        events: list[Event] = []
+        n_accepted = 0
+        for row, guess in zip_longest(rows, draft):
+            events += self._advance(sequence, row)
+            if sequence.request_id not in self._live:
+                break
+            if guess is None or sequence.tokens[-1] != guess:
+                break
+            n_accepted += 1
+        if draft:
+            self._count_draft(sequence, len(draft), n_accepted)
+            if sequence.seq_id >= 0:
+                self._cache.truncate(sequence, len(sequence.tokens) - 1)
+        return events
+
+    def _count_draft(self, sequence: Sequence, n_drafted: int, n_accepted: int) -> None:
+        if sequence.speculator:
+            sequence.speculator.observe(n_drafted, n_accepted)
+        sequence.n_drafted += n_drafted
+        sequence.n_accepted += n_accepted
+        self._counts.drafted_tokens_total += n_drafted
+        self._counts.accepted_tokens_total += n_accepted
 
     def _advance(self, sequence: Sequence, row: int) -> list[Event]:
         """Draws the request's next token and says what became certain by it."""
@@ -167,8 +332,12 @@ class Engine:
         return _outputs(sequence, sequence.detokenizer.finish())
 
     def _finish(self, sequence: Sequence, reason: FinishReason) -> Finished:
+        usage = sequence.usage()
+        self._counts.cached_tokens_total += usage.cached_tokens
+        self._counts.predicted_tokens_total += usage.completion_tokens
+        self._counts.reasoning_tokens_total += usage.reasoning_tokens
         self._remove(sequence)
-        return Finished(sequence.request_id, reason, sequence.usage(), sequence.marks.timings())
+        return Finished(sequence.request_id, reason, usage, sequence.marks.timings())
 
     def _fail(self, sequence: Sequence, error: R1ChatError) -> Failed:
         self._remove(sequence, keep=False)
@@ -176,8 +345,13 @@ class Engine:
 
     def _remove(self, sequence: Sequence, *, keep: bool = True) -> None:
         self._scheduler.finish(sequence, keep=keep)
-        sequence.sampler.close()
+        _close(sequence)
         del self._live[sequence.request_id]
+
+
+def _close(sequence: Sequence) -> None:
+    if sequence.sampler:
+        sequence.sampler.close()
 
 
 def failed(request_id: str, error: R1ChatError) -> Failed:

@@ -21,7 +21,7 @@ from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, Qu
 from .config import EngineConfig
 from .link import ChildLink
 from .messages import Abort, EngineStats, LoadFailed, Ready, Reply, Shutdown
-from .request import Accepted, Finished, GenerateRequest, ModelInfo, TokenOutput
+from .request import Accepted, Finished, GenerateRequest, ModelInfo, PrepareRequest, TokenOutput
 from .stream import EventStream
 
 __all__ = ["BackOff", "EngineConfig", "EngineProcess"]
@@ -115,6 +115,12 @@ class EngineProcess:
             del self._live[request.request_id]
             if not (ended or stream.failed):
                 link.send(Abort(request.request_id))
+
+    def prepare(self, request: PrepareRequest) -> None:
+        """Asks for a prompt to be computed ahead, when there is nothing better to do. Forgotten if not ready."""
+        if self.state == "ready" and self._link is not None:
+            with contextlib.suppress(UnicodeEncodeError):
+                self._link.send(request)
 
     async def _ready_link(self) -> ChildLink:
         """The child, once it is ready; the wait is bounded in number and time."""

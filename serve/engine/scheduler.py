@@ -1,7 +1,8 @@
 """Who computes what in the next step. Pure policy: knows neither tensors nor llama.cpp nor text.
 
-Every decoding request gets its one row. Prompts share a budget of rows that takes about half a second:
-the oldest gets half of it, so that short newcomers cannot starve it; they get the rest, shortest first.
+Every decoding request gets its row. Prompts share a budget of rows that keeps the streams' pace: the
+oldest gets half of it, so that short newcomers cannot starve it; they get the rest, shortest first.
+Background work computes when nobody else does, or in rows that cost the others next to nothing.
 """
 
 from __future__ import annotations
@@ -11,94 +12,250 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from .batch import Batch
-from .kv_cache import KVCache
-from .pace import Pace
+from .kv_cache import KVCache, common_length
+from .request import Priority
+from .row_costs import RowCosts
 from .sequence import Sequence
 
-# cells kept free for each running request when another one is let in, so that it is not thrown out at once
-HEADROOM = 64
+# Cells kept free for the answer of each running request when another is let in, so that it is not parked at once.
+ANSWER_RESERVE = 128
+# A prompt waits for another that is computing at least this much of it: less is computed sooner than waited for.
+WORTH_WAITING = 32
+_RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 class Scheduler:
-    """`waiting` in order of arrival, `running` in order of admission."""
+    """`running` in order of admission. `preparing` are prompts computed ahead: no request waits for them."""
 
-    def __init__(self, cache: KVCache, pace: Pace, *, n_seq_max: int) -> None:
-        self.waiting: deque[Sequence] = deque()
+    def __init__(self, cache: KVCache, costs: RowCosts, *, n_seq_max: int, n_batch: int) -> None:
         self.running: list[Sequence] = []
+        self.preparing: deque[Sequence] = deque()
+        self.n_parkings = 0
+        self._queues: dict[Priority, deque[Sequence]] = {priority: deque() for priority in Priority}
         self._cache = cache
-        self._pace = pace
+        self._costs = costs
         self._n_seq_max = n_seq_max
+        self._n_batch = n_batch
+
+    @property
+    def waiting(self) -> list[Sequence]:
+        """In the order in which they will be let in."""
+        return [sequence for queue in self._queues.values() for sequence in queue]
 
     @property
     def has_work(self) -> bool:
-        return bool(self.waiting or self.running)
+        return bool(self.running or self.preparing or any(self._queues.values()))
 
     def add(self, sequence: Sequence) -> None:
-        self.waiting.append(sequence)
+        if sequence.only_prepares:
+            self.preparing.append(sequence)
+        else:
+            self._queues[sequence.priority].append(sequence)
 
     def schedule(self) -> Batch:
-        """The next batch; it fits the cache. Empty only when there is no work."""
+        """The next batch; it fits the cache. Empty where there is no work, or only what the cache holds already."""
         self._admit()
         batch = Batch()
-        for sequence in self.running:
-            if sequence.is_decoding:
-                batch.add(sequence, 1)
-        for sequence, n_rows in self._prompt_rows(n_decoding=batch.n_rows):
-            batch.add(sequence, n_rows)
-        return self._fitting(batch)
+        foreground = [sequence for sequence in self.running if not _is_background(sequence)]
+        background = [sequence for sequence in self.running if _is_background(sequence)]
+        self._add_decoding(batch, foreground, self._n_batch)
+        self._add_prompts(batch, foreground)
+        self._add_background(batch, background)
+        self._add_prepared(batch)
+        batch = self._fitting(batch)
+        if batch.n_rows:
+            batch.n_idle = self._idle_rows(batch)
+        return batch
 
     def finish(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Takes the request out, wherever it is, and gives its place back."""
-        if sequence in self.running:
-            self.running.remove(sequence)
+        if sequence.seq_id >= 0:
             self._cache.release(sequence, keep=keep)
-        else:
-            self.waiting.remove(sequence)
+            if _is_background(sequence):
+                self._cache.expend(sequence.request_id)
+        for line in (self.running, self.preparing, self._queues[sequence.priority]):
+            if sequence in line:
+                line.remove(sequence)
 
-    def preempt(self, sequence: Sequence) -> None:
-        """Back to the head of the queue; its tokens are kept and computed again later."""
+    def park(self, sequence: Sequence) -> None:
+        """Back to the head of its queue; what it computed goes to host memory and is fetched from there."""
         self.running.remove(sequence)
         self._cache.release(sequence)
-        self.waiting.appendleft(sequence)
+        self._queues[sequence.priority].appendleft(sequence)
+        self.n_parkings += 1
+
+    def largest(self) -> Sequence:
+        """The running request to park first: of the least urgent ones, that with most tokens."""
+        return max(self.running, key=lambda sequence: (_RANK[sequence.priority], sequence.n_computed))
 
     def _admit(self) -> None:
-        while self.waiting and self._has_place(self.waiting[0]):
-            sequence = self.waiting.popleft()
-            self._cache.claim(sequence)
-            self.running.append(sequence)
-            if not sequence.marks.admitted:
-                sequence.marks.admitted = perf_counter()
-                sequence.n_cached = sequence.n_computed
+        for queue in self._queues.values():
+            for sequence in list(queue):
+                if self._follows_another(sequence):
+                    continue
+                if not self._makes_way(sequence):
+                    return
+                queue.remove(sequence)
+                self._start(sequence)
+
+    def _start(self, sequence: Sequence) -> None:
+        self._cache.claim(sequence)
+        self.running.append(sequence)
+        if not sequence.marks.admitted:
+            sequence.marks.admitted = perf_counter()
+            sequence.n_cached = sequence.n_computed
+        self._drop_overtaken(sequence)
+
+    def _drop_overtaken(self, sequence: Sequence) -> None:
+        """What was to be prepared for this very request is now computed by it."""
+        for prepared in list(self.preparing):
+            if prepared.cache_scope == sequence.cache_scope and (
+                common_length(prepared.tokens, sequence.tokens) == len(prepared.tokens)
+            ):
+                self.finish(prepared, keep=False)
+
+    def _follows_another(self, sequence: Sequence) -> bool:
+        """Somebody computes a long beginning of this prompt just now: once it is there it can be shared."""
+        ahead = max(
+            (
+                common_length(sequence.tokens, other.tokens[: other.n_prompt])
+                for other in self.running
+                if not other.is_decoding
+                and other.cache_scope == sequence.cache_scope
+                and _RANK[other.priority] <= _RANK[sequence.priority]
+            ),
+            default=0,
+        )
+        return ahead >= WORTH_WAITING and ahead - self._cache.n_available(sequence) >= WORTH_WAITING
+
+    def _makes_way(self, sequence: Sequence) -> bool:
+        """There is a place and room for it, perhaps one that background work had."""
+        while not self._has_place(sequence):
+            background = [other for other in self.running if _is_background(other)]
+            if not background or _is_background(sequence):
+                return False
+            self.park(background[-1])
+        return True
 
     def _has_place(self, sequence: Sequence) -> bool:
         if not self.running:
             return True
         if len(self.running) == self._n_seq_max:
             return False
-        needed = len(sequence.tokens) + sum(len(other.tokens) for other in self.running)
-        return needed + HEADROOM * (len(self.running) + 1) <= self._cache.n_cells
+        still_to_come = sum(_needed(other) for other in self.running)
+        own = len(sequence.tokens) - self._cache.n_shared_with_running(sequence) + _reserve(sequence)
+        return self._cache.n_claimed_cells + still_to_come + own <= self._cache.n_cells
 
-    def _prompt_rows(self, n_decoding: int) -> Iterator[tuple[Sequence, int]]:
-        prompts = [sequence for sequence in self.running if not sequence.is_decoding]
-        if not prompts:
-            return
-        budget = self._pace.prefill_rows(n_decoding)
-        oldest, *others = prompts
-        others.sort(key=lambda sequence: sequence.n_uncomputed)
-        for_others = min(budget // 2, sum(sequence.n_uncomputed for sequence in others))
-        n_rows = min(oldest.n_uncomputed, budget - for_others)
-        yield oldest, n_rows
-        for sequence in others:
-            budget -= n_rows
-            if not budget:
+    def _add_decoding(self, batch: Batch, sequences: list[Sequence], limit: int) -> None:
+        """A row each, or the few that a sequence was given at once, up to `limit` rows in the batch."""
+        decoding = [sequence for sequence in sequences if sequence.is_decoding]
+        alone = len(decoding) == len(self.running)
+        for sequence in decoding:
+            n_rows = sequence.n_uncomputed
+            if batch.n_rows + n_rows > limit:
                 return
-            n_rows = min(sequence.n_uncomputed, budget)
-            yield sequence, n_rows
+            others = len(decoding) - 1
+            batch.add(sequence, n_rows, self._draft(sequence, n_rows + others) if alone else None)
+
+    def _draft(self, sequence: Sequence, n_rows: int) -> list[int]:
+        """Guesses at what comes next, where they pay. Never so many that they could overrun the request."""
+        limit = min(sequence.max_tokens - len(sequence.tokens) - 1, self._n_batch // self._n_seq_max - 1)
+        if sequence.speculator is None or limit < 1 or sequence.n_uncomputed != 1:
+            return []
+        return sequence.speculator.draft(sequence.tokens, n_rows, self._costs, limit)
+
+    def _add_prompts(self, batch: Batch, sequences: list[Sequence]) -> None:
+        prompts = [sequence for sequence in sequences if not sequence.is_decoding]
+        budget = min(self._costs.prefill_rows(batch.n_rows), self._n_batch - batch.n_rows) if prompts else 0
+        for sequence, n_rows in _shares(prompts, budget):
+            batch.add(sequence, n_rows)
+
+    def _add_background(self, batch: Batch, sequences: list[Sequence]) -> None:
+        """All of it in a step of its own, else what rides along."""
+        if batch.n_rows == 0:
+            self._add_decoding(batch, sequences, self._n_batch)
+            self._add_prompts(batch, sequences)
+            return
+        spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs)
+        self._add_decoding(batch, sequences, batch.n_rows + spare)
+        spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs)
+        for sequence, n_rows in _shares([s for s in sequences if not s.is_decoding], spare):
+            batch.add(sequence, n_rows)
+
+    def _add_prepared(self, batch: Batch) -> None:
+        """The next turn of a chat that has just been answered, or as much of it as rides along."""
+        while self.preparing:
+            sequence = self.preparing[0]
+            if sequence.seq_id < 0 and not self._place_prepared(sequence):
+                return
+            if sequence.n_uncomputed:
+                filler = self._costs.filler_rows(batch.n_rows, batch.n_outputs) if batch.n_rows else None
+                n_rows = self._costs.prefill_rows(0) if filler is None else filler
+                if n_rows:
+                    batch.add(sequence, min(n_rows, sequence.n_uncomputed, self._n_batch - batch.n_rows))
+                return
+            self.finish(sequence)
+
+    def _place_prepared(self, sequence: Sequence) -> bool:
+        """Never where a running request, or the answer it is about to give, needs the room."""
+        if self.running and not self._has_place(sequence):
+            return False
+        self._cache.claim(sequence)
+        self._cache.expend(sequence.replaces)
+        return True
 
     def _fitting(self, batch: Batch) -> Batch:
-        """Without the youngest requests where the cache cannot hold everyone's next rows."""
-        while not self._cache.make_room(batch.n_rows):
-            youngest = self.running[-1]
-            self.preempt(youngest)
-            batch = batch.without(youngest)
+        """Without what the cache cannot hold: work done ahead goes first, then background, then the largest."""
+        while not self._has_room(batch):
+            if prepared := [chunk.sequence for chunk in batch.chunks if chunk.sequence.only_prepares]:
+                batch = batch.without(prepared[0])
+                self.finish(prepared[0])
+            elif any(chunk.draft for chunk in batch.chunks):
+                batch = batch.without_drafts()
+            else:
+                largest = self.largest()
+                self.park(largest)
+                batch = batch.without(largest)
         return batch
+
+    def _has_room(self, batch: Batch) -> bool:
+        """Background work alone may evict a chat only where host memory takes it."""
+        losing = not all(_is_background(chunk.sequence) for chunk in batch.chunks)
+        return self._cache.make_room(batch.n_rows, losing=losing) or (
+            # it is alone with what it has: better to lose an idle chat than to park a request for ever
+            not losing and len(self.running) == 1 and self._cache.make_room(batch.n_rows)
+        )
+
+    def _idle_rows(self, batch: Batch) -> int:
+        n_idle = min(self._costs.idle_rows(batch.n_rows, batch.n_outputs), self._n_batch - batch.n_rows)
+        return n_idle if self._cache.make_room(batch.n_rows + n_idle, losing=False) else 0
+
+
+def _shares(prompts: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:
+    """Half of the budget to the oldest, the rest to the others, shortest first; what nobody wants to the oldest."""
+    if not prompts or not budget:
+        return
+    oldest, *others = prompts
+    others.sort(key=lambda sequence: (_RANK[sequence.priority], sequence.n_uncomputed))
+    for_others = min(budget // 2, sum(sequence.n_uncomputed for sequence in others))
+    n_rows = min(oldest.n_uncomputed, budget - for_others)
+    yield oldest, n_rows
+    for sequence in others:
+        budget -= n_rows
+        if not budget:
+            return
+        n_rows = min(sequence.n_uncomputed, budget)
+        yield sequence, n_rows
+
+
+def _is_background(sequence: Sequence) -> bool:
+    return sequence.priority is Priority.BACKGROUND
+
+
+def _reserve(sequence: Sequence) -> int:
+    return min(ANSWER_RESERVE, max(0, sequence.max_tokens - len(sequence.tokens)))
+
+
+def _needed(sequence: Sequence) -> int:
+    """Cells that a running request will still take soon."""
+    return sequence.n_uncomputed + _reserve(sequence)

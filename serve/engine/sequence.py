@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from .speculation import Speculator
 
 
+# Above this a sequence that lost its place is computed anew like a prompt, in pieces.
+MAX_ROWS_AT_ONCE = 16
+
+
 @dataclass(slots=True)
 class Marks:
     """Moments of a request, as perf_counter seconds."""
@@ -41,13 +45,15 @@ class Sequence:
     """`tokens` are prompt and output; `tokens[:n_computed]` lie in the cache under `seq_id`.
 
     `max_tokens` is the length at which the request ends: prompt, output and context counted in.
+    `only_prepares`: a prompt computed ahead, from which nothing is sampled (it has no `sampler`); it puts
+    the finished request `replaces` into the form in which it will come back.
     """
 
     request_id: str
     tokens: list[int]
     max_tokens: int
-    sampler: Sampler
-    detokenizer: Detokenizer
+    sampler: Sampler | None = None
+    detokenizer: Detokenizer = field(default_factory=lambda: Detokenizer(reasoning_open=False))
     n_prompt: int = 0
     n_cached: int = 0
     n_computed: int = 0
@@ -57,6 +63,7 @@ class Sequence:
     cache_scope: str = ""
     deterministic: bool = False
     only_prepares: bool = False
+    replaces: str = ""
     speculator: Speculator | None = None
     n_drafted: int = 0
     n_accepted: int = 0
@@ -70,8 +77,8 @@ class Sequence:
 
     @property
     def is_decoding(self) -> bool:
-        """Only the newest token is missing: one row brings the next one."""
-        return len(self.tokens) > self.n_prompt and self.n_uncomputed == 1
+        """Only its newest tokens are missing: mostly one, more where several were put there at once."""
+        return self.n_prompt < len(self.tokens) and self.n_uncomputed <= MAX_ROWS_AT_ONCE
 
     @property
     def is_full(self) -> bool:

@@ -20,6 +20,7 @@ from .config import EngineConfig
 from .engine import Engine, failed
 from .messages import (
     Abort,
+    Command,
     LoadFailed,
     Ready,
     Reply,
@@ -29,14 +30,14 @@ from .messages import (
     encode,
 )
 from .model_runner import load_runner
-from .request import Event, Failed, GenerateRequest
+from .request import Event, Failed, GenerateRequest, PrepareRequest, Priority
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tokenized:
-    request: GenerateRequest
+    request: GenerateRequest | PrepareRequest
     tokens: list[int]
 
 
@@ -92,15 +93,28 @@ class Worker:
         """Never returns: without this thread the child would be deaf, so any end of it is the child's."""
         try:
             while True:
-                command = command_decoder.decode(self._pipe.recv_bytes())
-                self._inbox.put(self._tokenized(command) if isinstance(command, GenerateRequest) else command)
+                self._take(command_decoder.decode(self._pipe.recv_bytes()))
         except (EOFError, OSError):
             os._exit(0)
         except BaseException:
             logger.exception("reading commands failed")
             os._exit(1)
 
-    def _tokenized(self, request: GenerateRequest) -> _Item:
+    def _take(self, command: Command) -> None:
+        """Into the inbox; a step that nobody needs any more, or not now, is cut short."""
+        if isinstance(command, Shutdown):
+            self._inbox.put(command)
+            return
+        assert self._engine is not None, "requests follow Ready"
+        if isinstance(command, Abort):
+            self._inbox.put(command)
+            self._engine.give_way(aborted=command.request_id)
+            return
+        self._inbox.put(self._tokenized(command))
+        if isinstance(command, GenerateRequest) and command.priority is not Priority.BACKGROUND:
+            self._engine.give_way()
+
+    def _tokenized(self, request: GenerateRequest | PrepareRequest) -> _Item:
         assert self._engine is not None, "requests follow Ready"
         try:
             return _Tokenized(request, self._engine.tokenize(request.prompt))
@@ -119,10 +133,14 @@ def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:
         return [item]
     if isinstance(item, Abort):
         return engine.abort(item.request_id)
+    request = item.request
+    if isinstance(request, PrepareRequest):
+        engine.prepare(request, item.tokens)
+        return []
     try:
-        return [engine.add_request(item.request, item.tokens)]
+        return [engine.add_request(request, item.tokens)]
     except R1ChatError as error:
-        return [failed(item.request.request_id, error)]
+        return [failed(request.request_id, error)]
 
 
 def _one_line(error: Exception) -> str:
