@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(_with_command(arguments))
     if "api_key" in args and args.api_key is None:
-        args.api_key = os.environ.get("R1CHAT_API_KEY") or None
+        args.api_key = [key for key in [os.environ.get("R1CHAT_API_KEY")] if key]
     args.color = _color_wanted()
     try:
         return int(COMMANDS[args.command].run(args))

@@ -111,11 +111,11 @@ class Server(uvicorn.Server):
 
 
 def serve_forever(
-    entry: ModelEntry, config: ServerConfig, sock: socket.socket, *, n_ctx: int | None, open_browser: bool
+    entry: ModelEntry, config: ServerConfig, sock: socket.socket, *, engine_config: EngineConfig, open_browser: bool
 ) -> int | None:
     """Serves API and page until a signal comes; its number. The model loads meanwhile. Raises ModelLoadError."""
     url = f"http://{_reachable(config.host)}:{config.port}"
-    engine = _engine(entry, n_ctx)
+    engine = _engine(engine_config)
     _say(f"Loading {entry.id} ...")
     # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
     from .ui.page import build_page, mount_page
@@ -161,7 +161,7 @@ async def _serve(app: ASGIApp, engine: EngineProcess, sock: socket.socket, on_re
 @asynccontextmanager
 async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator[str]:
     """The API on a free loopback port for as long as the block runs; its URL. No page. Raises ModelLoadError."""
-    engine = _engine(entry, n_ctx)
+    engine = _engine(EngineConfig(model_path=entry.path, n_ctx=n_ctx))
     with bind(LOOPBACK, 0, None) as sock:
         config = ServerConfig(LOOPBACK, sock.getsockname()[1], model_id=entry.id, owned_by=entry.owned_by)
         try:
@@ -177,10 +177,11 @@ async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator
             await engine.stop()
 
 
-def _engine(entry: ModelEntry, n_ctx: int | None) -> EngineProcess:
+def _engine(config: EngineConfig) -> EngineProcess:
     """Not started yet. A file whose header would crash the loader is refused here, with a better word for it."""
-    read_info(entry.path)
-    return EngineProcess(EngineConfig(model_path=entry.path, n_ctx=n_ctx))
+    assert config.model_path is not None
+    read_info(config.model_path)
+    return EngineProcess(config)
 
 
 def _label(entry: ModelEntry) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..errors import CommandError, UsageError
 from ..parser import Parser
 from ..terminal import DIM, PLAIN, printable
-from .serve import context
+from .engine_options import context
 
 if TYPE_CHECKING:
     from ...serve.client import Client

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import signal
 
+from .engine_options import add_engine_options, engine_config
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "serve",
         help="serve the OpenAI-compatible API, and the page at /",
-        description="Serves /v1/chat/completions, /v1/models and /health, and the chat page at /.",
+        description="Serves /v1/chat/completions, /v1/models, /metrics and /health, and the chat page at /.",
         epilog="examples:\n"
         "  r1chat serve --model demo --port 9000\n"
-        "  R1CHAT_API_KEY=secret r1chat serve --host 0.0.0.0     for other machines; they need the key",
+        "  R1CHAT_API_KEY=secret r1chat serve --host 0.0.0.0     for other machines; they need the key\n"
+        "  r1chat serve --host-cache 4G --keep-cache             long conversations stay warm, over restarts too",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -25,9 +28,19 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="demo", help="demo, a .gguf file, or user/repo:QUANT (default: demo)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=port, default=8000, help="port to listen on, 0 for any (default: 8000)")
-    parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: the model's, up to 8192)")
-    parser.add_argument("--api-key", metavar="KEY", help="key that clients must send (default: $R1CHAT_API_KEY)")
-
+    parser.add_argument(
+        "--api-key",
+        action="append",
+        metavar="KEY",
+        help="key that clients must send (default: $R1CHAT_API_KEY); may be repeated, and the page uses the first",
+    )
+    parser.add_argument(
+        "--cache-scope",
+        choices=["shared", "key"],
+        default="shared",
+        help="who shares prompts computed before: all requests, or only those that came with the same key, so that "
+        "nobody learns from a fast reply what another has asked (default: shared)",
+    )
     parser.add_argument(
         "--allowed-host",
         action="append",
@@ -35,6 +48,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a host name under which clients may call this server, besides its address; may be repeated",
     )
+    add_engine_options(parser)
 
 
 def port(text: str) -> int:
@@ -43,14 +57,6 @@ def port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{number} is no port; ports are 0 to 65535")
     return number
-
-
-def context(text: str) -> int:
-    """A context length in tokens."""
-    tokens = int(text)
-    if tokens < 64:
-        raise argparse.ArgumentTypeError(f"{tokens} tokens hold no conversation; 64 is the least")
-    return tokens
 
 
 def run(args: argparse.Namespace) -> int:
@@ -64,16 +70,20 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
     from ...serve.models.catalog import resolve
     from ..server import bind, serve_forever
 
-    with bind(args.host, args.port, args.api_key) as sock:
+    api_key, *more_keys = args.api_key or [None]
+    with bind(args.host, args.port, api_key) as sock:
         entry = resolve(args.model)
         config = ServerConfig(
             host=args.host,
             port=sock.getsockname()[1],
-            api_key=args.api_key,
+            api_key=api_key,
+            more_keys=tuple(more_keys),
             allowed_hosts=tuple(args.allowed_host),
             model_id=entry.id,
             owned_by=entry.owned_by,
+            cache_scope=args.cache_scope,
         )
-        stopped_by = serve_forever(entry, config, sock, n_ctx=args.ctx, open_browser=open_browser)
+        engine = engine_config(args, entry.path)
+        stopped_by = serve_forever(entry, config, sock, engine_config=engine, open_browser=open_browser)
     # SIGTERM is how a service manager asks, so obeying it is success.
     return 130 if stopped_by == signal.SIGINT else 0

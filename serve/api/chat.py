@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 import uuid
@@ -15,20 +16,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ..engine.process import EngineProcess
-from ..engine.request import Accepted, Channel, Finished, GenerateRequest, ModelInfo, TokenOutput
+from ..engine.request import Accepted, Channel, Finished, GenerateRequest, ModelInfo, Priority, TokenOutput
 from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, ModelNotFoundError
 from .chat_template import Turn, render
-from .protocol import (
-    ChatCompletion,
-    ChatMessage,
-    ChatRequest,
-    Choice,
-    ErrorBody,
-    Message,
-    TimingsBody,
-    UsageBody,
-    wire_finish_reason,
-)
+from .metrics import Metrics
+from .next_turn import NextTurns
+from .protocol import ChatRequest, Message
+from .replies import ChatCompletion, ChatMessage, Choice, ErrorBody, TimingsBody, UsageBody, wire_finish_reason
+from .security import owner_of
 from .sse import ChunkWriter, SseResponse, until_disconnect
 from .wire_errors import body_of, json_response, request_id_of
 
@@ -36,12 +31,18 @@ logger = logging.getLogger(__name__)
 
 Events = AsyncGenerator[Accepted | TokenOutput | Finished, None]
 
+NOT_DETERMINISTIC = (
+    "This model's tokens depend on what else is computed beside them, so that deterministic replies cannot be "
+    "promised. They can on the CPU with a file quantised to Q8_0 or Q4_0."
+)
+
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorBody}, "503": {"model": ErrorBody}}
 
 
-def chat_router(engine: EngineProcess, model_id: str) -> APIRouter:
+def chat_router(engine: EngineProcess, model_id: str, metrics: Metrics, *, scope_by_key: bool) -> APIRouter:
     """The route, bound to the engine that answers under `model_id`."""
     router = APIRouter()
+    next_turns = NextTurns(engine)
 
     @router.post(
         "/v1/chat/completions",
@@ -53,9 +54,14 @@ def chat_router(engine: EngineProcess, model_id: str) -> APIRouter:
             raise ModelNotFoundError(f"This server has no model {body.model!r}; it serves {model_id!r}.")
         if body.ignored:
             _log_ignored(body.ignored, request_id_of(request))
-        reply = _Reply(model_id, include_usage=body.include_usage)
-        prompt = await _prepare(body, _info(engine), reply.id)
-        return await reply.respond(request, engine.generate(prompt), stream=bool(body.stream))
+        reply = _Reply(model_id, include_usage=body.include_usage, deterministic=bool(body.deterministic))
+        turns = [_turn(message) for message in body.messages]
+        scope = _cache_scope(owner_of(request) if scope_by_key else "", body.cache_salt or "")
+        asked = await _for_engine(body, turns, _info(engine), reply.id, scope)
+        events = metrics.watch(engine.generate(asked), asked.priority)
+        if asked.priority is Priority.INTERACTIVE:
+            events = next_turns.follow(events, asked, turns, streamed=bool(body.stream))
+        return await reply.respond(request, events, stream=bool(body.stream))
 
     return router
 
@@ -67,26 +73,37 @@ def _info(engine: EngineProcess) -> ModelInfo:
     return engine.info
 
 
-async def _prepare(body: ChatRequest, info: ModelInfo, completion_id: str) -> GenerateRequest:
+async def _for_engine(
+    body: ChatRequest, turns: list[Turn], info: ModelInfo, completion_id: str, cache_scope: str
+) -> GenerateRequest:
     """Checks what needs the model, and renders the prompt off the event loop: texts may be long."""
     params = body.sampling_params()
     if any(token >= info.n_vocab for token in params.logit_bias):
         raise InvalidRequestError(
             f"logit_bias names a token that this model lacks; ids go up to {info.n_vocab - 1}.", "logit_bias"
         )
-    turns = [_turn(message) for message in body.messages]
+    if body.deterministic and not info.deterministic:
+        raise InvalidRequestError(NOT_DETERMINISTIC, "deterministic")
     prompt = await asyncio.to_thread(render, turns, info)
     return GenerateRequest(
         request_id=completion_id,
         prompt=prompt.segments,
         params=params,
         reasoning_open=prompt.reasoning_open,
+        priority=body.waits,
+        cache_scope=cache_scope,
+        deterministic=bool(body.deterministic),
     )
 
 
 def _turn(message: Message) -> Turn:
     """Reasoning of earlier turns stays out of the prompt, as R1 was trained."""
     return Turn("system" if message.role == "developer" else message.role, message.text)
+
+
+def _cache_scope(owner: str, salt: str) -> str:
+    """One word for both, which tells neither: it may be written to disk with the cache."""
+    return hashlib.sha256(f"{owner}:{salt}".encode()).hexdigest()[:32] if owner or salt else ""
 
 
 def _log_ignored(names: list[str], request_id: str) -> None:
@@ -97,11 +114,14 @@ def _log_ignored(names: list[str], request_id: str) -> None:
 class _Reply:
     """One completion on its way out, whole or streamed."""
 
-    def __init__(self, model_id: str, *, include_usage: bool) -> None:
+    def __init__(self, model_id: str, *, include_usage: bool, deterministic: bool) -> None:
         self.id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
         self._model_id = model_id
-        self._chunks = ChunkWriter(self.id, self._created, model_id, include_usage=include_usage)
+        self._deterministic = deterministic
+        self._chunks = ChunkWriter(
+            self.id, self._created, model_id, include_usage=include_usage, deterministic=deterministic
+        )
 
     async def respond(self, request: Request, events: Events, *, stream: bool) -> Response:
         """What fails before the first event is raised, and so becomes a real HTTP error."""
@@ -149,5 +169,6 @@ class _Reply:
             choices=[Choice(message=message, finish_reason=wire_finish_reason(finished.reason))],
             usage=UsageBody.of(finished.usage),
             timings=TimingsBody.of(finished.timings, finished.usage),
+            deterministic=self._deterministic,
         )
         return json_response(completion.model_dump_json().encode(), 200, {})

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from ..engine.process import EngineProcess
-from .protocol import ErrorBody, Health, ModelCard, ModelList
+from .replies import ErrorBody, Health, ModelCard, ModelList, ModelMeta
 from .wire_errors import json_response
 
 
@@ -26,7 +26,8 @@ def models_router(engine: EngineProcess, model_id: str, owned_by: str, load: Loa
 
     @router.get("/v1/models", responses={"4XX": {"model": ErrorBody}})
     async def list_models() -> ModelList:
-        return ModelList(data=[ModelCard(id=model_id, created=created, owned_by=owned_by)])
+        meta = ModelMeta.of(engine.info) if engine.info else None
+        return ModelList(data=[ModelCard(id=model_id, created=created, owned_by=owned_by, meta=meta)])
 
     @router.get("/health", response_model=Health, responses={"503": {"model": Health}, "4XX": {"model": ErrorBody}})
     async def health() -> Response:

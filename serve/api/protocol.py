@@ -1,6 +1,6 @@
-"""The OpenAI chat API as pydantic models: known fields typed, finite and bounded; unknown ones let through.
+"""Body of the OpenAI chat API as pydantic models: known fields typed, finite and bounded; unknown ones let through.
 
-Knows the wire's names and limits, not how text is made. Streamed chunks are built in sse.py, without pydantic.
+Knows the wire's names and limits, not how text is made.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.config import JsonDict
 
-from ..engine.request import FinishReason, SamplingParams, Timings, Usage
+from ..engine.request import Priority, SamplingParams
 
 MAX_TEXT = 2_000_000
 MAX_INT = 2**31 - 1
@@ -30,6 +30,7 @@ Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_no_lone_surrog
 StopText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_lone_surrogates)]
 TokenId = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_INT)]
+Budget = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 
 # A tag for each branch, so that an error speaks of the branch that was meant. Tags are no names: see wire_errors.
@@ -91,7 +92,12 @@ class StreamOptions(_Strict):
 
 
 class ChatRequest(BaseModel):
-    """Body of POST /v1/chat/completions. A null field means what its absence means."""
+    """Body of POST /v1/chat/completions. A null field means what its absence means.
+
+    Beyond OpenAI's: `priority` says who waits; cached prompts are shared among requests of one `cache_salt`;
+    `deterministic` gives the same tokens whatever else the server does meanwhile; `reasoning_budget_tokens`,
+    which is `thinking_budget_tokens` too, closes the thought after that many tokens.
+    """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
@@ -124,6 +130,11 @@ class ChatRequest(BaseModel):
         ]
         | None
     ) = None
+    priority: Literal["interactive", "batch", "background"] | None = None
+    cache_salt: Annotated[Text, Field(max_length=512)] | None = None
+    deterministic: bool | None = None
+    reasoning_budget_tokens: Budget | None = None
+    thinking_budget_tokens: Budget | None = None
 
     @property
     def ignored(self) -> list[str]:
@@ -134,16 +145,31 @@ class ChatRequest(BaseModel):
     def include_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
+    @property
+    def waits(self) -> Priority:
+        """Who waits for the reply; a person, unless it was said otherwise."""
+        return Priority(self.priority or Priority.INTERACTIVE)
+
+    @property
+    def reasoning_budget(self) -> int | None:
+        """Under either of its names; 0 is a budget, too."""
+        given = (self.reasoning_budget_tokens, self.thinking_budget_tokens)
+        return next((budget for budget in given if budget is not None), None)
+
     def sampling_params(self) -> SamplingParams:
         """The engine's parameters: what was not given keeps the engine's default."""
         given: dict[str, Any] = {name: value for name in _SAMPLING_FIELDS if (value := getattr(self, name)) is not None}
         if self.seed is not None:
             given["seed"] = self.seed % SEEDS
+        elif self.deterministic:
+            given["seed"] = 0
         if self.stop is not None:
             given["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
         if self.logit_bias:
             given["logit_bias"] = {int(token): bias for token, bias in self.logit_bias.items()}
-        return SamplingParams(max_tokens=self.max_completion_tokens or self.max_tokens, **given)
+        return SamplingParams(
+            max_tokens=self.max_completion_tokens or self.max_tokens, reasoning_budget=self.reasoning_budget, **given
+        )
 
 
 _SAMPLING_FIELDS = (
@@ -155,138 +181,3 @@ _SAMPLING_FIELDS = (
     "presence_penalty",
     "frequency_penalty",
 )
-
-
-class ChatMessage(BaseModel):
-    """The reply. The thought goes out under both names that clients look for."""
-
-    role: Literal["assistant"] = "assistant"
-    content: str
-    reasoning_content: str | None
-    reasoning: str | None
-
-
-class Choice(BaseModel):
-    index: int = 0
-    message: ChatMessage
-    logprobs: None = None
-    finish_reason: Literal["stop", "length"]
-
-
-class PromptTokensDetails(BaseModel):
-    cached_tokens: int
-
-
-class CompletionTokensDetails(BaseModel):
-    reasoning_tokens: int
-
-
-class UsageBody(BaseModel):
-    """`completion_tokens` holds thought and answer, `reasoning_tokens` the thought alone."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptTokensDetails
-    completion_tokens_details: CompletionTokensDetails
-
-    @classmethod
-    def of(cls, usage: Usage) -> UsageBody:
-        return cls(
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            total_tokens=usage.prompt_tokens + usage.completion_tokens,
-            prompt_tokens_details=PromptTokensDetails(cached_tokens=usage.cached_tokens),
-            completion_tokens_details=CompletionTokensDetails(reasoning_tokens=usage.reasoning_tokens),
-        )
-
-
-class TimingsBody(BaseModel):
-    """Milliseconds and tokens per second; a rate is null where there was nothing to measure."""
-
-    queue_ms: float
-    prompt_n: int
-    cache_n: int
-    prompt_ms: float
-    prompt_per_second: float | None
-    reasoning_ms: float
-    answer_ms: float
-    predicted_n: int
-    predicted_ms: float
-    predicted_per_second: float | None
-
-    @classmethod
-    def of(cls, timings: Timings, usage: Usage) -> TimingsBody:
-        predicted_s = timings.reasoning_s + timings.answer_s
-        prompt_n = max(0, usage.prompt_tokens - usage.cached_tokens)
-        return cls(
-            queue_ms=_ms(timings.queue_s),
-            prompt_n=prompt_n,
-            cache_n=usage.cached_tokens,
-            prompt_ms=_ms(timings.prefill_s),
-            prompt_per_second=_rate(prompt_n, timings.prefill_s),
-            reasoning_ms=_ms(timings.reasoning_s),
-            answer_ms=_ms(timings.answer_s),
-            predicted_n=usage.completion_tokens,
-            predicted_ms=_ms(predicted_s),
-            predicted_per_second=_rate(usage.completion_tokens, predicted_s),
-        )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 2)
-
-
-def _rate(count: int, seconds: float) -> float | None:
-    return round(count / seconds, 2) if count and seconds > 0 else None
-
-
-class ChatCompletion(BaseModel):
-    """Body of the reply when it is not streamed."""
-
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    choices: list[Choice]
-    usage: UsageBody
-    timings: TimingsBody
-
-
-class ModelCard(BaseModel):
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str
-
-
-class ModelList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[ModelCard]
-
-
-class Health(BaseModel):
-    """`status` is ok, or what the engine is doing instead; `detail` says why where it failed."""
-
-    status: str
-    model: str
-    restarts: int
-    detail: str | None = None
-
-
-class ErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(BaseModel):
-    """Every error, on HTTP and inside a stream."""
-
-    error: ErrorDetail
-
-
-def wire_finish_reason(reason: FinishReason) -> Literal["stop", "length"]:
-    """OpenAI knows no abort: a reply that somebody else cut short ended early."""
-    return "stop" if reason is FinishReason.STOP else "length"

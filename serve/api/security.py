@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,17 +53,17 @@ class Security:
 
     Host must be this machine by name (against DNS rebinding); a browser's Origin must be the same host
     (against other sites' pages); with a key set, all but /health want it as a bearer token, or as
-    the password of HTTP Basic, which browsers ask for by themselves.
+    the password of HTTP Basic, which browsers ask for by themselves. Which key it was, owner_of() tells.
     """
 
     def __init__(
-        self, app: ASGIApp, *, host: str, allowed_hosts: Iterable[str] = (), api_key: str | None = None
+        self, app: ASGIApp, *, host: str, allowed_hosts: Iterable[str] = (), api_keys: Iterable[str] = ()
     ) -> None:
         self._app = app
         self._names = LOOPBACK_NAMES | {name.lower() for name in (host, *allowed_hosts)}
         # An address cannot be rebound, so on a network bind each of the machine's own is fine.
         self._any_address = not is_loopback(host)
-        self._key_hash = _hash(api_key.encode()) if api_key else None
+        self._key_hashes = [_hash(key.encode()) for key in api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -83,7 +84,7 @@ class Security:
             return plain_error(403, "This server does not answer to that Host; call it by the address it listens on.")
         if not _same_origin(headers, hosts[0].lower(), scope):
             return plain_error(403, "Requests from other sites' pages are refused.")
-        if self._key_hash and scope["path"] not in OPEN_PATHS and not self._key_fits(headers):
+        if self._key_hashes and scope["path"] not in OPEN_PATHS and not self._key_fits(headers, scope):
             challenge = "Bearer" if scope["path"].startswith("/v1") else 'Basic realm="r1chat", charset="UTF-8"'
             return plain_error(401, "A key is needed: Authorization: Bearer <key>.", {"www-authenticate": challenge})
         if _int_or_zero(headers.get("content-length")) > MAX_BODY:
@@ -98,15 +99,21 @@ class Security:
             return False
         return match[1] in self._names or (self._any_address and _is_address(match[1]))
 
-    def _key_fits(self, headers: Headers) -> bool:
-        assert self._key_hash is not None
+    def _key_fits(self, headers: Headers, scope: Scope) -> bool:
         scheme, _, value = headers.get("authorization", "").encode("latin-1").partition(b" ")
         if scheme.lower() == b"basic":
             value = _basic_password(value)
         elif scheme.lower() != b"bearer":
             return False
         # Both sides hashed: the comparison takes the same time whatever the length.
-        return hmac.compare_digest(_hash(value.strip()), self._key_hash)
+        given = _hash(value.strip())
+        scope["r1chat.owner"] = given.hex()
+        return any([hmac.compare_digest(given, known) for known in self._key_hashes])
+
+
+def owner_of(request: Request) -> str:
+    """A digest of the key that `request` came with; empty where none is needed."""
+    return str(request.scope.get("r1chat.owner", ""))
 
 
 def _same_origin(headers: Headers, host: str, scope: Scope) -> bool:

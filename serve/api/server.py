@@ -8,6 +8,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Literal
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ from ..engine.process import EngineProcess
 from ..errors import ModelLoadError
 from . import wire_errors
 from .chat import chat_router
+from .metrics import Metrics, metrics_router
 from .models import LoadReport, models_router
 from .security import Security, check_bind
 
@@ -27,14 +29,24 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Where to listen, who may come, and the name under which the model is served."""
+    """Where to listen, who may come, and the name under which the model is served.
+
+    The page uses `api_key`; `more_keys` let in as well. `cache_scope` "key" keeps what one key's requests
+    left in the prompt cache from the requests of another.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     api_key: str | None = None
+    more_keys: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     model_id: str = "demo"
     owned_by: str = "r1chat"
+    cache_scope: Literal["shared", "key"] = "shared"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ((self.api_key,) if self.api_key else ()) + self.more_keys
 
 
 def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
@@ -58,11 +70,13 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
         await engine.stop()
 
     app = FastAPI(title="r1chat", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(chat_router(engine, config.model_id))
+    metrics = Metrics(engine)
+    app.include_router(chat_router(engine, config.model_id, metrics, scope_by_key=config.cache_scope == "key"))
+    app.include_router(metrics_router(metrics))
     app.include_router(models_router(engine, config.model_id, config.owned_by, load))
     app.add_api_route("/v1/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
     wire_errors.install(app)
-    app.add_middleware(Security, host=config.host, allowed_hosts=config.allowed_hosts, api_key=config.api_key)
+    app.add_middleware(Security, host=config.host, allowed_hosts=config.allowed_hosts, api_keys=config.keys)
     app.add_middleware(LastResort)
     return app
 

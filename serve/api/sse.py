@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..engine.request import Channel, Finished
-from .protocol import TimingsBody, UsageBody, wire_finish_reason
+from .replies import TimingsBody, UsageBody, wire_finish_reason
 
 T = TypeVar("T")
 
@@ -35,7 +35,9 @@ HEADERS = [
 class ChunkWriter:
     """Bytes of the chunks of one completion, in the OpenAI shape."""
 
-    def __init__(self, completion_id: str, created: int, model: str, *, include_usage: bool) -> None:
+    def __init__(
+        self, completion_id: str, created: int, model: str, *, include_usage: bool, deterministic: bool
+    ) -> None:
         head = msgspec.json.encode(
             {"id": completion_id, "object": "chat.completion.chunk", "created": created, "model": model}
         )
@@ -43,6 +45,7 @@ class ChunkWriter:
         self._head = b"data: " + head[:-1] + b',"choices":['
         self._delta = self._head + b'{"index":0,"delta":'
         usage = b',"usage":null' if include_usage else b""
+        self._deterministic = b',"deterministic":' + msgspec.json.encode(deterministic)
         self._after_delta = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
 
     def role(self) -> bytes:
@@ -61,10 +64,11 @@ class ChunkWriter:
         timings = TimingsBody.of(finished.timings, finished.usage).model_dump_json().encode()
         usage = UsageBody.of(finished.usage).model_dump_json().encode()
         null_usage = b',"usage":null' if self._include_usage else b""
+        tail = b',"timings":' + timings + self._deterministic + b"}\n\n"
         last = b"{}" + b',"logprobs":null,"finish_reason":' + reason + b"}]" + null_usage
-        frames = self._delta + last + b',"timings":' + timings + b"}\n\n"
+        frames = self._delta + last + tail
         if self._include_usage:
-            frames += self._head + b'],"usage":' + usage + b',"timings":' + timings + b"}\n\n"
+            frames += self._head + b'],"usage":' + usage + tail
         return frames + DONE
 
     @staticmethod

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from r1chat.serve.api.protocol import ChatRequest, TimingsBody, UsageBody
+from r1chat.serve.api.protocol import ChatRequest
+from r1chat.serve.api.replies import TimingsBody, UsageBody
 from r1chat.serve.engine.request import SamplingParams, Timings, Usage
 
 HELLO = [{"role": "user", "content": "Hello"}]

@@ -1,0 +1,171 @@
+"""What goes back: replies, model cards and errors as pydantic models, and the engine's counts in the wire's names.
+
+Streamed chunks are built in sse.py, without pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ..engine.request import FinishReason, ModelInfo, Timings, Usage
+
+
+class ChatMessage(BaseModel):
+    """The reply. The thought goes out under both names that clients look for."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    reasoning_content: str | None
+    reasoning: str | None
+
+
+class Choice(BaseModel):
+    index: int = 0
+    message: ChatMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class PromptTokensDetails(BaseModel):
+    cached_tokens: int
+
+
+class CompletionTokensDetails(BaseModel):
+    reasoning_tokens: int
+
+
+class UsageBody(BaseModel):
+    """`completion_tokens` holds thought and answer, `reasoning_tokens` the thought alone."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+    @classmethod
+    def of(cls, usage: Usage) -> UsageBody:
+        return cls(
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            total_tokens=usage.prompt_tokens + usage.completion_tokens,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=usage.cached_tokens),
+            completion_tokens_details=CompletionTokensDetails(reasoning_tokens=usage.reasoning_tokens),
+        )
+
+
+class TimingsBody(BaseModel):
+    """Milliseconds and tokens per second; a rate is null where there was nothing to measure.
+
+    `draft_n` tokens were guessed ahead, of which `draft_n_accepted` were right.
+    """
+
+    queue_ms: float
+    prompt_n: int
+    cache_n: int
+    prompt_ms: float
+    prompt_per_second: float | None
+    reasoning_ms: float
+    answer_ms: float
+    predicted_n: int
+    predicted_ms: float
+    predicted_per_second: float | None
+    draft_n: int
+    draft_n_accepted: int
+
+    @classmethod
+    def of(cls, timings: Timings, usage: Usage) -> TimingsBody:
+        predicted_s = timings.reasoning_s + timings.answer_s
+        prompt_n = max(0, usage.prompt_tokens - usage.cached_tokens)
+        return cls(
+            queue_ms=_ms(timings.queue_s),
+            prompt_n=prompt_n,
+            cache_n=usage.cached_tokens,
+            prompt_ms=_ms(timings.prefill_s),
+            prompt_per_second=_rate(prompt_n, timings.prefill_s),
+            reasoning_ms=_ms(timings.reasoning_s),
+            answer_ms=_ms(timings.answer_s),
+            predicted_n=usage.completion_tokens,
+            predicted_ms=_ms(predicted_s),
+            predicted_per_second=_rate(usage.completion_tokens, predicted_s),
+            draft_n=usage.drafted_tokens,
+            draft_n_accepted=usage.accepted_tokens,
+        )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)
+
+
+def _rate(count: int, seconds: float) -> float | None:
+    return round(count / seconds, 2) if count and seconds > 0 else None
+
+
+class ChatCompletion(BaseModel):
+    """Body of the reply when it is not streamed. `deterministic`: it was asked for, and holds."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: UsageBody
+    timings: TimingsBody
+    deterministic: bool
+
+
+class ModelMeta(BaseModel):
+    """What a client may want to know before it asks. `n_ctx` bounds prompt and reply together, in tokens."""
+
+    n_ctx: int
+    n_params: int
+    n_threads: int
+    deterministic: bool
+
+    @classmethod
+    def of(cls, info: ModelInfo) -> ModelMeta:
+        return cls(n_ctx=info.n_ctx, n_params=info.n_params, n_threads=info.n_threads, deterministic=info.deterministic)
+
+
+class ModelCard(BaseModel):
+    """`meta` is null until the model is loaded."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+    meta: ModelMeta | None
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """`status` is ok, or what the engine is doing instead; `detail` says why where it failed."""
+
+    status: str
+    model: str
+    restarts: int
+    detail: str | None = None
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every error, on HTTP and inside a stream."""
+
+    error: ErrorDetail
+
+
+def wire_finish_reason(reason: FinishReason) -> Literal["stop", "length"]:
+    """OpenAI knows no abort: a reply that somebody else cut short ended early."""
+    return "stop" if reason is FinishReason.STOP else "length"
