@@ -94,9 +94,8 @@ class KVCache:
 
     def claim(self, sequence: Sequence) -> None:
         """Gives `sequence` a place, on top of the longest beginning there is."""
+        self._fetch(sequence, self._longest(sequence)[1])
         source, n_common = self._longest(sequence)
-        if self._fetch(sequence, n_common):
-            source, n_common = self._longest(sequence)
         seq_id = self._place(source, n_common)
         self._in_use.add(self._cells.of(seq_id))
         sequence.seq_id, sequence.n_computed = seq_id, n_common
@@ -129,11 +128,12 @@ class KVCache:
             self._drop(seq_id)
         sequence.seq_id, sequence.n_computed = -1, 0
 
-    def expend(self, request_id: str) -> None:
-        """What that finished request left will hardly be asked for again: it goes first, and for good."""
+    def expend(self, request_id: str, *, for_good: bool = True) -> None:
+        """What that request left goes before anything else; `for_good`: not even to host memory."""
         for seq_id, resident in self._idle.items():
             if resident.request_id == request_id:
-                self._first_to_go(seq_id)
+                resident.expendable = for_good
+                self._idle = {seq_id: self._idle.pop(seq_id), **self._idle}
                 return
 
     def make_room(self, n_cells: int, *, losing: bool = True) -> bool:
@@ -184,34 +184,36 @@ class KVCache:
                 self._cells.truncate(source, n_common)
                 return source
             self._idle[source] = self._idle.pop(source)  # used just now
-        if not self._free_ids:
-            self._evict(next(iter(self._idle)))
-        seq_id = self._free_ids.pop()
+        seq_id = self._free_id()
         if n_common:
             self._memory.copy(source, seq_id, n_common)
             self._cells.share(source, seq_id, n_common)
         return seq_id
 
-    def _fetch(self, sequence: Sequence, n_resident: int) -> bool:
-        """Brings back from host memory what reaches further than the cache; True if it did."""
+    def _fetch(self, sequence: Sequence, n_resident: int) -> None:
+        """Brings back from host memory what reaches further than the cache, if there is any."""
         entry, n_common = self.host.longest(sequence.tokens, sequence.cache_scope)
         if entry is None or min(n_common, _n_usable(sequence)) < n_resident + MIN_HOST_TOKENS:
-            return False
-        state, tokens = self.host.take(entry), entry.tokens
+            return
         began = perf_counter()
+        # taken out first: what is evicted to make room for it must not push it out
+        tokens, state = entry.tokens, self.host.take(entry)
         if not self.make_room(len(tokens)) or not (self._free_ids or self._idle):
             self.host.put(tokens, entry.scope, state)
-            return False
-        if not self._free_ids:
-            self._evict(next(iter(self._idle)))
-        seq_id = self._free_ids.pop()
+            return
+        seq_id = self._free_id()
         if not self._memory.restore(seq_id, state):
             self._free_ids.append(seq_id)
-            return False
+            return
         self._cells.extend(seq_id, len(tokens))
         self._idle[seq_id] = _Resident("", tokens, entry.scope)
         self._count_restore(perf_counter() - began)
-        return True
+
+    def _free_id(self) -> int:
+        """One nobody uses, if need be that of the resident which goes first."""
+        if not self._free_ids:
+            self._evict(next(iter(self._idle)))
+        return self._free_ids.pop()
 
     def _count_restore(self, seconds: float) -> None:
         self.counts.restores += 1
@@ -225,17 +227,12 @@ class KVCache:
             for resident in self._idle.values()
         )
 
-    def _first_to_go(self, seq_id: int) -> None:
-        resident = self._idle.pop(seq_id)
-        resident.expendable = True
-        self._idle = {seq_id: resident, **self._idle}
-
     def _can_go(self, seq_id: int) -> bool:
         """Evicting it loses nothing that would have to be computed again."""
         resident = self._idle[seq_id]
         if resident.expendable or len(resident.tokens) < MIN_HOST_TOKENS:
             return True
-        return self.host.has_room(round(self._bytes_per_token * len(resident.tokens)))
+        return self.host.max_bytes > 0 and self.host.has_room(round(self._bytes_per_token * len(resident.tokens)))
 
     def _evict(self, seq_id: int) -> None:
         resident = self._idle.pop(seq_id)

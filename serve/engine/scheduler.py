@@ -81,6 +81,8 @@ class Scheduler:
         """Back to the head of its queue; what it computed goes to host memory and is fetched from there."""
         self.running.remove(sequence)
         self._cache.release(sequence)
+        if _is_background(sequence):
+            self._cache.expend(sequence.request_id, for_good=False)
         self._queues[sequence.priority].appendleft(sequence)
         self.n_parkings += 1
 

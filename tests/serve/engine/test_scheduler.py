@@ -1,53 +1,93 @@
-"""Who gets rows in a step, who gets in, and who has to wait."""
+"""Who gets rows in a step, who gets in, who has to wait, and who gives way."""
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from r1chat.serve.engine.batch import Batch
-from r1chat.serve.engine.detokenizer import Detokenizer
 from r1chat.serve.engine.kv_cache import KVCache
-from r1chat.serve.engine.model_runner import Sampler
-from r1chat.serve.engine.pace import Pace
-from r1chat.serve.engine.scheduler import HEADROOM, Scheduler
+from r1chat.serve.engine.request import Priority
+from r1chat.serve.engine.row_costs import RowCosts
+from r1chat.serve.engine.scheduler import ANSWER_RESERVE, Scheduler
 from r1chat.serve.engine.sequence import Sequence
+
+BACKGROUND, BATCH = Priority.BACKGROUND, Priority.BATCH
 
 
 class Memory:
-    def remove(self, seq_id: int, start: int) -> None:
-        pass
+    def remove(self, seq_id: int, start: int) -> None: ...
+    def copy(self, source: int, target: int, n_tokens: int) -> None: ...
+    def save(self, seq_id: int) -> np.ndarray:
+        return np.zeros(1, np.uint8)
+
+    def restore(self, seq_id: int, state: np.ndarray) -> bool:
+        return False
 
 
-def scheduler(*, n_cells: int = 10_000, n_seq_max: int = 8, rows: int = 32) -> Scheduler:
-    """Its prompt budget is `rows` a step."""
-    pace = Pace(max_rows=512)
-    pace.measure(64, 0, 64 * 0.5 / (rows + 0.5))
-    return Scheduler(KVCache(Memory(), n_cells=n_cells, n_seq_max=n_seq_max), pace, n_seq_max=n_seq_max)
+@dataclass
+class Costs:
+    """What a step may hold, said outright."""
+
+    rows: int = 32
+    fillers: int = 0
+    idle: int = 0
+
+    def prefill_rows(self, n_decoding: int) -> int:
+        return self.rows
+
+    def filler_rows(self, n_rows: int, n_outputs: int) -> int:
+        return self.fillers
+
+    def idle_rows(self, n_rows: int, n_outputs: int) -> int:
+        return self.idle
 
 
-def prompt(name: str, n_tokens: int) -> Sequence:
-    tokens = [hash((name, i)) for i in range(n_tokens)]
-    return Sequence(name, tokens, 100_000, cast(Sampler, None), Detokenizer(reasoning_open=True))
+class Policy(Scheduler):
+    """A scheduler with its cache at hand."""
+
+    def __init__(self, n_cells: int, n_seq_max: int, costs: Any) -> None:
+        self.cache = KVCache(Memory(), n_cells=n_cells, n_resident=32)
+        super().__init__(self.cache, costs, n_seq_max=n_seq_max, n_batch=512)
+
+    def step(self) -> Batch:
+        """As if the batch had run and every sampled row had brought a token."""
+        batch = self.schedule()
+        for chunk in batch.chunks:
+            ready = len(chunk.logit_rows)
+            self.cache.advance(chunk.sequence, chunk.n_rows)
+            if ready:
+                chunk.sequence.tokens.append(0)
+        return batch
+
+
+def scheduler(*, n_cells: int = 10_000, n_seq_max: int = 8, rows: int = 32, **costs: int) -> Policy:
+    return Policy(n_cells, n_seq_max, Costs(rows, **costs))
+
+
+def prompt(name: str, n_tokens: int, priority: Priority = Priority.INTERACTIVE, **more: Any) -> Sequence:
+    return Sequence(name, [hash((name, i)) for i in range(n_tokens)], 100_000, priority=priority, **more)
+
+
+def prepared(name: str, n_tokens: int) -> Sequence:
+    return prompt(name, n_tokens, BACKGROUND, only_prepares=True)
 
 
 def rows_of(batch: Batch) -> dict[str, int]:
     return {chunk.sequence.request_id: chunk.n_rows for chunk in batch.chunks}
 
 
-def compute(batch: Batch) -> None:
-    """As if the batch had run and every sampled row had brought a token."""
-    ready = [chunk.sequence for chunk in batch.chunks if chunk.needs_logits]
-    for chunk in batch.chunks:
-        chunk.sequence.n_computed += chunk.n_rows
-    for sequence in ready:
-        sequence.tokens.append(0)
+def names(sequences: list[Sequence]) -> list[str]:
+    return [sequence.request_id for sequence in sequences]
 
 
-def start_decoding(policy: Scheduler, n: int) -> None:
+def start_decoding(policy: Policy, n: int, priority: Priority = Priority.INTERACTIVE) -> None:
     for i in range(n):
-        policy.add(prompt(f"stream {i}", 4))
+        policy.add(prompt(f"stream {i}", 4, priority))
     while any(not sequence.is_decoding for sequence in policy.running) or policy.waiting:
-        compute(policy.schedule())
+        policy.step()
 
 
 def test_decoding_requests_come_first_with_one_row_each() -> None:
@@ -65,11 +105,9 @@ def test_a_long_prompt_never_takes_more_than_its_slice_between_two_tokens() -> N
     policy.add(prompt("long", 1000))
     streams_rows = []
     for _ in range(40):
-        batch = policy.schedule()
-        rows = rows_of(batch)
+        rows = rows_of(policy.step())
         assert rows.get("long", 0) <= 32
         streams_rows.append(rows["stream 0"])
-        compute(batch)
     assert streams_rows == [1] * 40
     assert policy.running[-1].is_decoding, "and it gets through"
 
@@ -88,11 +126,11 @@ def test_a_stream_of_short_prompts_does_not_starve_a_long_one() -> None:
     n_steps = 0
     while not long.is_decoding:
         policy.add(prompt(f"short {n_steps}", 16))
-        compute(policy.schedule())
+        policy.step()
         for sequence in [s for s in policy.running if s.is_decoding and s is not long]:
             policy.finish(sequence)
         n_steps += 1
-    assert n_steps <= 320 / 16
+    assert n_steps <= 320 / 16 + 1
 
 
 def test_rows_nobody_else_wants_go_to_the_oldest() -> None:
@@ -102,41 +140,61 @@ def test_rows_nobody_else_wants_go_to_the_oldest() -> None:
     assert rows_of(policy.schedule()) == {"oldest": 30, "tiny": 2}
 
 
-def test_requests_enter_in_order_of_arrival_up_to_the_number_of_sequences() -> None:
+def test_requests_enter_by_class_then_in_order_of_arrival_up_to_the_number_of_sequences() -> None:
     policy = scheduler(n_seq_max=2)
+    policy.add(prompt("batch", 5, BATCH))
     for name in "abc":
         policy.add(prompt(name, 5))
     policy.schedule()
-    assert [sequence.request_id for sequence in policy.running] == ["a", "b"]
+    assert names(policy.running) == ["a", "b"]
     policy.finish(policy.running[0])
     policy.schedule()
-    assert [sequence.request_id for sequence in policy.running] == ["b", "c"]
+    assert names(policy.running) == ["b", "c"]
+    assert names(policy.waiting) == ["batch"]
 
 
-def test_a_request_waits_until_its_prompt_and_some_headroom_fit() -> None:
+def test_a_request_waits_until_its_prompt_and_the_reserve_of_all_answers_fit() -> None:
     policy = scheduler(n_cells=1000)
     policy.add(prompt("a", 500))
-    policy.add(prompt("b", 500 - 2 * HEADROOM + 1))
+    policy.add(prompt("b", 500 - 2 * ANSWER_RESERVE + 1))
     policy.schedule()
-    assert [sequence.request_id for sequence in policy.waiting] == ["b"]
+    assert names(policy.waiting) == ["b"]
     policy.finish(policy.running[0])
     policy.schedule()
-    assert [sequence.request_id for sequence in policy.running] == ["b"]
+    assert names(policy.running) == ["b"]
 
 
-def test_when_cells_run_out_the_youngest_gives_way_and_keeps_its_tokens() -> None:
+def test_a_request_with_few_tokens_left_to_write_reserves_no_more_than_those() -> None:
+    policy = scheduler(n_cells=1000)
+    for name in "ab":
+        short = prompt(name, 490)
+        short.max_tokens = 492
+        policy.add(short)
+    policy.schedule()
+    assert names(policy.running) == ["a", "b"]
+
+
+def test_when_cells_run_out_the_largest_is_parked_and_goes_on_when_there_is_room() -> None:
     policy = scheduler(n_cells=1000, rows=500)
-    policy.add(prompt("old", 400))
-    policy.add(prompt("young", 400))
-    for _ in range(110):
-        compute(policy.schedule())
-    assert [sequence.request_id for sequence in policy.running] == ["old"]
-    (young,) = policy.waiting
-    assert len(young.tokens) > 400
-    assert young.seq_id == -1
+    policy.add(prompt("small", 300))
+    policy.add(prompt("large", 400))
+    while not policy.n_parkings:
+        policy.step()
+    assert names(policy.running) == ["small"]
+    (large,) = policy.waiting
+    assert len(large.tokens) > 400
+    assert large.seq_id == -1
     policy.finish(policy.running[0])
-    batch = policy.schedule()
-    assert batch.chunks[0].sequence is young
+    assert rows_of(policy.step()).keys() == {"large"}
+
+
+def test_the_least_urgent_is_parked_before_the_largest() -> None:
+    policy = scheduler(n_cells=1000, rows=500)
+    policy.add(prompt("small batch", 300, BATCH))
+    policy.add(prompt("large", 400))
+    while not policy.n_parkings:
+        policy.step()
+    assert names(policy.running) == ["large"]
 
 
 def test_a_waiting_request_can_be_taken_out() -> None:
@@ -148,3 +206,165 @@ def test_a_waiting_request_can_be_taken_out() -> None:
     policy.finish(b)
     assert not policy.waiting
     assert policy.running == [a]
+
+
+def test_one_of_many_with_the_same_document_computes_it_and_the_others_wait_for_it() -> None:
+    policy = scheduler(n_seq_max=8, rows=100)
+    document = list(range(1000))
+    chats = [Sequence(f"chat {i}", [*document, 5000 + i, i], 100_000) for i in range(6)]
+    for chat in chats:
+        policy.add(chat)
+    policy.add(prompt("stranger", 50))
+    n_rows = 0
+    while not all(chat.is_decoding for chat in chats):
+        batch = policy.schedule()
+        n_rows += sum(chunk.n_rows for chunk in batch.chunks if not chunk.sequence.is_decoding)
+        for chunk in batch.chunks:
+            ready = len(chunk.logit_rows)
+            policy.cache.advance(chunk.sequence, chunk.n_rows)
+            if ready:
+                chunk.sequence.tokens.append(7)
+    assert n_rows == 1000 + 6 * 2 + 50
+    assert policy.running[1].request_id == "stranger", "it did not wait"
+
+
+def test_a_follower_takes_the_lead_when_its_leader_is_gone() -> None:
+    policy = scheduler(rows=100)
+    document = list(range(1000))
+    a, b = (Sequence(name, [*document, i], 100_000) for i, name in enumerate("ab"))
+    policy.add(a)
+    policy.add(b)
+    policy.step()
+    policy.finish(a)
+    policy.step()
+    assert policy.running == [b]
+    assert b.n_cached == 100
+
+
+def test_background_computes_alone_or_in_rows_that_ride_along() -> None:
+    policy = scheduler(rows=32, fillers=3)
+    policy.add(prompt("job", 1000, BACKGROUND))
+    assert rows_of(policy.step()) == {"job": 32}
+    policy.add(prompt("chat", 4))
+    assert rows_of(policy.step()) == {"chat": 4, "job": 3}
+    assert rows_of(policy.step()) == {"chat": 1, "job": 3}
+
+
+def test_background_makes_way_for_a_request_that_lacks_a_place() -> None:
+    policy = scheduler(n_seq_max=2)
+    start_decoding(policy, 2, BACKGROUND)
+    policy.add(prompt("chat", 5))
+    policy.schedule()
+    assert names(policy.running) == ["stream 0", "chat"]
+    assert names(policy.waiting) == ["stream 1"]
+
+
+def test_background_parks_its_own_before_it_evicts_a_chat_that_host_memory_cannot_take() -> None:
+    policy = scheduler(n_cells=500, rows=500)
+    policy.add(prompt("chat", 300))
+    policy.step()
+    policy.finish(policy.running[0])
+    for name in ("job a", "job b"):
+        policy.add(prompt(name, 60, BACKGROUND))
+    while not policy.n_parkings:
+        policy.step()
+    policy.add(Sequence("chat again", [*prompt("chat", 300).tokens, 1], 100_000))
+    assert rows_of(policy.step()) == {"chat again": 1}
+
+
+def test_a_background_job_that_is_alone_is_not_stuck_for_ever() -> None:
+    policy = scheduler(n_cells=500, rows=500)
+    policy.add(prompt("chat", 300))
+    policy.step()
+    policy.finish(policy.running[0])
+    policy.add(prompt("job", 300, BACKGROUND))
+    policy.step()
+    assert policy.running[0].is_decoding
+
+
+def test_a_prompt_is_prepared_only_while_nobody_works_or_in_spare_rows() -> None:
+    policy = scheduler(rows=32)
+    start_decoding(policy, 1)
+    policy.add(prepared("next turn", 100))
+    assert rows_of(policy.step()) == {"stream 0": 1}
+    policy.finish(policy.running[0])
+    assert [rows_of(policy.step())["next turn"] for _ in range(4)] == [32, 32, 32, 4]
+    assert not policy.schedule().n_rows
+    assert not policy.has_work
+
+
+def test_what_was_prepared_is_what_the_next_turn_need_not_compute() -> None:
+    policy = scheduler(rows=500)
+    ahead = prepared("next turn", 100)
+    policy.add(ahead)
+    policy.step()
+    policy.schedule()
+    turn = Sequence("turn", [*ahead.tokens, 1, 2, 3], 100_000)
+    policy.add(turn)
+    assert rows_of(policy.step()) == {"turn": 3}
+    assert turn.n_cached == 100
+
+
+def test_a_turn_that_comes_early_takes_what_there_is_and_ends_the_preparation() -> None:
+    policy = scheduler(rows=32)
+    ahead = prepared("next turn", 100)
+    policy.add(ahead)
+    policy.step()
+    turn = Sequence("turn", [*ahead.tokens, 1, 2, 3], 100_000)
+    policy.add(turn)
+    policy.step()
+    assert turn.n_cached == 32
+    assert not policy.preparing
+    assert policy.cache.n_claimed == 1
+
+
+def test_preparing_ends_where_a_running_request_needs_the_room() -> None:
+    policy = scheduler(n_cells=400, rows=500, fillers=3)
+    policy.add(prepared("next turn", 250))
+    policy.step()
+    policy.add(prompt("chat", 300))
+    for _ in range(90):
+        policy.step()
+    assert not policy.preparing
+    assert policy.n_parkings == 0
+
+
+def test_idle_rows_fill_a_step_up_where_that_is_cheaper() -> None:
+    policy = scheduler(idle=1)
+    start_decoding(policy, 3)
+    batch = policy.schedule()
+    assert (batch.n_rows, batch.n_idle) == (3, 1)
+
+
+def test_several_tokens_put_there_at_once_are_one_chunk() -> None:
+    policy = scheduler()
+    start_decoding(policy, 2)
+    policy.running[0].tokens += [1, 2, 3]
+    assert rows_of(policy.schedule()) == {"stream 0": 4, "stream 1": 1}
+
+
+class Guesses:
+    """Drafts as many tokens as it may."""
+
+    def draft(self, tokens: list[int], n_rows: int, costs: Any, limit: int) -> list[int]:
+        return [1] * min(limit, 3)
+
+
+def test_a_draft_never_reaches_beyond_the_end_of_its_request() -> None:
+    policy = scheduler()
+    start_decoding(policy, 1)
+    (stream,) = policy.running
+    stream.speculator = Guesses()  # type: ignore[assignment]
+    assert rows_of(policy.schedule()) == {"stream 0": 4}
+    stream.max_tokens = len(stream.tokens) + 2
+    assert rows_of(policy.schedule()) == {"stream 0": 2}
+    stream.max_tokens = len(stream.tokens) + 1
+    assert rows_of(policy.schedule()) == {"stream 0": 1}
+
+
+def test_nothing_is_drafted_while_a_prompt_is_being_computed() -> None:
+    policy = scheduler()
+    start_decoding(policy, 1)
+    policy.running[0].speculator = Guesses()  # type: ignore[assignment]
+    policy.add(prompt("long", 100))
+    assert rows_of(policy.schedule())["stream 0"] == 1
