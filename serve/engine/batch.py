@@ -7,34 +7,28 @@ from dataclasses import dataclass, field
 from .sequence import Sequence
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """`n_rows` tokens of `sequence`, from its first uncomputed one; they begin at row `row` of the batch.
+    """`n_rows` tokens of `sequence` from position `start` on; they begin at row `row` of the batch.
 
-    `draft` are guesses at what comes next; they are the last of these rows.
+    The last of them are `draft`, guesses at what comes next. `logit_rows` are sampled from: that of the
+    sequence's newest token, and those of its draft.
     """
 
     sequence: Sequence
+    start: int
     n_rows: int
     row: int
-    draft: list[int] = field(default_factory=list)
-
-    @property
-    def start(self) -> int:
-        return self.sequence.n_computed
+    draft: list[int]
+    logit_rows: range
 
     @property
     def tokens(self) -> list[int]:
-        known = self.n_rows - len(self.draft)
-        return self.sequence.tokens[self.start : self.start + known] + self.draft
+        return self.sequence.tokens[self.start : self.start + self.n_known] + self.draft
 
     @property
-    def logit_rows(self) -> range:
-        """Rows that are sampled from: that of the sequence's newest token, and those of its draft."""
-        end = self.row + self.n_rows
-        if self.sequence.only_prepares or self.start + self.n_rows - len(self.draft) < len(self.sequence.tokens):
-            return range(end, end)
-        return range(end - 1 - len(self.draft), end)
+    def n_known(self) -> int:
+        return self.n_rows - len(self.draft)
 
 
 @dataclass(slots=True)
@@ -50,11 +44,14 @@ class Batch:
         """Rows whose logits are computed."""
         return sum(len(chunk.logit_rows) for chunk in self.chunks)
 
-    def add(self, sequence: Sequence, n_rows: int, draft: list[int] | None = None) -> None:
-        """`n_rows` known tokens of `sequence`, and `draft` behind them."""
+    def add(self, sequence: Sequence, n_known: int, draft: list[int] | None = None) -> None:
+        """The next `n_known` tokens of `sequence` that are not computed, and `draft` behind them."""
         draft = draft or []
-        self.chunks.append(Chunk(sequence, n_rows + len(draft), self.n_rows, draft))
-        self.n_rows += n_rows + len(draft)
+        start, row, end = sequence.n_computed, self.n_rows, self.n_rows + n_known + len(draft)
+        is_newest = start + n_known == len(sequence.tokens) and not sequence.only_prepares
+        logit_rows = range(row + n_known - 1 if is_newest else end, end)
+        self.chunks.append(Chunk(sequence, start, end - row, row, draft, logit_rows))
+        self.n_rows = end
 
     def without(self, sequence: Sequence) -> Batch:
         return _batch_of([chunk for chunk in self.chunks if chunk.sequence is not sequence])
@@ -62,7 +59,7 @@ class Batch:
     def without_drafts(self) -> Batch:
         batch = Batch()
         for chunk in self.chunks:
-            batch.add(chunk.sequence, chunk.n_rows - len(chunk.draft))
+            batch.add(chunk.sequence, chunk.n_known)
         return batch
 
     def still_placed(self) -> Batch:
@@ -77,5 +74,5 @@ class Batch:
 def _batch_of(chunks: list[Chunk]) -> Batch:
     batch = Batch()
     for chunk in chunks:
-        batch.add(chunk.sequence, chunk.n_rows - len(chunk.draft), chunk.draft)
+        batch.add(chunk.sequence, chunk.n_known, chunk.draft)
     return batch

@@ -13,10 +13,11 @@ from time import perf_counter
 from ..errors import ContextLengthError, InvalidRequestError, NonFiniteLogitsError, R1ChatError
 from .batch import Batch
 from .detokenizer import Detokenizer, TextDelta
+from .executor import Executor, Refusal
 from .host_cache import HostCache
 from .kv_cache import KVCache
 from .messages import EngineStats
-from .model_runner import InterruptedStep, InvalidBatchError, KVFullError, ModelRunner
+from .model_runner import KVFullError, ModelRunner
 from .request import (
     Accepted,
     Event,
@@ -34,23 +35,17 @@ from .row_costs import RowCosts
 from .scheduler import Scheduler
 from .sequence import Sequence
 from .speculation import Speculator
-from .threads import ThreadTuner
 
 
 @dataclass(slots=True)
-class Counts:
-    """What the engine has done since it started; names as in EngineStats."""
+class TokenCounts:
+    """What requests that have ended were given; names as in EngineStats."""
 
-    steps_total: int = 0
-    rows_total: int = 0
-    prompt_tokens_total: int = 0
     cached_tokens_total: int = 0
-    prepared_tokens_total: int = 0
     predicted_tokens_total: int = 0
     reasoning_tokens_total: int = 0
     drafted_tokens_total: int = 0
     accepted_tokens_total: int = 0
-    interrupts_total: int = 0
 
 
 SpeculatorFactory = Callable[[list[int]], Speculator | None]
@@ -74,13 +69,11 @@ class Engine:
         self._cache = KVCache(runner, n_cells=runner.n_cells, n_resident=runner.n_resident, host=host)
         self._costs = RowCosts(max_rows=runner.n_batch)
         self._costs.calibrate(runner.time_rows)
-        self._threads = ThreadTuner(runner.info.n_threads)
-        self._n_threads = runner.info.n_threads
         self._scheduler = Scheduler(self._cache, self._costs, n_seq_max=n_seq_max, n_batch=runner.n_batch)
+        self._executor = Executor(runner, self._cache, self._scheduler, self._costs)
         self._make_speculator = make_speculator or (lambda prompt: None)
         self._live: dict[str, Sequence] = {}
-        self._counts = Counts()
-        self._current = Batch()
+        self._counts = TokenCounts()
 
     @property
     def info(self) -> ModelInfo:
@@ -144,22 +137,19 @@ class Engine:
 
     def step(self) -> list[Event]:
         """One forward pass, and what it brought to each request in it."""
-        batch = self._scheduler.schedule()
-        return self._run(batch) if batch.n_rows else []
+        events: list[Event] = []
+        for done in self._executor.run(self._scheduler.schedule()):
+            events += self._refused(done) if isinstance(done, Refusal) else self._sample(done)
+        return events
 
     def give_way(self, aborted: str | None = None) -> None:
-        """Ends the forward pass that runs now if nobody needs it: it computes only what `aborted` asked for,
-        or only background work while a request comes in. From any thread.
+        """A request came in, or the request `aborted` lost its owner: the forward pass that runs now is cut
+        short if nobody else needs it. From any thread.
         """
-        sequences = [chunk.sequence for chunk in self._current.chunks]
-        if sequences and all(
-            sequence.request_id == aborted if aborted else sequence.priority is Priority.BACKGROUND
-            for sequence in sequences
-        ):
-            self._runner.interrupt()
+        self._executor.give_way(aborted)
 
     def stats(self) -> EngineStats:
-        counts, cache, scheduler = self._counts, self._cache, self._scheduler
+        cache, scheduler = self._cache, self._scheduler
         return EngineStats(
             waiting=len(scheduler.waiting),
             running=len(scheduler.running),
@@ -172,13 +162,14 @@ class Engine:
             host_max_bytes=cache.host.max_bytes,
             host_entries=cache.host.n_entries,
             predicted_step_s=self._costs.predicted_step_s,
-            n_threads=self._n_threads,
+            n_threads=self._executor.n_threads,
             evictions_total=cache.counts.evictions,
             restores_total=cache.counts.restores,
             restore_s_total=cache.counts.restore_s,
             restore_s_max=cache.counts.restore_s_max,
             parkings_total=scheduler.n_parkings,
-            **asdict(counts),
+            **asdict(self._counts),
+            **asdict(self._executor.counts),
         )
 
     def close(self) -> None:
@@ -197,87 +188,17 @@ class Engine:
         if request.request_id in self._live:
             raise InvalidRequestError(f"Request {request.request_id} is running already.")
 
-    def _run(self, batch: Batch) -> list[Event]:
-        batch = batch.still_placed()
-        if not batch.n_rows:
-            return []
-        began = perf_counter()
-        self._current = batch
-        try:
-            self._runner.forward(batch)
-        except KVFullError:
-            return self._run_smaller(batch)
-        except InvalidBatchError as error:
-            return self._run_apart(batch, error)
-        except InterruptedStep:
-            self._take_over(batch)
-            return []
-        finally:
-            self._current = Batch()
-        self._measure(batch, perf_counter() - began)
-        return self._sample(batch)
-
-    def _measure(self, batch: Batch, seconds: float) -> None:
-        n_rows, n_outputs = batch.n_rows + batch.n_idle, batch.n_outputs
-        self._counts.steps_total += 1
-        self._counts.rows_total += n_rows
-        n_threads = self._threads.observe(self._costs.seconds(n_rows, n_outputs), seconds, perf_counter())
-        self._costs.measure(n_rows, n_outputs, seconds)
-        if n_threads != self._n_threads:
-            self._n_threads = n_threads
-            self._runner.set_threads(n_threads)
-
     def _sample(self, batch: Batch) -> list[Event]:
-        sampled = [(chunk.sequence, chunk.logit_rows, chunk.draft) for chunk in batch.chunks]
-        for chunk in batch.chunks:
-            self._advance_books(chunk.sequence, chunk.n_rows)
-        return [event for sequence, rows, draft in sampled for event in self._draw(sequence, rows, draft)]
+        return [event for c in batch.chunks for event in self._draw(c.sequence, c.logit_rows, c.draft)]
 
-    def _advance_books(self, sequence: Sequence, n_rows: int) -> None:
-        self._cache.advance(sequence, n_rows)
-        n_prompt = max(0, min(n_rows, sequence.n_prompt - (sequence.n_computed - n_rows)))
-        if sequence.only_prepares:
-            self._counts.prepared_tokens_total += n_prompt
-        else:
-            self._counts.prompt_tokens_total += n_prompt
-
-    def _take_over(self, batch: Batch) -> None:
-        """After an interrupt the cache knows how far each sequence came; the rest is computed again."""
-        self._counts.interrupts_total += 1
-        for chunk in batch.chunks:
-            sequence = chunk.sequence
-            known = len(sequence.tokens) - (0 if sequence.only_prepares else 1)
-            n_computed = self._runner.n_computed(sequence.seq_id)
-            if n_computed > known:
-                self._runner.remove(sequence.seq_id, known)
-            self._advance_books(sequence, min(n_computed, known) - sequence.n_computed)
-
-    def _run_smaller(self, batch: Batch) -> list[Event]:
-        """The books saw room that the cache does not have: idle tokens go, then it is tried in halves, and
-        what does not even fit alone makes the largest request wait.
-        """
-        if self._cache.clear_idle():
-            return self._run(batch)
-        if len(batch.chunks) > 1:
-            return [event for half in batch.halves() for event in self._run(half)]
-        sequence = batch.chunks[0].sequence
-        if sequence.only_prepares:
-            self._scheduler.finish(sequence)
-            return []
-        if self._scheduler.running == [sequence]:
-            return [*self._rest(sequence), self._finish(sequence, FinishReason.LENGTH)]
-        self._scheduler.park(self._scheduler.largest())
-        return self._run(batch)
-
-    def _run_apart(self, batch: Batch, error: InvalidBatchError) -> list[Event]:
-        """Nothing of a refused batch was computed: halve it until the request to blame stands alone."""
-        if len(batch.chunks) > 1:
-            return [event for half in batch.halves() for event in self._run(half)]
-        sequence = batch.chunks[0].sequence
+    def _refused(self, refusal: Refusal) -> list[Event]:
+        sequence = refusal.sequence
         if sequence.only_prepares:
             self._scheduler.finish(sequence, keep=False)
             return []
-        return [self._fail(sequence, error)]
+        if isinstance(refusal.error, KVFullError):
+            return [*self._rest(sequence), self._finish(sequence, FinishReason.LENGTH)]
+        return [self._fail(sequence, refusal.error)]
 
     def _draw(self, sequence: Sequence, rows: range, draft: list[int]) -> list[Event]:
         """Draws a token from each row for as long as the draft had guessed the one before it.
@@ -304,8 +225,6 @@ class Engine:
             sequence.speculator.observe(n_drafted, n_accepted)
         sequence.n_drafted += n_drafted
         sequence.n_accepted += n_accepted
-        self._counts.drafted_tokens_total += n_drafted
-        self._counts.accepted_tokens_total += n_accepted
 
     def _advance(self, sequence: Sequence, row: int) -> list[Event]:
         """Draws the request's next token and says what became certain by it."""
@@ -336,6 +255,8 @@ class Engine:
         self._counts.cached_tokens_total += usage.cached_tokens
         self._counts.predicted_tokens_total += usage.completion_tokens
         self._counts.reasoning_tokens_total += usage.reasoning_tokens
+        self._counts.drafted_tokens_total += usage.drafted_tokens
+        self._counts.accepted_tokens_total += usage.accepted_tokens
         self._remove(sequence)
         return Finished(sequence.request_id, reason, usage, sequence.marks.timings())
 
