@@ -8,7 +8,7 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
     tokens_per_s    pace of one step; 0 is as fast as it goes
     prefill_s       seconds per prompt token
     load_s, load_error    a slow load; a load that fails with this message
-    n_ctx, n_cells, n_seq_max, n_batch
+    n_ctx, n_cells, n_seq_max, n_resident, n_batch, deterministic
 
 Words of a prompt that act when they are computed: CRASH aborts the process, HANG never returns,
 NAN makes its request's logits non-finite, REFUSE makes the batch invalid. Text with LONGTEXT takes a second
@@ -23,9 +23,11 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
+
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
-from r1chat.serve.engine.model_runner import InvalidBatchError
+from r1chat.serve.engine.model_runner import InterruptedStep, InvalidBatchError
 from r1chat.serve.engine.request import ModelInfo, SamplingParams
 from r1chat.serve.errors import ModelLoadError, NonFiniteLogitsError
 
@@ -34,6 +36,9 @@ BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
 SPECIAL = (EOS, BOS, "<｜User｜>", "<｜Assistant｜>")
 _WORD = re.compile(r"\s*[^\s<]+|\s*</?\w*>?|\s+")
+# An interrupt loses what is being computed, in pieces of so many rows.
+_PIECE_ROWS = 60
+_UNPACED_STEP_S = 1e-3
 
 
 class ScriptedRunner:
@@ -49,10 +54,13 @@ class ScriptedRunner:
         self._lock = threading.Lock()
         self._pieces: list[str] = list(SPECIAL)
         self._ids = {piece: token for token, piece in enumerate(self._pieces)}
-        self.cells: dict[int, list[int]] = {}
+        self._cells: dict[int, list[_Cell]] = {}
+        self._interrupted = threading.Event()
+        self.n_threads = config.n_threads or 1
         n_ctx = config.n_ctx or args.get("n_ctx", 8192)
         self.n_batch: int = args.get("n_batch", config.n_batch)
-        self.n_cells: int = args.get("n_cells", n_ctx * 4)
+        self.n_cells: int = args.get("n_cells", config.n_cells or n_ctx * 4)
+        self.n_resident: int = args.get("n_resident", config.n_resident)
         self.info = ModelInfo(
             path=str(config.model_path or "scripted"),
             architecture="scripted",
@@ -66,6 +74,8 @@ class ScriptedRunner:
             eos_token=EOS,
             chat_template=None,
             gpu_offload=False,
+            deterministic=args.get("deterministic", False),
+            n_threads=self.n_threads,
             load_s=0.0,
         )
 
@@ -90,25 +100,74 @@ class ScriptedRunner:
     def make_sampler(self, params: SamplingParams, prompt: list[int]) -> ScriptedSampler:
         words = [self._pieces[token].strip() for token in prompt]
         script = next((self._scripts[word] for word in words if word in self._scripts), self._script)
-        return ScriptedSampler([*self.tokenize(script, special=False), 0], broken="NAN" in words)
+        tokens = [*self.tokenize(script, special=False), 0]
+        closing = next((i for i, token in enumerate(tokens) if self._pieces[token].strip() == "</think>"), None)
+        return ScriptedSampler(tokens, closing, broken="NAN" in words)
 
     def forward(self, batch: Batch) -> None:
-        n_prefill = sum(chunk.n_rows for chunk in batch.chunks if chunk.n_rows > 1)
-        time.sleep(self._step_s + n_prefill * self._prefill_s)
-        assert 0 < batch.n_rows <= self.n_batch
+        assert 0 < batch.n_rows + batch.n_idle <= self.n_batch
+        assert self.n_used + batch.n_rows + batch.n_idle <= self.n_cells
+        self._interrupted.clear()
         for chunk in batch.chunks:
+            held = len(self._cells.get(chunk.sequence.seq_id, []))
+            assert 0 <= chunk.sequence.seq_id < self.n_resident
+            assert held == chunk.start, "a chunk must follow what its sequence holds"
             self._act(chunk.tokens)
-        for chunk in batch.chunks:
-            cells = self.cells.setdefault(chunk.sequence.seq_id, [])
-            assert len(cells) == chunk.start, "a chunk must follow what its sequence holds"
-            cells += chunk.tokens
-        assert sum(map(len, self.cells.values())) <= self.n_cells
+        rows = [(chunk.sequence.seq_id, token, chunk.n_rows > 1) for chunk in batch.chunks for token in chunk.tokens]
+        self._pause(self._step_s)
+        for piece in _pieces(rows):
+            self._pause(self._prefill_s * sum(is_prompt for _, _, is_prompt in piece))
+            for seq_id, token, _ in piece:
+                self._cells.setdefault(seq_id, []).append(_Cell(token))
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def n_computed(self, seq_id: int) -> int:
+        return len(self._cells.get(seq_id, []))
+
+    @property
+    def cells(self) -> dict[int, list[int]]:
+        """The tokens under each sequence."""
+        return {seq_id: [cell.token for cell in cells] for seq_id, cells in self._cells.items()}
+
+    @property
+    def n_used(self) -> int:
+        """Cells that anybody holds; one that several share counts once."""
+        return len({id(cell) for cells in self._cells.values() for cell in cells})
 
     def remove(self, seq_id: int, start: int) -> None:
-        del self.cells.setdefault(seq_id, [])[start:]
+        del self._cells.setdefault(seq_id, [])[start:]
+
+    def copy(self, source: int, target: int, n_tokens: int) -> None:
+        assert not self._cells.get(target), "the target of a copy must be empty"
+        assert n_tokens <= self.n_computed(source)
+        self._cells[target] = self._cells[source][:n_tokens]
+
+    def save(self, seq_id: int) -> np.ndarray:
+        return np.array([cell.token for cell in self._cells.get(seq_id, [])], np.int32).view(np.uint8)
+
+    def restore(self, seq_id: int, state: np.ndarray) -> bool:
+        assert not self._cells.get(seq_id), "what is restored must be empty"
+        if state.nbytes % 4 or self.n_used + state.nbytes // 4 > self.n_cells:
+            return False
+        self._cells[seq_id] = [_Cell(token) for token in state.view(np.int32).tolist()]
+        return True
+
+    def time_rows(self, n_rows: int, n_outputs: int) -> float:
+        """What forward() would take, without taking it."""
+        assert 0 <= n_outputs <= n_rows <= self.n_batch
+        return (self._step_s or _UNPACED_STEP_S) + (n_rows - 1) * self._prefill_s
+
+    def set_threads(self, n_threads: int) -> None:
+        self.n_threads = n_threads
 
     def close(self) -> None:
-        self.cells.clear()
+        self._cells.clear()
+
+    def _pause(self, seconds: float) -> None:
+        if self._interrupted.wait(seconds) if seconds else self._interrupted.is_set():
+            raise InterruptedStep("interrupted by the engine")
 
     def _act(self, tokens: list[int]) -> None:
         words = {self._pieces[token].strip() for token in tokens}
@@ -127,17 +186,36 @@ class ScriptedRunner:
             return self._ids[word]
 
 
-class ScriptedSampler:
-    """Says its tokens in order, whatever the row."""
+class _Cell:
+    """One token of the cache; sequences that share it hold the same object."""
 
-    def __init__(self, tokens: list[int], *, broken: bool) -> None:
-        self._tokens = iter(tokens)
+    def __init__(self, token: int) -> None:
+        self.token = token
+
+
+class ScriptedSampler:
+    """Says its tokens in order, whatever the row. A thought that is closed for it ends there."""
+
+    def __init__(self, tokens: list[int], closing: int | None, *, broken: bool) -> None:
+        self._tokens = tokens
+        self._closing = closing
+        self._next = 0
         self._broken = broken
 
     def sample(self, row: int) -> int:
         if self._broken:
             raise NonFiniteLogitsError("The model produced non-finite logits.")
-        return next(self._tokens)
+        self._next += 1
+        return self._tokens[self._next - 1]
+
+    def accept(self, token: int) -> None:
+        """Of tokens put there only the closing tag moves the script: to what follows its own."""
+        if self._closing is not None and token == self._tokens[self._closing]:
+            self._next = max(self._next, self._closing + 1)
 
     def close(self) -> None:
-        self._tokens = iter(())
+        self._tokens = []
+
+
+def _pieces(rows: list[tuple[int, int, bool]]) -> list[list[tuple[int, int, bool]]]:
+    return [rows[start : start + _PIECE_ROWS] for start in range(0, len(rows), _PIECE_ROWS)]
