@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Event)
 
 # name on the wire, name in EngineStats, what it is
 COUNTERS = (
-    ("llamacpp:prompt_tokens", "prompt_tokens_total", "Prompt tokens of all requests."),
+    ("llamacpp:prompt_tokens", "prompt_tokens_total", "Prompt tokens computed; those found in the cache do not count."),
     ("llamacpp:prompt_tokens_cached", "cached_tokens_total", "Prompt tokens that were in the cache already."),
     ("llamacpp:tokens_predicted", "predicted_tokens_total", "Tokens generated, thought and answer."),
     ("llamacpp:n_decode", "steps_total", "Forward passes."),

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from served import served
@@ -95,6 +96,45 @@ def test_a_key_from_the_environment_guards_api_and_page(noise_model: Path) -> No
         assert get(f"{url}/health")[0] == 200
         assert [get(f"{url}{path}")[0] for path in ("/v1/models", "/")] == [401, 401]
         assert get(f"{url}/v1/models", Authorization="Bearer open sesame")[0] == 200
+
+
+def ask(url: str, text: str) -> dict[str, Any]:
+    body = {"messages": [{"role": "user", "content": text}], "max_tokens": 4}
+    request = urllib.request.Request(
+        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        reply: dict[str, Any] = json.loads(response.read())
+    return reply
+
+
+def metrics(url: str) -> dict[str, float]:
+    lines = get(f"{url}/metrics")[1].decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+def test_options_for_the_engine_are_obeyed(noise_model: Path) -> None:
+    options = "--threads 1 --kv-tokens 4096 --ctx 512 --host-cache 1M --parallel 2".split()
+    with served("serve", "--model", str(noise_model), *options) as server:
+        url = server.url()
+        ask(url, "hi")
+        shown = metrics(url)
+        (card,) = json.loads(get(f"{url}/v1/models")[1])["data"]
+    assert (card["meta"]["n_threads"], card["meta"]["n_ctx"]) == (1, 512)
+    assert (shown["r1chat_threads"], shown["r1chat_kv_cells"]) == (1, 4096)
+    assert shown["r1chat_host_cache_max_bytes"] == 2**20
+
+
+def test_a_kept_cache_outlives_the_server(noise_model: Path, tmp_path: Path) -> None:
+    cached: list[int] = []
+    for _ in range(2):
+        with served("serve", "--model", str(noise_model), "--keep-cache", XDG_CACHE_HOME=str(tmp_path)) as server:
+            usage = ask(server.url(), "word " * 100)["usage"]
+            cached.append(usage["prompt_tokens_details"]["cached_tokens"])
+            assert server.stop(signal.SIGTERM) == 0
+        (folder,) = (tmp_path / "r1chat" / "prompts").iterdir()
+        assert (folder.stat().st_mode & 0o077, len(list(folder.iterdir())) > 0) == (0, True)
+    assert cached[0] == 0 and cached[1] >= usage["prompt_tokens"] - 4
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_line(tmp_path: Path) -> None:

@@ -93,6 +93,69 @@ def test_a_second_turn_finds_the_first_in_the_cache(demo: LiveServer) -> None:
     assert second["usage"]["prompt_tokens_details"]["cached_tokens"] >= first["usage"]["prompt_tokens"] - 4
 
 
+def wait_until_prepared(server: LiveServer) -> None:
+    deadline = time.monotonic() + 10
+    quiet_since = time.monotonic()
+    before = -1
+    while time.monotonic() < deadline and time.monotonic() - quiet_since < 0.5:
+        stats = server.stats()
+        if stats["preparing"] or stats["prepared_tokens_total"] != before:
+            before, quiet_since = stats["prepared_tokens_total"], time.monotonic()
+        time.sleep(0.02)
+
+
+def computed(usage: dict[str, Any]) -> int:
+    return int(usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"])
+
+
+def test_after_a_pause_a_further_turn_computes_its_question_alone(demo: LiveServer) -> None:
+    turns: list[dict[str, Any]] = []
+    for text in ("What is 23 + 45?", "And what is 12 + 5?", "What is 15% of 80?"):
+        turns.append({"role": "user", "content": text})
+        reply = ask(demo, messages=turns, max_tokens=400)
+        if len(turns) > 1:
+            # bos and <｜User｜> begin every prompt; the rest is the question and its frame
+            own = ask(demo, text, max_tokens=1)["usage"]["prompt_tokens"] - 2
+            assert computed(reply["usage"]) <= own + 1
+        assert reply["choices"][0]["message"]["content"]
+        turns.append({"role": "assistant", "content": reply["choices"][0]["message"]["content"]})
+        wait_until_prepared(demo)
+
+
+def test_a_prepared_turn_is_answered_as_one_that_was_not(demo: LiveServer) -> None:
+    question = {"role": "user", "content": "What is 61 + 17? Show me."}
+    first = ask(demo, messages=[question])
+    wait_until_prepared(demo)
+    turns = [question, first["choices"][0]["message"], {"role": "user", "content": "What is 7 + 8?"}]
+    warm = ask(demo, messages=turns)
+    cold = ask(demo, messages=turns, cache_salt="nobody else's")
+    assert computed(warm["usage"]) < computed(cold["usage"]) == cold["usage"]["prompt_tokens"]
+    assert warm["choices"][0]["message"] == cold["choices"][0]["message"]
+
+
+def test_a_deterministic_reply_is_the_same_alone_and_in_company(demo: LiveServer) -> None:
+    fields = {"temperature": 0.8, "deterministic": True, "max_tokens": 80}
+    alone = ask(demo, RIDDLE, **fields)
+    assert alone["deterministic"] is True
+
+    async def in_company() -> list[Any]:
+        async with Client(demo.url) as client:
+            others = [
+                client.complete([{"role": "user", "content": f"What is {n} + {n}?"}], max_tokens=60) for n in range(7)
+            ]
+            mine = client.complete([{"role": "user", "content": RIDDLE}], **fields)
+            return await asyncio.gather(*others, mine)
+
+    reply = asyncio.run(in_company())[-1]
+    message = alone["choices"][0]["message"]
+    assert (reply.reasoning, reply.content) == (message["reasoning"], message["content"])
+
+
+def test_the_model_card_says_that_deterministic_replies_are_to_be_had(demo: LiveServer) -> None:
+    (card,) = httpx2.get(f"{demo.url}/v1/models").json()["data"]
+    assert card["meta"]["deterministic"] is True and card["meta"]["n_params"] > 1_000_000
+
+
 def test_dropped_sockets_free_their_sequences(demo: LiveServer) -> None:
     async def drop(client: Client, after: int) -> None:
         stream = client.stream([{"role": "user", "content": RIDDLE}])

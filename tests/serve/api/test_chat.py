@@ -171,6 +171,31 @@ def test_a_token_id_beyond_the_vocabulary_is_refused(live: LiveServer) -> None:
     assert response.status_code == 400 and response.json()["error"]["param"] == "logit_bias"
 
 
+def test_a_model_that_is_not_deterministic_says_so_before_any_event(live: LiveServer) -> None:
+    for stream in (False, True):
+        response = post(live, deterministic=True, stream=stream)
+        error = response.json()["error"]
+        assert (response.status_code, error["param"]) == (400, "deterministic") and "Q8_0" in error["message"]
+
+
+def test_every_reply_says_whether_it_is_deterministic(live: LiveServer) -> None:
+    assert post(live).json()["deterministic"] is False
+    options = {"include_usage": True}
+    *chunks, finish, usage = [json.loads(line) for line in events(post(live, stream=True, stream_options=options))[:-1]]
+    assert finish["deterministic"] is usage["deterministic"] is False
+    assert not any("deterministic" in chunk for chunk in chunks)
+
+
+def test_the_model_card_tells_what_fits(live: LiveServer) -> None:
+    (card,) = httpx2.get(live.url + "/v1/models").json()["data"]
+    assert card["meta"] == {"n_ctx": 8192, "n_params": 0, "n_threads": 1, "deterministic": False}
+
+
+@pytest.mark.parametrize("priority", ["interactive", "batch", "background"])
+def test_every_priority_is_answered(live: LiveServer, priority: str) -> None:
+    assert post(live, priority=priority).json()["choices"][0]["message"]["content"] == CONTENT
+
+
 def test_old_reasoning_stays_out_of_the_prompt(live: LiveServer) -> None:
     def prompt_tokens(**extra: str) -> int:
         old = {"role": "assistant", "content": "Nine.", **extra}
@@ -232,4 +257,4 @@ def test_every_response_carries_a_request_id(live: LiveServer) -> None:
 
 def test_the_schema_is_published(live: LiveServer) -> None:
     schema = httpx2.get(live.url + "/openapi.json").json()
-    assert set(schema["paths"]) == {"/v1/chat/completions", "/v1/models", "/health"}
+    assert set(schema["paths"]) == {"/v1/chat/completions", "/v1/models", "/metrics", "/health"}

@@ -102,7 +102,7 @@ def test_no_body_gives_a_server_error_or_kills_the_child() -> None:
         assert server.pid == child and server.stats()["restarts"] == server.stats()["sequences"] == 0
 
 
-@pytest.mark.parametrize("operation", ["POST /v1/chat/completions", "GET /v1/models", "GET /health"])
+@pytest.mark.parametrize("operation", ["POST /v1/chat/completions", "GET /v1/models", "GET /metrics", "GET /health"])
 def test_the_server_keeps_its_published_schema(operation: str, live: LiveServer) -> None:
     method, path = operation.split()
     child = live.pid

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from r1chat.serve.api.protocol import ChatRequest
 from r1chat.serve.api.replies import TimingsBody, UsageBody
-from r1chat.serve.engine.request import SamplingParams, Timings, Usage
+from r1chat.serve.engine.request import Priority, SamplingParams, Timings, Usage
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -61,6 +61,17 @@ def parse(**fields: Any) -> ChatRequest:
         {"logit_bias": {"1": float("nan")}},
         {"logit_bias": {"٣": 1}},
         {"logit_bias": {str(i): 1 for i in range(2000)}},
+        {"priority": "urgent"},
+        {"priority": 1},
+        {"cache_salt": "s" * 513},
+        {"cache_salt": "\ud800"},
+        {"cache_salt": 5},
+        {"deterministic": 1},
+        {"deterministic": "true"},
+        {"reasoning_budget_tokens": -1},
+        {"reasoning_budget_tokens": True},
+        {"thinking_budget_tokens": 1.5},
+        {"thinking_budget_tokens": 2**31},
         {"model": 3},
         {"model": "\udfff"},
         {"messages": []},
@@ -131,6 +142,24 @@ def test_max_completion_tokens_wins_over_its_old_name() -> None:
     assert parse(max_tokens=5, max_completion_tokens=8).sampling_params().max_tokens == 8
 
 
+def test_a_reasoning_budget_has_two_names_and_may_be_none_at_all() -> None:
+    assert parse(reasoning_budget_tokens=16).sampling_params().reasoning_budget == 16
+    assert parse(thinking_budget_tokens=16).sampling_params().reasoning_budget == 16
+    assert parse(reasoning_budget_tokens=0, thinking_budget_tokens=9).sampling_params().reasoning_budget == 0
+    assert parse().sampling_params().reasoning_budget is None
+
+
+def test_a_deterministic_reply_has_a_seed_whether_or_not_one_is_given() -> None:
+    assert parse(deterministic=True).sampling_params().seed == 0
+    assert parse(deterministic=True, seed=5).sampling_params().seed == 5
+    assert parse(deterministic=False).sampling_params().seed is None
+
+
+def test_a_person_waits_unless_it_is_said_otherwise() -> None:
+    assert parse().waits is parse(priority=None).waits is parse(priority="interactive").waits is Priority.INTERACTIVE
+    assert parse(priority="background").waits is Priority.BACKGROUND
+
+
 @pytest.mark.parametrize("seed", [-1, -(2**63), 2**32 - 1, 2**63 - 1])
 def test_every_seed_becomes_one_that_llama_cpp_takes_as_a_seed(seed: int) -> None:
     used = parse(seed=seed).sampling_params().seed
@@ -185,3 +214,8 @@ def test_timings_are_in_milliseconds_and_rates_are_null_without_a_measurement() 
     assert (body.queue_ms, body.prompt_ms, body.reasoning_ms, body.answer_ms) == (1.0, 500.0, 1000.0, 1000.0)
     assert (body.prompt_n, body.prompt_per_second, body.predicted_per_second) == (50, 100.0, 20.0)
     assert TimingsBody.of(Timings(), Usage()).predicted_per_second is None
+
+
+def test_timings_count_the_drafts() -> None:
+    body = TimingsBody.of(Timings(), Usage(drafted_tokens=15, accepted_tokens=9))
+    assert (body.draft_n, body.draft_n_accepted) == (15, 9)

@@ -1,0 +1,74 @@
+"""Options that size the engine: what they mean, and what contradicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from r1chat.app.cli import _parser
+from r1chat.app.commands.engine_options import engine_config, size
+from r1chat.app.errors import UsageError
+from r1chat.serve.engine.config import EngineConfig
+
+MODEL = Path("model.gguf")
+
+
+def config(*arguments: str, command: str = "serve") -> EngineConfig:
+    return engine_config(_parser().parse_args([command, *arguments]), MODEL)
+
+
+@pytest.mark.parametrize("command", ["serve", "chat"])
+def test_without_options_the_engine_has_its_own_defaults(command: str) -> None:
+    assert config(command=command) == EngineConfig(model_path=MODEL)
+
+
+def test_every_option_reaches_the_engine() -> None:
+    made = config(
+        *"--ctx 4096 --threads 3 --parallel 4 --kv-tokens 8192 --host-cache 1.5G --keep-cache --no-speculate".split()
+    )
+    assert made.cache_folder is not None and made.cache_folder.parent.name == "r1chat"
+    assert made == EngineConfig(
+        model_path=MODEL,
+        n_ctx=4096,
+        n_threads=3,
+        n_seq_max=4,
+        n_cells=8192,
+        host_cache_bytes=1536 * 2**20,
+        cache_folder=made.cache_folder,
+        speculate=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [("0", 0), ("4096", 4096), ("512M", 2**29), ("2G", 2**31), ("2g", 2**31), ("2GiB", 2**31), ("0.5k", 512)],
+)
+def test_a_size_has_a_unit_or_is_bytes(text: str, n_bytes: int) -> None:
+    assert size(text) == n_bytes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--host-cache", "lots"], "'lots' is no size; sizes are 0, 512M or 1.5G"),
+        (["--host-cache", "-1"], "argument --host-cache: "),
+        (["--parallel", "0"], "0 is too few; 1 is the least"),
+        (["--parallel", "1000"], "1000 is too many; 128 is the most"),
+        (["--threads", "0"], "0 is too few; 1 is the least"),
+        (["--kv-tokens", "5"], "5 tokens hold no conversation; 64 is the least"),
+        (["--cache-scope", "mine"], "argument --cache-scope: invalid choice: 'mine'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        _parser().parse_args(["serve", *arguments])
+    error = capsys.readouterr().err
+    assert (stopped.value.code, error.count("\n")) == (2, 1) and problem in error
+
+
+def test_keeping_a_cache_that_is_off_is_a_contradiction() -> None:
+    with pytest.raises(UsageError, match="--host-cache 0 turns that off"):
+        config("--keep-cache", "--host-cache", "0")
