@@ -1,0 +1,252 @@
+"""Token runs that had to leave the cache: their state in host memory, and on disk while no engine runs.
+
+Knows neither llama.cpp nor requests; a state is bytes. Used on the engine's thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import os
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+MEMORY_SHARE = 8
+_UNKNOWN_MEMORY = 4 << 30
+_MAGIC = b"r1prompt1\n"
+_HEAD = struct.Struct("<32sII")
+_SUFFIX = ".prompt"
+_KEY_FOLDER = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """The state of one sequence that held `tokens`; `state` is uint8."""
+
+    tokens: list[int]
+    scope: str
+    state: np.ndarray
+    ids: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", np.array(self.tokens, np.int32))
+
+    def n_common(self, ids: np.ndarray) -> int:
+        """How many leading tokens are those of `ids`."""
+        shorter = min(len(ids), len(self.ids))
+        different = self.ids[:shorter] != ids[:shorter]
+        first = int(different.argmax()) if shorter else 0
+        return first if shorter and different[first] else shorter
+
+
+class HostCache:
+    """At most `max_bytes` of states. When they are too many, those go that were put there longest ago."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.n_bytes = 0
+        self._entries: list[Entry] = []  # least recently used first
+
+    @property
+    def n_entries(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Least recently used first, the order in which they may be put again."""
+        return iter(self._entries)
+
+    def put(self, tokens: list[int], scope: str, state: np.ndarray) -> bool:
+        """False: too large. What an entry of that scope holds already is not kept twice."""
+        if not tokens or state.nbytes > self.max_bytes:
+            return False
+        new = Entry(list(tokens), scope, state)
+        related = [entry for entry in self._entries if entry.scope == scope]
+        for entry in related:
+            n_common = entry.n_common(new.ids)
+            if n_common == len(new.ids):
+                self._entries.remove(entry)
+                self._entries.append(entry)
+                return True
+            if n_common == len(entry.ids):
+                self.take(entry)
+        while not self.has_room(state.nbytes):
+            self.take(self._entries[0])
+        self._entries.append(new)
+        self.n_bytes += state.nbytes
+        return True
+
+    def longest(self, tokens: list[int], scope: str) -> tuple[Entry | None, int]:
+        """The entry with the longest common beginning, and its length; None and 0 if none has any."""
+        best: tuple[Entry | None, int] = (None, 0)
+        ids = np.array(tokens, np.int32) if self._entries else np.empty(0, np.int32)
+        for entry in self._entries:
+            if entry.scope == scope and (n_common := entry.n_common(ids)) > best[1]:
+                best = (entry, n_common)
+        return best
+
+    def has_room(self, n_bytes: int) -> bool:
+        """So many more fit without dropping anything."""
+        return self.n_bytes + n_bytes <= self.max_bytes
+
+    def take(self, entry: Entry) -> np.ndarray:
+        """The state; the entry leaves."""
+        self._entries.remove(entry)
+        self.n_bytes -= entry.state.nbytes
+        return entry.state
+
+
+def default_max_bytes() -> int:
+    """A share of what memory is available now."""
+    return available_memory() // MEMORY_SHARE
+
+
+def available_memory() -> int:
+    """Bytes that could be had without swapping: the machine's, or what a container's limit leaves."""
+    free = [_meminfo_available(), _cgroup_available(), _sysconf_available()]
+    known = [n_bytes for n_bytes in free if n_bytes is not None]
+    return min(known, default=_UNKNOWN_MEMORY)
+
+
+def cache_key(model_path: Path, kv_type: str = "f16") -> str:
+    """Names states that may be restored: those of the same weights, library and kind of cache, as 64 hex digits."""
+    with model_path.open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    version = importlib.metadata.version("llama-cpp-python")
+    return hashlib.sha256(f"{weights} {version} {kv_type}".encode()).hexdigest()
+
+
+def save_entries(folder: Path, key: str, entries: Iterable[Entry]) -> None:
+    """Makes `entries` (least recently used first) all that lies in `folder`: what is there under other keys,
+    or was given up, is deleted. Raises OSError where the disk refuses; what was written by then stays valid.
+    """
+    home = folder / key
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.chmod(0o700)
+    kept = set()
+    for entry in entries:
+        path = home / f"{_name(entry)}{_SUFFIX}"
+        if path.exists():
+            os.utime(path)
+        else:
+            _write_aside(path, entry)
+        kept.add(path.name)
+    for other in [each for each in folder.iterdir() if _KEY_FOLDER.fullmatch(each.name) and each.is_dir()]:
+        _delete_files(other, kept if other == home else set())
+    _sync_folder(home)
+
+
+def load_entries(folder: Path, key: str, max_bytes: int) -> Iterator[tuple[list[int], str, np.ndarray]]:
+    """(tokens, scope, state) of the most recently used entries that fit `max_bytes`, the oldest of them first.
+
+    A file that is damaged is deleted.
+    """
+    files = sorted((folder / key).glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+    n_bytes, first = 0, len(files)
+    while first and n_bytes + files[first - 1].stat().st_size <= max_bytes:
+        first -= 1
+        n_bytes += files[first].stat().st_size
+    for path in files[first:]:
+        try:
+            yield _read(path)
+        except (OSError, ValueError, struct.error) as error:
+            logger.warning("prompt cache: %s is damaged and is deleted (%s)", path.name, error)
+            path.unlink(missing_ok=True)
+
+
+def _name(entry: Entry) -> str:
+    """By its tokens: the same run, saved again, finds its file there."""
+    return hashlib.sha256(entry.scope.encode() + b"\0" + entry.ids.tobytes()).hexdigest()[:32]
+
+
+def _write_aside(path: Path, entry: Entry) -> None:
+    """Complete under its name, or not there at all."""
+    scope = entry.scope.encode()
+    parts = [scope, entry.ids.tobytes(), np.ascontiguousarray(entry.state)]
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(_MAGIC + _HEAD.pack(_digest(parts), len(scope), len(entry.ids)))
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[list[int], str, np.ndarray]:
+    """Raises ValueError or struct.error for anything but what was written."""
+    data = np.fromfile(path, np.uint8)
+    start = len(_MAGIC) + _HEAD.size
+    head = data[:start].tobytes()
+    if not head.startswith(_MAGIC):
+        raise ValueError("not of this form")
+    digest, n_scope, n_tokens = _HEAD.unpack(head[len(_MAGIC) :])
+    if _digest([data[start:]]) != digest:
+        raise ValueError("wrong checksum")
+    ids_at, state_at = start + n_scope, start + n_scope + 4 * n_tokens
+    ids = np.frombuffer(data[ids_at:state_at].tobytes(), np.int32)
+    return ids.tolist(), data[start:ids_at].tobytes().decode(), data[state_at:]
+
+
+def _digest(parts: Iterable[bytes | np.ndarray]) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+def _delete_files(folder: Path, kept: set[str]) -> None:
+    """Ours, half-written ones too, and the folder once it is empty."""
+    for path in folder.glob(f"*{_SUFFIX}*"):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the renames last, where a folder can be opened for that."""
+    if os.name != "posix" or not folder.exists():
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _meminfo_available() -> int | None:
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def _cgroup_available() -> int | None:
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text())
+        return max(0, limit - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def _sysconf_available() -> int | None:
+    """Where nothing tells what is free, half of what there is."""
+    if _meminfo_available() is not None:
+        return None
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return None
