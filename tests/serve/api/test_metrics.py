@@ -15,7 +15,7 @@ from r1chat.serve.engine.messages import EngineStats
 
 
 def scrape(server: LiveServer, **headers: str) -> dict[tuple[str, ...], float]:
-    """Every sample by its name and the values of its labels."""
+    """Every sample by its name and the values of its labels, in the order of their names."""
     answer = httpx2.get(f"{server.url}/metrics", headers=headers, timeout=30)
     assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     return {
@@ -55,7 +55,7 @@ def test_counts_agree_with_the_replies(start_server: StartServer) -> None:
     server = start_server()
     usages = [ask(server, seed=seed, priority="batch").json()["usage"] for seed in range(3)]
     counts = scrape(server)
-    assert counts["r1chat_requests_total", "stop", "batch"] == 3
+    assert counts["r1chat_requests_total", "batch", "stop"] == 3
     assert counts["llamacpp:tokens_predicted_total",] == sum(usage["completion_tokens"] for usage in usages)
     cached = sum(usage["prompt_tokens_details"]["cached_tokens"] for usage in usages)
     assert counts["llamacpp:prompt_tokens_cached_total",] == cached > 0
@@ -83,12 +83,12 @@ def test_leaving_and_failing_are_counted_apart(start_server: StartServer) -> Non
         assert json.loads(next(response.iter_lines()).removeprefix("data: "))
     assert ask(server, messages=[{"role": "user", "content": "word " * 500}]).status_code == 400
     deadline = time.monotonic() + 5
-    while ("r1chat_requests_total", "abort", "interactive") not in scrape(server) and time.monotonic() < deadline:
+    while ("r1chat_requests_total", "interactive", "abort") not in scrape(server) and time.monotonic() < deadline:
         time.sleep(0.05)
     counts = {key: value for key, value in scrape(server).items() if key[0] == "r1chat_requests_total"}
     assert counts == {
-        ("r1chat_requests_total", "abort", "interactive"): 1,
-        ("r1chat_requests_total", "context_length_exceeded", "interactive"): 1,
+        ("r1chat_requests_total", "interactive", "abort"): 1,
+        ("r1chat_requests_total", "interactive", "context_length_exceeded"): 1,
     }
 
 
@@ -111,5 +111,5 @@ def test_it_is_behind_the_key(start_server: StartServer) -> None:
 def test_two_servers_in_one_process_count_for_themselves(start_server: StartServer) -> None:
     first, second = start_server(), start_server()
     ask(first)
-    assert ("r1chat_requests_total", "stop", "interactive") in scrape(first)
-    assert ("r1chat_requests_total", "stop", "interactive") not in scrape(second)
+    assert ("r1chat_requests_total", "interactive", "stop") in scrape(first)
+    assert ("r1chat_requests_total", "interactive", "stop") not in scrape(second)

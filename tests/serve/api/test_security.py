@@ -107,6 +107,7 @@ def test_the_list_of_routes_is_the_one_that_was_thought_about() -> None:
     assert set(routes(app_with_page())) == {
         ("POST", "/v1/chat/completions"),
         ("GET", "/v1/models"),
+        ("GET", "/metrics"),
         *((method, "/v1/{rest:path}") for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
         ("GET", "/health"),
         ("GET", "/openapi.json"),
