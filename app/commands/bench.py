@@ -1,149 +1,176 @@
-"""r1chat bench: measurements. `engine`: what our engine costs over a bare loop of llama_decode here.
+"""r1chat bench: our server under load, beside other servers where they are named; its subjects measure the rest.
 
-The measuring runs in a child process (serve/engine/bench_loop.py); here the figures are put together.
+The load is in app/bench; here is what a person types and reads.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
-import statistics
-import subprocess
+import os
+import platform
+import signal
 import sys
-import tempfile
-from collections.abc import Iterator
+import time
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from ...serve.errors import ModelLoadError
 from ..terminal import printable
-from . import accuracy
+from . import accuracy, bench_engine
+from .bench_model import add_model_options, number, resolve_model
 
-SHAPE, QUANT = "qwen2-0.5b", "Q4_K_M"
-STEPS = 64
-TARGET = 0.95
+if TYPE_CHECKING:
+    from ..bench.rounds import Outcome
+    from ..bench.scenario import Scenario
+
+DESCRIPTION = """\
+Starts our server on a model, puts it under load over HTTP, and prints medians. Other OpenAI-compatible
+servers named by --against, on the same file if it is to mean anything, get the same load by turns, and the
+ratios to them are printed. Ctrl-C ends it with what has been measured.
+"""
+EPILOG = """\
+examples:
+  r1chat bench --only single,streams
+  r1chat bench --against llama-server=http://127.0.0.1:8080 --rounds 5 --json > measured.json
+  r1chat bench --against slow=http://127.0.0.1:8081#short       this server takes part in one scenario
+"""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another server, and the scenarios it takes part in: all where `only` is empty."""
+
+    name: str
+    url: str
+    only: frozenset[str]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "bench",
-        help="measure the engine on this machine, or a model's accuracy",
-        description="Measures the engine on this machine, or a model's accuracy.",
-        allow_abbrev=False,
-    )
-    subjects = parser.add_subparsers(dest="subject", metavar="SUBJECT", required=True)
-    accuracy.add_parser(subjects)
-    engine = subjects.add_parser(
-        "engine",
-        help="decode tokens/s at 1 and 8 streams against a bare loop of llama_decode",
-        description="Decodes with the engine and with a bare loop of llama_decode by turns: same file, same\n"
-        f"context, same samplers. Without --model on random weights of the exact shape of {SHAPE}\n"
-        f"{QUANT}, made on first use (0.4 GB, and 1 GB more while they are made).",
+        help="measure this server, alone or beside others; the engine; a model's accuracy",
+        description=DESCRIPTION,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    engine.add_argument("--model", metavar="MODEL", help="demo, a .gguf file, or user/repo:QUANT")
-    engine.add_argument("--rounds", type=_rounds, default=5, metavar="N", help="medians are taken over N (default: 5)")
-    engine.add_argument("--json", action="store_true", help="print one object with every measurement")
+    add_model_options(parser)
+    parser.add_argument(
+        "--against", type=_peer, action="append", default=[], metavar="[NAME=]URL", help="another server; repeatable"
+    )
+    parser.add_argument("--rounds", type=number, default=5, metavar="N", help="medians are taken over N (default: 5)")
+    parser.add_argument("--only", type=_names, default=[], metavar="A,B", help="these scenarios instead of all")
+    parser.add_argument("--json", action="store_true", help="print one object with every measurement")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write the ratios to the first peer as SVG")
+    subjects = parser.add_subparsers(dest="subject", metavar="[SUBJECT]", title="subjects instead of the server")
+    bench_engine.add_parser(subjects)
+    accuracy.add_parser(subjects)
 
 
-def _rounds(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 to 1000")
-    return int(text)
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _peer(text: str) -> Peer:
+    name, separator, url = text.partition("=")
+    if not separator or "/" in name:
+        name, url = "", text
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise argparse.ArgumentTypeError(f"{text!r} names no server; write http://HOST:PORT or NAME=http://HOST:PORT")
+    return Peer(name or parts.netloc, parts._replace(fragment="").geturl(), frozenset(_names(parts.fragment)))
 
 
 def run(args: argparse.Namespace) -> int:
     if args.subject == "accuracy":
         return accuracy.run(args)
+    if args.subject == "engine":
+        return bench_engine.run(args)
+    return _run_server_bench(args)
+
+
+def _run_server_bench(args: argparse.Namespace) -> int:
+    from ..bench.rounds import chosen
+
+    scenarios = chosen(args.only)
+    path = resolve_model(args)
+    seed = time.time_ns() % 2**31
+    outcomes: list[Outcome] = []
+    # A benchmark that is told to end must take its server with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupted = False
+    try:
+        asyncio.run(_measure(path, scenarios, args.against, seed, args.rounds, outcomes))
+    except KeyboardInterrupt:
+        interrupted = True
+    _report(args, path, seed, scenarios, outcomes)
+    return 130 if interrupted else 1 if any(outcome.error for outcome in outcomes) else 0
+
+
+async def _measure(
+    path: Path, scenarios: list[Scenario], against: list[Peer], seed: int, rounds: int, outcomes: list[Outcome]
+) -> None:
+    from ..bench.load import Reply, ask, end_bans, open_target, user, words
+    from ..bench.own_server import own_server
+    from ..bench.rounds import run_rounds
+
+    banned = end_bans(path)
+    async with AsyncExitStack() as stack:
+        peers = [
+            await stack.enter_async_context(open_target(peer.name, peer.url, banned, peer.only)) for peer in against
+        ]
+        own = await stack.enter_async_context(own_server(path, banned))
+        for target in (own.target, *peers):
+            await ask(target, [user(words(16, seed, "warm-up"))], Reply(), max_tokens=8)
+        await run_rounds(scenarios, own, peers, model=path, seed=seed, rounds=rounds, outcomes=outcomes)
+
+
+def _report(
+    args: argparse.Namespace, path: Path, seed: int, scenarios: list[Scenario], outcomes: list[Outcome]
+) -> None:
+    from ..bench.chart import chart
+    from ..bench.own_server import NAME
+    from ..bench.report import failures, rows, table
+
+    found = rows(scenarios, NAME, outcomes)
+    targets = [NAME, *(peer.name for peer in args.against)]
+    if args.chart and len(targets) > 1:
+        args.chart.write_text(chart(found, NAME, targets[1]), encoding="utf-8")
+    if args.json:
+        results = {"results": [asdict(row) for row in found], "trials": [asdict(outcome) for outcome in outcomes]}
+        print(json.dumps({**_circumstances(path), "seed": seed, "rounds": args.rounds, "targets": targets, **results}))
+        return
+    about = _circumstances(path)
+    print(printable(f"{about['name']}, {about['file_type']}; {about['cores']} cores of {about['processor']}"))
+    print(printable("\n".join([f"{s.name:<13} {s.what}" for s in scenarios] + ["", table(found, targets)])))
+    for line in failures(outcomes):
+        print(printable(line), file=sys.stderr)
+
+
+def _circumstances(path: Path) -> dict[str, Any]:
+    """What the figures are true of."""
     from ...serve.models.gguf_info import read_info
 
-    path = _model(args.model)
     info = read_info(path)
-    loaded, *measurements = _with_progress(_child_lines(path, args.rounds), args.rounds)
-    results = [_result(measurements, streams) for streams in sorted({m["streams"] for m in measurements})]
-    if args.json:
-        summary = {"model": str(path), "file_type": info.file_type, **loaded, "rounds": args.rounds, "steps": STEPS}
-        print(json.dumps({**summary, "results": results, "measurements": measurements}))
-    else:
-        print(printable(f"{info.name}: {info.n_params / 1e6:,.1f} million parameters, {info.file_type}"))
-        print(_table(loaded["threads"], args.rounds, results))
-    return 0
-
-
-def _model(name: str | None) -> Path:
-    if name is not None:
-        from ...serve.models.catalog import resolve
-
-        return resolve(name).path
-    from huggingface_hub import cached_assets_path
-
-    from ...serve.models.shapes import cached_random_gguf
-
-    print(
-        f"Random weights in the shape of {SHAPE} {QUANT}; the first time they take a minute to make.", file=sys.stderr
-    )
-    return cached_random_gguf(SHAPE, cached_assets_path("r1chat", namespace="bench"), QUANT)
-
-
-def _child_lines(path: Path, rounds: int) -> Iterator[dict[str, Any]]:
-    """What the child prints, line by line. Raises ModelLoadError with its last words where it fails."""
-    job = json.dumps({"model": str(path), "rounds": rounds, "steps": STEPS})
-    command = [sys.executable, "-m", "r1chat.serve.engine.bench_loop"]
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True)
-        assert child.stdin is not None and child.stdout is not None
-        with child:
-            try:
-                child.stdin.write(job)
-                child.stdin.close()
-                for line in child.stdout:
-                    yield json.loads(line)
-            except BaseException:
-                child.kill()
-                raise
-        if child.returncode != 0:
-            said.seek(0)
-            last = [line.strip() for line in said if line.strip()][-1:]
-            raise ModelLoadError(last[0] if last else f"the measuring process ended with {child.returncode}")
-
-
-def _with_progress(lines: Iterator[dict[str, Any]], rounds: int) -> Iterator[dict[str, Any]]:
-    shown = sys.stderr.isatty()
-    for line in lines:
-        if shown and "round" in line:
-            print(f"\rround {line['round'] + 1} of {rounds} ", end="", file=sys.stderr, flush=True)
-        yield line
-    if shown:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _result(measurements: list[dict[str, Any]], streams: int) -> dict[str, Any]:
-    """Medians over the rounds; the ratio is the median of the rounds' own, so that drift cancels."""
-    speeds: dict[str, list[float]] = {
-        loop: [m["tokens_per_s"] for m in measurements if (m["loop"], m["streams"]) == (loop, streams)]
-        for loop in ("engine", "bare")
-    }
-    ratios = [engine / bare for engine, bare in zip(speeds["engine"], speeds["bare"], strict=True)]
     return {
-        "streams": streams,
-        "engine_tokens_per_s": statistics.median(speeds["engine"]),
-        "bare_tokens_per_s": statistics.median(speeds["bare"]),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
+        "model": str(path),
+        "name": info.name,
+        "file_type": info.file_type,
+        "n_params": info.n_params,
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "date": time.strftime("%Y-%m-%d"),
     }
 
 
-def _table(threads: int, rounds: int, results: list[dict[str, Any]]) -> str:
-    lines = [
-        f"{threads} threads, {STEPS} steps, median of {rounds} rounds",
-        "streams   engine tok/s   bare loop tok/s   ratio (min to max)",
-    ]
-    for result in results:
-        lines.append(
-            f"{result['streams']:>7}   {result['engine_tokens_per_s']:>12.1f}   {result['bare_tokens_per_s']:>15.1f}"
-            f"   {result['ratio']:.3f} ({result['ratio_min']:.3f} to {result['ratio_max']:.3f})"
-        )
-    met = all(result["ratio"] >= TARGET for result in results)
-    return "\n".join([*lines, f"target: a ratio of at least {TARGET} at each: {'met' if met else 'missed'}"])
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
