@@ -1,0 +1,137 @@
+"""How many threads the next step gets: fewer while another process keeps a core busy. Knows only step times."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+logger = logging.getLogger(__name__)
+
+# Steps this much beyond their best start a trial. Fewer threads must be clearly faster, more of them just so.
+_SLOW = 1.35
+_FEWER_WIN = 0.9
+_MORE_WIN = 0.98
+_WINDOW = 9
+# A trial goes back and forth, so that what the machine does meanwhile meets both settings alike.
+_ROUNDS = 3
+_ROUND_STEPS = 4
+_HOPELESS = 1.3
+_FIRST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 30.0
+_LASTING_S = 60.0
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Steps under the setting in use and under another one, in turns; the other one begins."""
+
+    other: int
+    n_steps: int = 0
+    used: list[float] = field(default_factory=list)
+    tried: list[float] = field(default_factory=list)
+
+    @property
+    def runs_other(self) -> bool:
+        return self.n_steps // _ROUND_STEPS % 2 == 0
+
+    def add(self, ratio: float) -> None:
+        # the first step after a change pays for the change
+        if self.n_steps % _ROUND_STEPS:
+            (self.tried if self.runs_other else self.used).append(ratio)
+        self.n_steps += 1
+
+    @property
+    def is_over(self) -> bool:
+        if self.n_steps == 2 * _ROUND_STEPS:
+            return median(self.tried) > _HOPELESS * median(self.used)
+        return self.n_steps >= 2 * _ROUND_STEPS * _ROUNDS
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast the other setting is."""
+        return median(self.used) / median(self.tried)
+
+
+class ThreadTuner:
+    """Hill climbing. OpenMP's barriers wait for the slowest thread, so one that shares its core with another
+    process slows all: on two cores beside one busy neighbour, one thread is 1.4 times as fast as two.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self._ladder = _ladder(n_threads)
+        self._rung = 0
+        self._recent: deque[float] = deque(maxlen=_WINDOW)
+        self._best: float | None = None
+        self._trial: _Trial | None = None
+        self._pause_s = _FIRST_PAUSE_S
+        self._next_trial = 0.0
+        self._changed = 0.0
+        self._reach = 1
+
+    @property
+    def n_threads(self) -> int:
+        """What the next step is to run with."""
+        if self._trial and self._trial.runs_other:
+            return self._ladder[self._trial.other]
+        return self._ladder[self._rung]
+
+    def observe(self, expected_s: float, seconds: float, now: float) -> int:
+        """Threads for the next step, after one under `n_threads` that took `seconds`.
+
+        `expected_s` is the time of such a step on the machine at rest with all threads, the same for the same
+        step always: only its proportions matter, but they must not follow the machine.
+        """
+        if len(self._ladder) == 1 or expected_s <= 0 or seconds <= 0:
+            return self.n_threads
+        ratio = seconds / expected_s
+        if self._trial:
+            self._trial.add(ratio)
+            if self._trial.is_over:
+                self._decide(self._trial, now)
+        else:
+            self._watch(ratio, now)
+        return self.n_threads
+
+    def _watch(self, ratio: float, now: float) -> None:
+        self._recent.append(ratio)
+        if len(self._recent) < _WINDOW:
+            return
+        usual = median(self._recent)
+        # a machine that is busy from the start shows no better steps to compare with
+        is_slow = self._best is None or usual > _SLOW * self._best
+        self._best = usual if self._best is None else min(self._best, usual)
+        if now < self._next_trial:
+            return
+        if is_slow and self._rung + 1 < len(self._ladder):
+            self._trial = _Trial(min(self._rung + self._reach, len(self._ladder) - 1))
+        elif self._rung:
+            self._trial = _Trial(self._rung - 1)
+
+    def _decide(self, trial: _Trial, now: float) -> None:
+        self._trial = None
+        self._recent.clear()
+        if trial.gain * (_FEWER_WIN if trial.other > self._rung else _MORE_WIN) < 1:
+            # slow for another reason, deeper contexts for one: that is how it is now
+            self._best = median(trial.used)
+            self._reach = self._reach % 3 + 1
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        else:
+            before, after = self._ladder[self._rung], self._ladder[trial.other]
+            logger.info("threads: %d instead of %d, steps are %.1f times as fast", after, before, trial.gain)
+            self._rung = trial.other
+            self._reach = 1
+            self._best = median(trial.tried)
+            if now - self._changed > _LASTING_S:
+                self._pause_s = _FIRST_PAUSE_S
+            self._changed = now
+        self._next_trial = now + self._pause_s
+
+
+def _ladder(n_threads: int) -> list[int]:
+    """All threads, one fewer, then halves down to one."""
+    rungs = [n_threads, n_threads - 1]
+    while rungs[-1] > 1:
+        rungs.append(rungs[-1] // 2 if len(rungs) > 2 else n_threads // 2)
+    return sorted({rung for rung in rungs if rung >= 1}, reverse=True)
