@@ -33,6 +33,8 @@ State = Literal["starting", "ready", "restarting", "broken", "stopped"]
 # a step may take this many times its prediction before the child counts as hung
 HANG_FACTOR = 20
 STOP_GRACE_S = 2.0
+# gigabytes may have to be written and flushed
+KEEP_CACHE_GRACE_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,9 @@ class EngineProcess:
 
     async def stop(self) -> None:
         """Fails what is live, lets the child finish its step, and kills it if it does not."""
-        grace_s = STOP_GRACE_S if self.state == "ready" else 0.0
+        grace_s = 0.0
+        if self.state == "ready":
+            grace_s = KEEP_CACHE_GRACE_S if self._config.cache_folder else STOP_GRACE_S
         self._enter("stopped")
         if self._supervisor:
             self._supervisor.cancel()

@@ -18,6 +18,7 @@ from threading import Thread
 from ..errors import R1ChatError
 from .config import EngineConfig
 from .engine import Engine, failed
+from .host_cache import HostCache, cache_key, default_max_bytes, load_entries, save_entries
 from .messages import (
     Abort,
     Command,
@@ -31,6 +32,7 @@ from .messages import (
 )
 from .model_runner import load_runner
 from .request import Event, Failed, GenerateRequest, PrepareRequest, Priority
+from .speculation import PromptLookup, Speculator
 
 logger = logging.getLogger(__name__)
 
@@ -56,19 +58,41 @@ class Worker:
         self._pipe = pipe
         self._inbox: SimpleQueue[_Item] = SimpleQueue()
         self._engine: Engine | None = None
+        self._cache_key = ""
 
     def run(self) -> None:
         # reading begins before loading, so that a parent that dies meanwhile is noticed
         Thread(target=self._read, name="commands", daemon=True).start()
         try:
-            self._engine = engine = Engine(load_runner(self._config))
+            self._engine = engine = self._load()
         except Exception as error:
             logger.debug("loading failed", exc_info=True)
             self._send(LoadFailed(_one_line(error)))
             return
         self._send(Ready(engine.info))
         self._serve(engine)
+        self._keep_cache(engine)
         engine.close()
+
+    def _load(self) -> Engine:
+        config = self._config
+        host = HostCache(default_max_bytes() if config.host_cache_bytes is None else config.host_cache_bytes)
+        runner = load_runner(config)
+        if config.cache_folder and config.model_path:
+            self._cache_key = cache_key(config.model_path)
+            for tokens, scope, state in load_entries(config.cache_folder, self._cache_key, host.max_bytes):
+                host.put(tokens, scope, state)
+        return Engine(runner, host=host, make_speculator=_speculator if config.speculate else None)
+
+    def _keep_cache(self, engine: Engine) -> None:
+        """Conversations outlive the engine on disk, where that was asked for."""
+        if not self._cache_key or not self._config.cache_folder:
+            return
+        engine.cache.clear_idle()
+        try:
+            save_entries(self._config.cache_folder, self._cache_key, engine.cache.host)
+        except OSError as error:
+            logger.error("the prompt cache cannot be kept: %s", error)
 
     def _serve(self, engine: Engine) -> None:
         while True:
@@ -126,6 +150,10 @@ class Worker:
             self._pipe.send_bytes(encode(reply))
         except OSError:
             os._exit(0)
+
+
+def _speculator(prompt: list[int]) -> Speculator:
+    return Speculator(PromptLookup(prompt))
 
 
 def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:

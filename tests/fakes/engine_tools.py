@@ -10,6 +10,7 @@ from scripted_runner import ScriptedRunner
 
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
+from r1chat.serve.engine.host_cache import HostCache
 from r1chat.serve.engine.request import (
     Channel,
     Event,
@@ -40,9 +41,9 @@ def scripted_config(**args: Any) -> EngineConfig:
     return EngineConfig(runner=SCRIPTED, runner_args=args)
 
 
-def scripted_engine(**args: Any) -> tuple[Engine, ScriptedRunner]:
+def scripted_engine(*, host_bytes: int = 0, **args: Any) -> tuple[Engine, ScriptedRunner]:
     runner = ScriptedRunner(scripted_config(**args))
-    return Engine(runner), runner
+    return Engine(runner, host=HostCache(host_bytes)), runner
 
 
 def run(engine: Engine, requests: Iterable[GenerateRequest] = ()) -> dict[str, list[Event]]:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import random
+from threading import Timer
+from time import perf_counter
 
+import msgspec
 import pytest
-from engine_tools import finish_of, request, run, scripted_engine, terminals, text_of
+from engine_tools import finish_of, request, run, scripted_config, scripted_engine, terminals, text_of
 from scripted_runner import SCRIPT, ScriptedRunner
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.model_runner import KVFullError
-from r1chat.serve.engine.request import Accepted, Channel, Event, Failed, FinishReason, TokenOutput
+from r1chat.serve.engine.request import (
+    Accepted,
+    Channel,
+    Event,
+    Failed,
+    FinishReason,
+    GenerateRequest,
+    PrepareRequest,
+    Priority,
+    Segment,
+    TokenOutput,
+)
 from r1chat.serve.errors import ContextLengthError, InvalidRequestError
 
 THOUGHT, ANSWER = "Let me count the sheep.\nAll but nine ran away, so nine are left.", "The answer is \\boxed{9}."
@@ -96,7 +110,7 @@ def test_every_request_ends_exactly_once_whatever_happens(seed: int) -> None:
     events += [event for each in run(engine).values() for event in each]
     assert sorted(event.request_id for event in terminals(events)) == sorted(added)
     assert engine.stats().sequences == 0
-    assert sum(map(len, runner.cells.values())) == engine.stats().kv_cells_used, "books and cells agree"
+    assert runner.n_used == engine.stats().kv_cells_used, "books and cells agree"
 
 
 def test_a_request_that_was_thrown_out_for_room_goes_on_where_it_was() -> None:
@@ -179,8 +193,6 @@ class Cramped(ScriptedRunner):
 
 
 def test_a_full_cache_ends_only_the_request_that_no_longer_fits_and_with_length() -> None:
-    from engine_tools import scripted_config
-
     script = " ".join(f"w{i}" for i in range(40))
     engine = Engine(Cramped(scripted_config(script=script)))
     long_script_fits = run(engine, [request("a"), request("b")])
@@ -218,3 +230,136 @@ def test_tokens_on_the_deltas_add_up_to_the_usage() -> None:
     tokens = sum(output.tokens for output in outputs if output.channel is Channel.REASONING)
     assert tokens == finish_of(events).usage.reasoning_tokens
     assert SCRIPT.startswith(text_of(events, Channel.REASONING))
+
+
+class Oracle:
+    """Drafts from a script; every fourth guess is wrong."""
+
+    def __init__(self, prompt: list[int], continuation: list[int]) -> None:
+        self._start = len(prompt)
+        self._continuation = continuation
+        self.observed: list[tuple[int, int]] = []
+
+    def draft(self, tokens: list[int], n_rows: int, costs: object, limit: int) -> list[int]:
+        at = len(tokens) - self._start
+        guesses = self._continuation[at : at + min(3, limit)]
+        return [5 if (at + i) % 4 == 3 else guess for i, guess in enumerate(guesses)]
+
+    def observe(self, n_drafted: int, n_accepted: int) -> None:
+        self.observed.append((n_drafted, n_accepted))
+
+
+def with_drafts(runner: ScriptedRunner) -> Engine:
+    continuation = [*runner.tokenize(SCRIPT, special=False), 0]
+    return Engine(runner, make_speculator=lambda prompt: Oracle(prompt, continuation))  # type: ignore[arg-type, return-value]
+
+
+def resident_texts(runner: ScriptedRunner) -> list[bytes]:
+    return sorted(b"".join(map(runner.piece, cells)) for cells in runner.cells.values() if cells)
+
+
+@pytest.mark.parametrize("params", [{}, {"max_tokens": 7}, {"stop": ("answer is",)}])
+def test_drafts_right_and_wrong_change_neither_text_nor_counts_nor_cache(params: dict[str, object]) -> None:
+    plain, plain_runner = scripted_engine()
+    runner = ScriptedRunner(scripted_config())
+    drafting = with_drafts(runner)
+    expected = run(plain, [request("r", **params), request("s", "other", **params)])
+    events = run(drafting, [request("r", **params), request("s", "other", **params)])
+    for name in "rs":
+        for channel in Channel:
+            assert text_of(events[name], channel) == text_of(expected[name], channel)
+        usage, plain_usage = finish_of(events[name]).usage, finish_of(expected[name]).usage
+        assert usage.completion_tokens == plain_usage.completion_tokens
+        assert usage.reasoning_tokens == plain_usage.reasoning_tokens
+        assert 0 < usage.accepted_tokens < usage.drafted_tokens
+    assert drafting.stats().kv_cells_used == runner.n_used
+    assert resident_texts(runner) == resident_texts(plain_runner)
+
+
+def test_accepted_drafts_save_steps() -> None:
+    plain, _ = scripted_engine()
+    run(plain, [request("r")])
+    drafting = with_drafts(ScriptedRunner(scripted_config()))
+    run(drafting, [request("r")])
+    assert drafting.stats().steps_total < 0.7 * plain.stats().steps_total
+
+
+def prepare(engine: Engine, request_id: str, text: str, replaces: str = "") -> None:
+    engine.prepare(PrepareRequest(request_id=request_id, prompt=(Segment(text, False),), replaces=replaces))
+
+
+def test_a_prepared_prompt_makes_no_events_and_saves_its_tokens() -> None:
+    engine, _ = scripted_engine()
+    prepare(engine, "next", "one two three four five six")
+    while engine.has_work:
+        assert engine.step() == []
+    turn = GenerateRequest(request_id="turn", prompt=(Segment("one two three four five six seven eight", False),))
+    usage = finish_of(run(engine, [turn])["turn"]).usage
+    assert usage.prompt_tokens - usage.cached_tokens == 2
+    assert engine.stats().prepared_tokens_total == 6
+
+
+def test_a_prompt_that_cannot_fit_is_not_prepared() -> None:
+    engine, _ = scripted_engine(n_ctx=64)
+    prepare(engine, "next", "word " * 100)
+    assert not engine.has_work
+
+
+def test_work_ahead_gives_way_to_a_request_and_goes_on_afterwards() -> None:
+    engine, runner = scripted_engine(prefill_s=0.001)
+    prepare(engine, "next", "word" + " word" * 599)
+    Timer(0.1, engine.give_way).start()
+    began = perf_counter()
+    assert engine.step() == []
+    assert perf_counter() - began < 0.4, "the step would have taken half a second"
+    assert engine.stats().interrupts_total == 1
+    assert 0 < runner.n_used < 600
+    assert runner.n_used == engine.stats().kv_cells_used, "what was computed before the interrupt counts"
+    events = run(engine, [request("r")])
+    assert text_of(events["r"], Channel.CONTENT) == ANSWER
+    assert engine.stats().prepared_tokens_total == 600
+
+
+def test_a_request_that_somebody_waits_for_is_not_interrupted() -> None:
+    engine, _ = scripted_engine(prefill_s=0.001)
+    engine.add_request(request("r", "word " * 200))
+    Timer(0.05, engine.give_way).start()
+    engine.step()
+    assert engine.stats().interrupts_total == 0
+
+
+def test_the_prompt_of_a_request_that_lost_its_owner_is_cut_short() -> None:
+    engine, _ = scripted_engine(prefill_s=0.002)
+    engine.add_request(request("r", "word " * 600))
+    Timer(0.1, engine.give_way, kwargs={"aborted": "r"}).start()
+    began = perf_counter()
+    engine.step()
+    assert perf_counter() - began < 0.4
+    assert terminals(engine.abort("r"))
+    assert engine.stats().sequences == 0
+
+
+def test_a_long_chat_comes_back_from_host_memory() -> None:
+    engine, _ = scripted_engine(n_ctx=512, n_cells=512, host_bytes=100_000)
+    chats = [f"chat {i} " + "word " * 200 for i in range(4)]
+    for i, text in enumerate(chats):
+        run(engine, [request(f"first {i}", text, max_tokens=2)])
+    for i, text in enumerate(chats):
+        usage = finish_of(run(engine, [request(f"again {i}", text, max_tokens=2)])[f"again {i}"]).usage
+        assert usage.prompt_tokens - usage.cached_tokens == 1
+    stats = engine.stats()
+    assert stats.restores_total >= 2
+    assert stats.evictions_total > 0
+    assert stats.host_entries > 0
+
+
+def test_requests_of_all_classes_end_in_a_crowded_cache() -> None:
+    engine, runner = scripted_engine(n_seq_max=3, n_ctx=512, n_cells=600, host_bytes=2000, script="word " * 100)
+    classes = [Priority.BACKGROUND, Priority.BATCH, Priority.INTERACTIVE]
+    requests = [
+        msgspec.structs.replace(request(f"r{i}", f"text {i} " + "word " * (20 * (i % 6))), priority=classes[i % 3])
+        for i in range(18)
+    ]
+    events = run(engine, requests)
+    assert all(finish_of(each).reason is FinishReason.STOP for each in events.values())
+    assert runner.n_used == engine.stats().kv_cells_used
