@@ -45,5 +45,8 @@ class _RecordingSampler:
         self._record.margins.append(float(best - second))
         return token
 
+    def accept(self, token: int) -> None:
+        self._sampler.accept(token)
+
     def close(self) -> None:
         self._sampler.close()

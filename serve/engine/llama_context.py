@@ -1,0 +1,107 @@
+"""A llama.cpp context with one unified cache: how large, on how many threads, and how its work is cut short."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+
+from ..errors import ModelLoadError
+from .config import EngineConfig
+from .llama_model import LlamaLog, may_be_deterministic, offloads
+
+# Requests share one pool of cells; up to this size it holds a full context for each of them.
+KV_POOL_BYTES = 1 << 30
+# On a CPU attention takes another kernel from 64 rows on, and then a prompt's numbers depend on who else
+# is in the batch. Smaller pieces cost nothing there: matrix products are at their best from 32 rows on.
+CPU_UBATCH = 60
+PARAMS_PER_THREAD = 32_000_000
+# Rows of one request that bring logits: its newest token and a draft behind it.
+MAX_OUTPUTS_EACH = 16
+MAX_SEQUENCES = 256
+_CELLS = 256
+
+
+class InterruptFlag:
+    """What llama.cpp asks after every node of its graph: stop? Set from any thread.
+
+    The question is answered by C's strlen, of a buffer that holds no byte or one. A Python callback, the
+    way where there is no such C library, makes every node wait for the interpreter's lock.
+    """
+
+    def __init__(self, context: llama_cpp.llama_context_p) -> None:
+        self._buffer = ctypes.create_string_buffer(2)
+        self._callback = self._native() or llama_cpp.ggml_abort_callback(self._is_set)
+        llama_cpp.llama_set_abort_callback(context, self._callback, ctypes.addressof(self._buffer))
+
+    def set(self) -> None:
+        self._buffer[0] = b"\1"
+
+    def clear(self) -> None:
+        self._buffer[0] = b"\0"
+
+    def _native(self) -> Any:
+        try:
+            return ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+        except (AttributeError, OSError, TypeError):
+            return None
+
+    def _is_set(self, _: object) -> bool:
+        return self._buffer[0] != b"\0"
+
+
+def new_context(
+    model: llama_cpp.llama_model_p, config: EngineConfig, *, n_ctx: int, n_resident: int, log: LlamaLog
+) -> llama_cpp.llama_context_p:
+    """With sequence ids up to `n_resident`, that one included. Raises ModelLoadError."""
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = pool_cells(model, n_ctx, config)
+    # one more than anybody asks for: an idle row may have to be added
+    params.n_batch = config.n_batch + 1
+    params.n_ubatch = min(config.n_batch, params.n_ubatch if offloads(config) else CPU_UBATCH)
+    params.n_seq_max = n_resident + 1
+    params.n_outputs_max = max_outputs(config, n_resident)
+    params.kv_unified = True
+    params.n_threads = params.n_threads_batch = config.n_threads or default_threads(model)
+    if may_be_deterministic(model, config):
+        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    context = llama_cpp.llama_init_from_model(model, params)
+    if not context:
+        raise ModelLoadError(f"No context of {params.n_ctx} tokens: {'; '.join(log.errors) or 'out of memory?'}")
+    return context
+
+
+def max_outputs(config: EngineConfig, n_resident: int) -> int:
+    """Rows of a batch that may bring logits: llama.cpp aborts the process where there are more than it was told.
+
+    It wants to be told one for each sequence at least.
+    """
+    return max(n_resident + 1, min(config.n_batch, MAX_OUTPUTS_EACH * config.n_seq_max))
+
+
+def pool_cells(model: llama_cpp.llama_model_p, n_ctx: int, config: EngineConfig) -> int:
+    """As many as were asked for, or a full context for each running request as far as memory goes."""
+    head_size = llama_cpp.llama_model_n_embd(model) // llama_cpp.llama_model_n_head(model)
+    row_bytes = 2 * head_size * llama_cpp.llama_model_n_head_kv(model)
+    cell_bytes = 2 * row_bytes * llama_cpp.llama_model_n_layer(model)
+    by_memory = max(n_ctx, min(n_ctx * config.n_seq_max, KV_POOL_BYTES // cell_bytes))
+    return -(-(config.n_cells or by_memory) // _CELLS) * _CELLS
+
+
+def default_threads(model: llama_cpp.llama_model_p) -> int:
+    """All cores, but for a small model no more than have enough to do between two barriers."""
+    busy = llama_cpp.llama_model_n_params(model) // PARAMS_PER_THREAD
+    return max(1, min(_physical_cores(), busy))
+
+
+def _physical_cores() -> int:
+    """Cores this process may run on, counting hyper-threads once: they only get in each other's way."""
+    try:
+        allowed = os.sched_getaffinity(0)
+        siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+        return len({Path(siblings.format(cpu)).read_text() for cpu in allowed})
+    except (AttributeError, OSError):
+        return max(1, (os.cpu_count() or 2) // 2)
