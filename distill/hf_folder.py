@@ -6,7 +6,6 @@ Covers qwen2 and llama. What a GGUF could not say, or llama.cpp would compute ot
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from ..serve.models.gguf_spec import (
     TOKEN_USER_DEFINED,
     ModelSpec,
     TokenizerSpec,
+    stretched_rope,
 )
 
 Json = dict[str, Any]
@@ -67,14 +67,8 @@ def _rope_factors(rope: Json, theta: float, head_dim: int) -> tuple[float, ...]:
     if kind != "llama3":
         raise ValueError(f"cannot export rope scaling of type {kind!r}, only plain and 'llama3'")
     factor, low, high = (float(rope[k]) for k in ("factor", "low_freq_factor", "high_freq_factor"))
-    trained = float(rope["original_max_position_embeddings"])
-    factors = []
-    for i in range(0, head_dim, 2):
-        wavelength = 2 * math.pi * theta ** (i / head_dim)
-        # Short waves stay, long ones are stretched by `factor`, those between are blended.
-        blend = min(1.0, max(0.0, (trained / wavelength - low) / (high - low)))
-        factors.append(1.0 / ((1 - blend) / factor + blend))
-    return tuple(factors)
+    trained = int(rope["original_max_position_embeddings"])
+    return stretched_rope(theta, head_dim, factor=factor, low=low, high=high, trained=trained)
 
 
 class SafetensorsFolder(Mapping[str, np.ndarray]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -68,6 +69,20 @@ class ModelSpec:
         if not self.tied:
             shapes["lm_head.weight"] = (self.n_vocab, width)
         return shapes
+
+
+def stretched_rope(
+    theta: float, head_dim: int, *, factor: float, low: float, high: float, trained: int
+) -> tuple[float, ...]:
+    """Llama 3.1's `rope_factors`: for contexts `factor` times as long as the `trained` tokens, waves that fit
+    into those less than `low` times are stretched, those that fit more than `high` times are left.
+    """
+    factors = []
+    for i in range(0, head_dim, 2):
+        wavelength = 2 * math.pi * theta ** (i / head_dim)
+        blend = min(1.0, max(0.0, (trained / wavelength - low) / (high - low)))
+        factors.append(1.0 / ((1 - blend) / factor + blend))
+    return tuple(factors)
 
 
 @dataclass(frozen=True)

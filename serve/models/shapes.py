@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .gguf_spec import TOKEN_CONTROL, TOKEN_NORMAL, TOKEN_USER_DEFINED, ModelSpec, TokenizerSpec
+from .gguf_spec import TOKEN_CONTROL, TOKEN_NORMAL, TOKEN_USER_DEFINED, ModelSpec, TokenizerSpec, stretched_rope
 from .gguf_writer import FileType, write_gguf
 from .quantize import quantize
 from .templates import R1_DISTILL
@@ -49,6 +49,33 @@ SHAPES: dict[str, ModelSpec] = {
         n_head_kv=2,
         n_ctx=32_768,
         rope_theta=1_000_000.0,
+    ),
+    "qwen2-7b": ModelSpec(
+        architecture="qwen2",
+        n_vocab=152_064,
+        n_embd=3584,
+        n_layer=28,
+        n_ff=18_944,
+        n_head=28,
+        n_head_kv=4,
+        n_ctx=32_768,
+        rope_theta=1_000_000.0,
+        tied=False,
+    ),
+    # of Llama 3.1
+    "llama-8b": ModelSpec(
+        architecture="llama",
+        n_vocab=128_256,
+        n_embd=4096,
+        n_layer=32,
+        n_ff=14_336,
+        n_head=32,
+        n_head_kv=8,
+        n_ctx=131_072,
+        rms_eps=1e-5,
+        rope_theta=500_000.0,
+        rope_factors=stretched_rope(500_000.0, 128, factor=8.0, low=1.0, high=4.0, trained=8192),
+        tied=False,
     ),
 }
 _BOS, _EOS, _PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"

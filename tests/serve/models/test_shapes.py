@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import gguf
@@ -35,6 +36,27 @@ def test_info_says_the_shape(tmp_path: Path) -> None:
     assert (info.bos_token, info.eos_token) == ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>")
     # two blocks, two KV heads of 16 numbers, key and value, two bytes each
     assert info.kv_bytes_per_token() == 2 * 2 * 16 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_params"),
+    [
+        ("qwen2-0.5b", 494_032_768),
+        ("qwen2-1.5b", 1_543_714_304),
+        ("qwen2-7b", 7_615_616_512),
+        ("llama-8b", 8_030_261_248),
+    ],
+)
+def test_real_shapes_have_the_published_number_of_parameters(shape: str, n_params: int) -> None:
+    assert sum(math.prod(tensor) for tensor in SHAPES[shape].tensor_shapes().values()) == n_params
+
+
+def test_8b_shape_stretches_its_rope_as_llama_3_1_does() -> None:
+    factors = SHAPES["llama-8b"].rope_factors
+    assert len(factors) == 64
+    # short waves stay, long ones are stretched by 8, between them it rises
+    assert (factors[0], factors[-1]) == (1.0, 8.0)
+    assert list(factors) == sorted(factors)
 
 
 def test_same_seed_same_file_other_seed_another(tmp_path: Path) -> None:
