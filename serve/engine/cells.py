@@ -12,6 +12,9 @@ class Ledger:
         self.n_used = 0
         self._holders = [0] * n_cells
 
+    def n_holders(self, cell: int) -> int:
+        return self._holders[cell]
+
     def add(self, cells: Iterable[int]) -> None:
         for cell in cells:
             self.n_used += not self._holders[cell]

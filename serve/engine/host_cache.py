@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import struct
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,13 +131,13 @@ def save_entries(folder: Path, key: str, entries: Iterable[Entry]) -> None:
     home = folder / key
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     home.chmod(0o700)
-    kept = set()
-    for entry in entries:
+    kept, began = set(), time.time_ns()
+    for index, entry in enumerate(entries):
         path = home / f"{_name(entry)}{_SUFFIX}"
-        if path.exists():
-            os.utime(path)
-        else:
+        if not path.exists():
             _write_aside(path, entry)
+        # the clock of a file system is too coarse to keep the order
+        os.utime(path, ns=(began + index, began + index))
         kept.add(path.name)
     for other in [each for each in folder.iterdir() if _KEY_FOLDER.fullmatch(each.name) and each.is_dir()]:
         _delete_files(other, kept if other == home else set())
@@ -169,7 +170,7 @@ def _name(entry: Entry) -> str:
 def _write_aside(path: Path, entry: Entry) -> None:
     """Complete under its name, or not there at all."""
     scope = entry.scope.encode()
-    parts = [scope, entry.ids.tobytes(), np.ascontiguousarray(entry.state)]
+    parts: list[bytes | memoryview] = [scope, entry.ids.data, np.ascontiguousarray(entry.state).data]
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -191,14 +192,14 @@ def _read(path: Path) -> tuple[list[int], str, np.ndarray]:
     if not head.startswith(_MAGIC):
         raise ValueError("not of this form")
     digest, n_scope, n_tokens = _HEAD.unpack(head[len(_MAGIC) :])
-    if _digest([data[start:]]) != digest:
+    if _digest([data[start:].data]) != digest:
         raise ValueError("wrong checksum")
     ids_at, state_at = start + n_scope, start + n_scope + 4 * n_tokens
     ids = np.frombuffer(data[ids_at:state_at].tobytes(), np.int32)
     return ids.tolist(), data[start:ids_at].tobytes().decode(), data[state_at:]
 
 
-def _digest(parts: Iterable[bytes | np.ndarray]) -> bytes:
+def _digest(parts: Iterable[bytes | memoryview]) -> bytes:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

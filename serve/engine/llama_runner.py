@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import EngineError, ModelLoadError, NonFiniteLogitsError
 from .batch import Batch
+from .cell_order import CellOrder
 from .config import EngineConfig
 from .llama_context import MAX_SEQUENCES, InterruptFlag, max_outputs, new_context
 from .llama_model import (
@@ -58,8 +59,10 @@ class LlamaModelRunner:
         self._rows = Rows(self._n_rows_max, scratch=self._scratch)
         self.n_batch = self._n_rows_max - 1
         self.n_cells: int = llama_cpp.llama_n_ctx(self._context)
+        self._order: CellOrder | None = None
         self._warm_up()
         self.info = self._describe(config, n_ctx, began)
+        self._order = CellOrder(self.n_cells) if self.info.deterministic else None
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         return self._vocab.tokenize(text, special=special)
@@ -76,12 +79,16 @@ class LlamaModelRunner:
     def forward(self, batch: Batch) -> None:
         assert batch.n_outputs <= self._n_outputs_max
         n_idle = batch.n_idle + self._lacks_a_row(batch)
+        self._place(batch)
         self._rows.fill(batch, n_idle)
         try:
             self._decode()
+        except EngineError:
+            self._note_lengths([chunk.sequence.seq_id for chunk in batch.chunks])
+            raise
         finally:
             if n_idle:
-                self.remove(self._scratch, 0)
+                self._cut(self._scratch, 0)
 
     def interrupt(self) -> None:
         self._interrupt.set()
@@ -90,12 +97,14 @@ class LlamaModelRunner:
         return int(llama_cpp.llama_memory_seq_pos_max(self._memory, seq_id)) + 1
 
     def remove(self, seq_id: int, start: int) -> None:
-        if not llama_cpp.llama_memory_seq_rm(self._memory, seq_id, start, -1):
-            raise EngineError(f"sequence {seq_id} cannot be cut at {start}")
+        self._cut(seq_id, start)
+        self._note_lengths([seq_id])
 
     def copy(self, source: int, target: int, n_tokens: int) -> None:
         assert not self.n_computed(target), "the target of a copy must be empty"
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, n_tokens)
+        if self._order:
+            self._order.share(source, target, n_tokens)
 
     def save(self, seq_id: int) -> np.ndarray:
         state = np.empty(llama_cpp.llama_state_seq_get_size(self._context, seq_id), np.uint8)
@@ -108,9 +117,11 @@ class LlamaModelRunner:
         state = np.ascontiguousarray(state)
         assert not self.n_computed(seq_id), "what is restored must be empty"
         if llama_cpp.llama_state_seq_set_data(self._context, _bytes_of(state), state.nbytes, seq_id) == state.nbytes:
+            if self._order:
+                self._order.extend(seq_id, self.n_computed(seq_id))
             return True
         logger.debug("a state of %d bytes was not restored", state.nbytes)
-        self.remove(seq_id, 0)
+        self._cut(seq_id, 0)
         return False
 
     def time_rows(self, n_rows: int, n_outputs: int) -> float:
@@ -119,7 +130,7 @@ class LlamaModelRunner:
         began = perf_counter()
         self._decode()
         seconds = perf_counter() - began
-        self.remove(self._scratch, 0)
+        self._cut(self._scratch, 0)
         return seconds
 
     def set_threads(self, n_threads: int) -> None:
@@ -145,6 +156,31 @@ class LlamaModelRunner:
         # on a GPU the call returns before the work is done
         llama_cpp.llama_synchronize(self._context)
 
+    def _cut(self, seq_id: int, start: int) -> None:
+        if not llama_cpp.llama_memory_seq_rm(self._memory, seq_id, start, -1):
+            raise EngineError(f"sequence {seq_id} cannot be cut at {start}")
+
+    def _note_lengths(self, seq_ids: list[int]) -> None:
+        if self._order is None:
+            return
+        for seq_id in seq_ids:
+            self._order.truncate(seq_id, self.n_computed(seq_id))
+
+    def _place(self, batch: Batch) -> None:
+        """Sees to it that deterministic sequences get their cells in order."""
+        while self._order and (seq_id := self._order.place(batch)) is not None:
+            self._move(seq_id)
+
+    def _move(self, seq_id: int) -> None:
+        """The sequence goes to the lowest cells there are, in order, with what it shared copied."""
+        assert self._order
+        if self._order.n_free + self._order.n_private(seq_id) < self._order.n_cells(seq_id):
+            raise KVFullError("The cache has no room to put a deterministic request in order.")
+        state = self.save(seq_id)
+        self.remove(seq_id, 0)
+        if not self.restore(seq_id, state):
+            raise EngineError(f"sequence {seq_id} was lost while it was moved")
+
     def _lacks_a_row(self, batch: Batch) -> bool:
         """A piece of one row is attended to in as many parts as there are threads, which rounds differently."""
         last = (batch.n_rows + batch.n_idle) % self._n_ubatch
@@ -160,7 +196,7 @@ class LlamaModelRunner:
             raise ModelLoadError(str(error)) from None
         except EngineError as error:
             raise ModelLoadError(f"The model loads but cannot be run ({error}).") from None
-        self.remove(self._scratch, 0)
+        self._cut(self._scratch, 0)
 
     def _describe(self, config: EngineConfig, n_ctx: int, began: float) -> ModelInfo:
         deterministic = may_be_deterministic(self._model, config) and rows_are_invariant(self, self._logits)
