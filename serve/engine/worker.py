@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
+from threading import Event as Flag
 from threading import Thread
 
 from ..errors import R1ChatError
@@ -36,6 +37,8 @@ from .speculation import PromptLookup, Speculator
 
 logger = logging.getLogger(__name__)
 
+SIGTERM_GRACE_S = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class _Tokenized:
@@ -47,9 +50,13 @@ _Item = _Tokenized | Failed | Abort | Shutdown
 
 
 def main(config: EngineConfig, pipe: Connection) -> None:
-    """Entry of the spawned process. Ctrl-C reaches the whole group, but the parent decides what it means."""
+    """Entry of the spawned process. Ctrl-C and a service manager's SIGTERM reach the whole group, but the
+    parent decides what they mean.
+    """
+    worker = Worker(config, pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Worker(config, pipe).run()
+    signal.signal(signal.SIGTERM, lambda *_: worker.expect_shutdown())
+    worker.run()
 
 
 class Worker:
@@ -59,6 +66,7 @@ class Worker:
         self._inbox: SimpleQueue[_Item] = SimpleQueue()
         self._engine: Engine | None = None
         self._cache_key = ""
+        self._told_to_stop = Flag()
 
     def run(self) -> None:
         # reading begins before loading, so that a parent that dies meanwhile is noticed
@@ -73,6 +81,14 @@ class Worker:
         self._serve(engine)
         self._keep_cache(engine)
         engine.close()
+
+    def expect_shutdown(self) -> None:
+        """Ends the child if its parent does not do so soon."""
+        Thread(target=self._end_unless_told, name="sigterm", daemon=True).start()
+
+    def _end_unless_told(self) -> None:
+        if not self._told_to_stop.wait(SIGTERM_GRACE_S):
+            os._exit(0)
 
     def _load(self) -> Engine:
         config = self._config
@@ -127,6 +143,7 @@ class Worker:
     def _take(self, command: Command) -> None:
         """Into the inbox; a step that nobody needs any more, or not now, is cut short."""
         if isinstance(command, Shutdown):
+            self._told_to_stop.set()
             self._inbox.put(command)
             return
         assert self._engine is not None, "requests follow Ready"
@@ -153,7 +170,7 @@ class Worker:
 
 
 def _speculator(prompt: list[int]) -> Speculator:
-    return Speculator(PromptLookup(prompt))
+    return Speculator(PromptLookup())
 
 
 def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:

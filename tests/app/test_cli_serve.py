@@ -88,6 +88,7 @@ def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
         server.url()
         assert server.stop(signal.SIGTERM) == 0
         assert group_is_gone(server.process.pid)
+        assert "ERROR" not in "".join(server.lines), "the engine waits for the server's word"
 
 
 def test_a_key_from_the_environment_guards_api_and_page(noise_model: Path) -> None:
