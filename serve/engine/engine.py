@@ -106,7 +106,7 @@ class Engine:
             sampler=self._runner.make_sampler(request.params, tokens),
             detokenizer=Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop),
             priority=request.priority,
-            cache_scope=request.cache_scope,
+            cache_scope=_cache_scope(request),
             deterministic=request.deterministic,
             speculator=self._make_speculator(tokens),
         )
@@ -284,6 +284,11 @@ def failed(request_id: str, error: R1ChatError) -> Failed:
         prompt_tokens=getattr(error, "prompt_tokens", 0),
         n_ctx=getattr(error, "n_ctx", 0),
     )
+
+
+def _cache_scope(request: GenerateRequest) -> str:
+    """Tokens that other requests left were rounded in their company: deterministic ones share among themselves."""
+    return f"{request.cache_scope}\0deterministic" if request.deterministic else request.cache_scope
 
 
 def _outputs(sequence: Sequence, deltas: list[TextDelta]) -> list[Event]:
