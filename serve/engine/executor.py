@@ -95,7 +95,7 @@ class Executor:
         n_rows, n_outputs = batch.n_rows + batch.n_idle, batch.n_outputs
         self.counts.steps_total += 1
         self.counts.rows_total += n_rows
-        n_threads = self._threads.observe(self._costs.seconds(n_rows, n_outputs), seconds, perf_counter())
+        n_threads = self._threads.observe(self._costs.at_rest(n_rows, n_outputs), seconds, perf_counter())
         self._costs.measure(n_rows, n_outputs, seconds)
         if n_threads != self.n_threads:
             self.n_threads = n_threads

@@ -169,7 +169,7 @@ class Worker:
             os._exit(0)
 
 
-def _speculator(prompt: list[int]) -> Speculator:
+def _speculator(_: list[int]) -> Speculator:
     return Speculator(PromptLookup())
 
 
