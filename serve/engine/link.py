@@ -9,10 +9,10 @@ import asyncio
 import multiprocessing
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
 
-from . import worker
 from .config import EngineConfig
 from .messages import Command, Reply, encode, reply_decoder
 
@@ -30,9 +30,7 @@ class ChildLink:
         self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
         context = multiprocessing.get_context("spawn")
         self._pipe, child_pipe = context.Pipe()
-        self._process = context.Process(
-            target=worker.main, args=(config, child_pipe), name="r1chat-engine", daemon=True
-        )
+        self._process = context.Process(target=_run, args=(config, child_pipe), name="r1chat-engine", daemon=True)
         self._process.start()
         # while the parent holds the child's end too, the end of the child would not show
         child_pipe.close()
@@ -85,3 +83,10 @@ class ChildLink:
             self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:  # the loop is closed: nobody listens any more
             self._process.kill()
+
+
+def _run(config: EngineConfig, pipe: Connection) -> None:
+    """In the child, which alone imports what computes."""
+    from .worker import main
+
+    main(config, pipe)

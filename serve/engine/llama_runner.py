@@ -13,6 +13,7 @@ from ..errors import EngineError, ModelLoadError, NonFiniteLogitsError
 from .batch import Batch
 from .cell_order import CellOrder
 from .config import EngineConfig
+from .draw import Scratch
 from .llama_context import MAX_SEQUENCES, InterruptFlag, max_outputs, new_context
 from .llama_model import (
     LlamaLog,
@@ -45,6 +46,7 @@ class LlamaModelRunner:
         llama_cpp.llama_backend_init()
         self._model = load_model(config, self._log)
         self._vocab = LlamaVocab(self._model)
+        self._row_buffers = Scratch(self._vocab.n_tokens)
         # one id more, for rows that are nobody's
         self.n_resident = min(max(config.n_resident, config.n_seq_max), MAX_SEQUENCES - 1)
         self._scratch = self.n_resident
@@ -74,7 +76,7 @@ class LlamaModelRunner:
         return self._vocab.is_end(token)
 
     def make_sampler(self, params: SamplingParams, prompt: list[int]) -> LlamaSampler:
-        return LlamaSampler(self._context, self._vocab.n_tokens, params, prompt)
+        return LlamaSampler(self._context, self._vocab.n_tokens, params, prompt, self._row_buffers)
 
     def forward(self, batch: Batch) -> None:
         assert batch.n_outputs <= self._n_outputs_max
@@ -114,15 +116,16 @@ class LlamaModelRunner:
         return state
 
     def restore(self, seq_id: int, state: np.ndarray) -> bool:
-        state = np.ascontiguousarray(state)
         assert not self.n_computed(seq_id), "what is restored must be empty"
-        if llama_cpp.llama_state_seq_set_data(self._context, _bytes_of(state), state.nbytes, seq_id) == state.nbytes:
-            if self._order:
-                self._order.extend(seq_id, self.n_computed(seq_id))
-            return True
-        logger.debug("a state of %d bytes was not restored", state.nbytes)
-        self._cut(seq_id, 0)
-        return False
+        state = np.ascontiguousarray(state)
+        n_bytes = llama_cpp.llama_state_seq_set_data(self._context, _bytes_of(state), state.nbytes, seq_id)
+        if not n_bytes or n_bytes != state.nbytes:
+            logger.debug("a state of %d bytes was not restored", state.nbytes)
+            self._cut(seq_id, 0)
+            return False
+        if self._order:
+            self._order.extend(seq_id, self.n_computed(seq_id))
+        return True
 
     def time_rows(self, n_rows: int, n_outputs: int) -> float:
         assert n_outputs <= self._n_outputs_max

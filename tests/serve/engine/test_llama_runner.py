@@ -7,8 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import gguf
 import llama_cpp
@@ -169,8 +168,7 @@ def test_the_context_ends_where_it_was_said_to(opened: Open) -> None:
 
 def chunk_of(tokens: list[int], seq_id: int, n_computed: int = 0) -> Batch:
     batch = Batch()
-    place = SimpleNamespace(tokens=tokens, seq_id=seq_id, n_computed=n_computed)
-    batch.add(cast(Sequence, place), len(tokens) - n_computed)
+    batch.add(Sequence("r", tokens, 9999, seq_id=seq_id, n_computed=n_computed), len(tokens) - n_computed)
     return batch
 
 
