@@ -14,7 +14,7 @@ from .row_table import GROUP, UBATCH_ROWS, RowTable
 ALONE_S = 0.5
 # A prompt may stretch a stream's gap to 5 gaps without it; noise needs the rest. With a long one in
 # front of it the prompt itself would hardly get on, and the stretch grows.
-MAX_GAP = 4.6
+MAX_GAP = 4.5
 MAX_DEEP_GAP = 7.0
 DEEP_CELLS = 1500
 # The streams are spared what would save the prompt little: it pays at most this much a token.
@@ -22,7 +22,7 @@ FAIR_PRICE = 1.25
 # What background work may add to a step: less than the noise that its readers see anyway.
 FILLER_SHARE = 0.1
 # An idle row has to save more than the table's own noise.
-IDLE_GAIN = 0.06
+IDLE_GAIN = 0.1
 MAX_IDLE = 7
 
 _LEVEL_WEIGHT = 0.25

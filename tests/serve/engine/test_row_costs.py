@@ -1,0 +1,228 @@
+"""Steps hold what the machine affords: simulated machines with the costs that were measured on real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+import pytest
+from step_machine import ALL, BUSY_15B, PIECE, QUIET_05B, QUIET_15B, Costs, Machine
+
+from r1chat.serve.engine import row_table
+from r1chat.serve.engine.row_costs import ALONE_S, FILLER_SHARE, RowCosts
+
+SAMPLING_MS = 0.7
+MAX_P99_GAP, MAX_GAP = 5.0, 8.0
+
+
+@dataclass
+class Intrusion:
+    """Gaps of the streams in units of their median gap before, and seconds to the intruder's first token."""
+
+    gaps: list[float]
+    rows: list[int]
+    seconds: float
+
+    def gap(self, share: float) -> float:
+        return sorted(self.gaps)[int(share * (len(self.gaps) - 1))]
+
+
+def calibrated(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> RowCosts:
+    monkeypatch.setattr(row_table, "perf_counter", lambda: machine.now)
+    costs = RowCosts(max_rows=512)
+    costs.calibrate(machine.time_rows)
+    return costs
+
+
+def decode(machine: Machine, costs: RowCosts, n_streams: int, depth: int, n_steps: int = 60) -> list[float]:
+    seconds = []
+    for number in range(n_steps):
+        rows = n_streams + costs.idle_rows(n_streams, n_streams)
+        seconds.append(machine.step(rows, n_streams, n_streams * (depth + number)))
+        costs.measure(rows, n_streams, seconds[-1])
+    return seconds
+
+
+def intrude(
+    machine: Machine, costs: RowCosts, n_streams: int, *, depth: int = 300, cached: int = 0, n_prompt: int = 1200
+) -> Intrusion:
+    """A prompt arrives beside `n_streams` of `depth` tokens; `cached` of its tokens lie in the cache already."""
+    sampling_s = n_streams * SAMPLING_MS / 1000
+    before_s = median(decode(machine, costs, n_streams, depth)) + sampling_s
+    gaps, rows, at, began = [], [], cached, machine.now
+    while at < n_prompt:
+        n_rows = min(n_prompt - at, costs.prefill_rows(n_streams, at))
+        n_outputs = n_streams + (at + n_rows == n_prompt)
+        middle = at + n_rows / 2
+        seconds = machine.step(n_streams + n_rows, n_outputs, n_streams * depth + n_rows * middle)
+        costs.measure(n_streams + n_rows, n_outputs, seconds, middle)
+        gaps.append((seconds + sampling_s) / before_s)
+        rows.append(n_rows)
+        at += n_rows
+    return Intrusion(gaps, rows, machine.now - began)
+
+
+@pytest.mark.parametrize("n_streams", [1, 2, 3, 4, 8, 16])
+@pytest.mark.parametrize("name", ALL)
+def test_an_intruding_prompt_leaves_streams_their_pace_and_gets_on(
+    name: str, n_streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+    for seed in range(9):
+        machine = Machine(ALL[name], seed=seed)
+        runs.append(intrude(machine, calibrated(machine, monkeypatch), n_streams))
+    assert median(run.gap(0.99) for run in runs) <= MAX_P99_GAP
+    assert max(run.gap(1.0) for run in runs) <= MAX_GAP
+    price = median(run.seconds for run in runs) / Machine(ALL[name]).bulk(1200)
+    # alone, a quiet machine's stream is so quick that a prompt beside it cannot have both
+    assert price <= (1.85 if n_streams == 1 else 1.4)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_second_prompt_is_judged_at_its_own_depth(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(ALL[name], seed=1)
+    costs = calibrated(machine, monkeypatch)
+    intrude(machine, costs, 1)
+    deep = intrude(machine, costs, 1, cached=4000, n_prompt=4060)
+    assert max(deep.gaps) <= MAX_GAP, "a question to a long chat beside a running stream"
+    shallow = intrude(machine, costs, 1, n_prompt=200)
+    assert shallow.rows[0] >= 11, "and the next short one is not punished for it"
+
+
+def test_a_busy_machine_is_noticed_without_new_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(QUIET_15B)
+    costs = calibrated(machine, monkeypatch)
+    proportion = costs.seconds(16) / costs.seconds(1)
+    machine.busy = 2.4
+    decode(machine, costs, 1, 300, n_steps=40)
+    assert costs.seconds(16) == pytest.approx(machine.plain(16, 1), rel=0.15), "a size not seen since"
+    assert costs.seconds(16) / costs.seconds(1) == pytest.approx(proportion, rel=0.15)
+    assert costs.at_rest(1, 1) == pytest.approx(0.0269, rel=0.15)
+    machine.busy = 1.0
+    decode(machine, costs, 1, 300, n_steps=40)
+    assert costs.seconds(1, 1) == pytest.approx(machine.plain(1, 1, 300), rel=0.1)
+
+
+def test_long_decoding_does_not_wear_the_shape_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(QUIET_15B)
+    costs = calibrated(machine, monkeypatch)
+    decode(machine, costs, 1, 0, n_steps=4000)
+    assert costs.seconds(16) / costs.seconds(1) == pytest.approx(114.2 / 26.9, rel=0.25)
+
+
+def test_a_size_timed_in_a_bad_moment_is_put_right_by_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(QUIET_05B)
+    costs = RowCosts(max_rows=512)
+    monkeypatch.setattr(row_table, "perf_counter", lambda: machine.now)
+    costs.calibrate(lambda rows, outputs: machine.step(rows, outputs) * (2 if (rows, outputs) == (8, 8) else 1))
+    wrong = costs.seconds(8, 8) / costs.seconds(1)
+    for _ in range(60):
+        decode(machine, costs, 8, 100, n_steps=5)
+        decode(machine, costs, 1, 100, n_steps=5)
+    right = machine.plain(8, 8) / machine.plain(1, 1)
+    assert abs(costs.seconds(8, 8) / costs.seconds(1) - right) < abs(wrong - right) / 3
+
+
+def test_one_stall_of_the_machine_does_not_stop_a_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(QUIET_05B)
+    costs = calibrated(machine, monkeypatch)
+    decode(machine, costs, 1, 100)
+    costs.measure(16, 1, 3.0, 50.0)
+    assert costs.prefill_rows(1, 50.0) >= 5
+    for _ in range(4):
+        rows = costs.prefill_rows(1, 50.0)
+        costs.measure(1 + rows, 1, machine.step(1 + rows, 1, 50.0 * rows), 50.0)
+    assert costs.prefill_rows(1, 50.0) == 15
+
+
+def test_idle_rows_only_where_they_clearly_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(BUSY_15B, noise=0.0)
+    costs = calibrated(machine, monkeypatch)
+    assert [costs.idle_rows(n, n) for n in (1, 2, 3, 4, 7, 8)] == [0, 0, 1, 0, 1, 0]
+    flat = Machine(Costs({1: 10, 60: 12}, 0, 0, 0), noise=0.02)
+    costs = calibrated(flat, monkeypatch)
+    assert not any(costs.idle_rows(n, n) for n in range(1, 60)), "a machine without groups, but with noise"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_background_rows_cost_the_streams_next_to_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(ALL[name], noise=0.0)
+    costs = calibrated(machine, monkeypatch)
+    for n in range(1, 17):
+        rows = n + costs.filler_rows(n, n)
+        plain_s = min(machine.plain(n + idle, n) for idle in range(4))
+        assert machine.plain(rows, n) <= (1 + FILLER_SHARE) * 1.2 * plain_s
+    assert any(costs.filler_rows(n, n) for n in range(1, 17))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_with_nobody_decoding_a_step_takes_half_a_second(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(ALL[name])
+    costs = calibrated(machine, monkeypatch)
+    for _ in range(20):
+        rows = costs.prefill_rows(0, 400.0)
+        costs.measure(rows, 0, machine.step(rows, 0, 400.0 * rows), 400.0)
+    assert machine.plain(rows, 0, 400.0 * rows) <= 1.5 * ALONE_S
+    assert rows % 4 == 0
+    assert machine.plain(rows, 0) / rows <= 1.5 * machine.plain(PIECE, 0) / PIECE
+
+
+def test_a_fast_machine_fills_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(Costs({1: 1.0, 60: 1.5}, 0, 0, 0))
+    costs = calibrated(machine, monkeypatch)
+    assert costs.prefill_rows(0) >= 480
+    assert costs.prefill_rows(1) >= 40, "almost as cheap a row as in a full batch"
+
+
+def test_a_large_model_is_timed_in_little_more_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Costs({n: 20 * ms for n, ms in QUIET_15B.rows.items()}, 40, 140, 80)
+    machine = Machine(slow)
+    costs = calibrated(machine, monkeypatch)
+    assert machine.now <= 2.5
+    assert costs.seconds(16) == pytest.approx(machine.plain(16, 1), rel=0.5), "what was not timed is guessed"
+    assert costs.prefill_rows(0) >= 12
+
+
+@pytest.mark.parametrize("max_rows", [1, 2, 3, 5, 16, 64, 512, 2048])
+@pytest.mark.parametrize("is_calibrated", [False, True])
+def test_the_batch_is_never_overfilled_and_a_prompt_always_gets_on(max_rows: int, is_calibrated: bool) -> None:
+    costs = RowCosts(max_rows=max_rows)
+    if is_calibrated:
+        costs.calibrate(lambda rows, outputs: 1e-5 * rows, 0.01)
+    for n_decoding in range(20):
+        free = max(0, max_rows - n_decoding)
+        for depth in (0.0, 30_000.0):
+            assert min(1, free) <= costs.prefill_rows(n_decoding, depth) <= free
+        if n_decoding:
+            assert 0 <= costs.filler_rows(n_decoding, n_decoding) <= free
+            assert 0 <= costs.idle_rows(n_decoding, n_decoding) <= free
+
+
+def test_without_timings_the_first_step_sets_the_scale() -> None:
+    costs = RowCosts(max_rows=512)
+    costs.measure(1, 1, 0.4)
+    assert costs.seconds(1) == pytest.approx(0.4)
+    assert costs.seconds(4) == pytest.approx(0.64)
+
+
+def test_a_slow_step_is_predicted() -> None:
+    costs = RowCosts(max_rows=512)
+    costs.measure(8, 8, 40.0)
+    assert costs.predicted_step_s >= 40.0
+
+
+def test_decisions_are_quick() -> None:
+    """Milliseconds of counting would cost a step more than it saves; this counts lookups, not time."""
+    costs = RowCosts(max_rows=512)
+    lookups = 0
+    seconds = costs.seconds
+
+    def counted(n_rows: int, n_outputs: int | None = None) -> float:
+        nonlocal lookups
+        lookups += 1
+        return seconds(n_rows, n_outputs)
+
+    costs.seconds = counted  # type: ignore[method-assign]
+    costs.prefill_rows(3, 500.0)
+    costs.filler_rows(3, 3)
+    assert lookups <= 120
