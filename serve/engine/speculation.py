@@ -98,6 +98,8 @@ class Speculator:
 
     def draft(self, tokens: list[int], n_rows: int, costs: RowCosts, limit: int) -> list[int]:
         """Guesses at what follows `tokens`, at most `limit`. `n_rows`: what the step holds without them."""
+        if n_rows - 1 > MAX_OTHERS:
+            return []
         self._compare(tokens)
         guesses, n_matched = self._proposer.propose(tokens, LONGEST)
         if not guesses:
@@ -162,7 +164,7 @@ class _Acceptance:
 
 def _best_length(acceptance: _Acceptance, n_rows: int, costs: RowCosts, limit: int) -> int:
     """The length that brings most tokens per second, all streams of the step counted; 0: none brings more."""
-    if n_rows - 1 > MAX_OTHERS or acceptance.expected(limit) < _LEAST_EXPECTED:
+    if acceptance.expected(limit) < _LEAST_EXPECTED:
         return 0
     n_idle = costs.idle_rows(n_rows, n_rows)
     best, best_rate = 0, _GAIN * n_rows / costs.seconds(n_rows + n_idle, n_rows)

@@ -16,6 +16,7 @@ from r1chat.serve.engine.request import SamplingParams
 from r1chat.serve.engine.sampler import build_chain
 
 N_VOCAB = 20_000
+MakeRow = Callable[[np.random.Generator], np.ndarray]
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
@@ -36,7 +37,7 @@ def ours(row: np.ndarray, params: SamplingParams) -> np.ndarray:
     return np.arange(len(row)) if tokens is None else tokens
 
 
-def normal(deviation: float) -> Callable[[np.random.Generator], np.ndarray]:
+def normal(deviation: float) -> MakeRow:
     return lambda random: (random.standard_normal(N_VOCAB) * deviation).astype(np.float32)
 
 
@@ -66,7 +67,7 @@ def misleading(random: np.random.Generator) -> np.ndarray:
     return row
 
 
-ROWS = {
+ROWS: dict[str, MakeRow] = {
     "peaked": normal(8.0),
     "like random weights": normal(2.4),
     "flat": normal(0.3),
@@ -95,9 +96,7 @@ CUTS: dict[str, dict[str, float]] = {
 
 @pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("make_row", ROWS.values(), ids=ROWS)
-def test_the_cuts_leave_what_llama_cpp_leaves(
-    make_row: Callable[[np.random.Generator], np.ndarray], cuts: dict[str, float]
-) -> None:
+def test_the_cuts_leave_what_llama_cpp_leaves(make_row: MakeRow, cuts: dict[str, float]) -> None:
     params = SamplingParams(seed=1, temperature=1.0, **cuts)  # type: ignore[arg-type]
     for seed in range(3):
         row = make_row(np.random.default_rng(seed))
@@ -115,9 +114,7 @@ def test_the_cuts_leave_what_llama_cpp_leaves(
 
 @pytest.mark.parametrize("make_row", ROWS.values(), ids=ROWS)
 @pytest.mark.parametrize("top_p", [0.0, 1e-9, 0.3, 0.95, 1 - 1e-7])
-def test_the_nucleus_is_the_least_that_reaches_top_p(
-    make_row: Callable[[np.random.Generator], np.ndarray], top_p: float
-) -> None:
+def test_the_nucleus_is_the_least_that_reaches_top_p(make_row: MakeRow, top_p: float) -> None:
     row = make_row(np.random.default_rng(5))
     tokens = ours(row, SamplingParams(top_p=top_p))
     mass = np.sort(np.exp(row[tokens].astype(np.float64) - row.max()))
