@@ -44,6 +44,16 @@ class Batch:
         """Rows whose logits are computed."""
         return sum(len(chunk.logit_rows) for chunk in self.chunks)
 
+    @property
+    def prompt_depth(self) -> float:
+        """Cells that lie before a row without logits, on average."""
+        rows = cells = 0.0
+        for chunk in self.chunks:
+            n_rows = chunk.n_rows - len(chunk.logit_rows)
+            rows += n_rows
+            cells += n_rows * (chunk.start + n_rows / 2)
+        return cells / rows if rows else 0.0
+
     def add(self, sequence: Sequence, n_known: int, draft: list[int] | None = None) -> None:
         """The next `n_known` tokens of `sequence` that are not computed, and `draft` behind them."""
         draft = draft or []

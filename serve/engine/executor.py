@@ -95,8 +95,9 @@ class Executor:
         n_rows, n_outputs = batch.n_rows + batch.n_idle, batch.n_outputs
         self.counts.steps_total += 1
         self.counts.rows_total += n_rows
-        n_threads = self._threads.observe(self._costs.at_rest(n_rows, n_outputs), seconds, perf_counter())
-        self._costs.measure(n_rows, n_outputs, seconds)
+        depth = batch.prompt_depth
+        n_threads = self._threads.observe(self._costs.at_rest(n_rows, n_outputs, depth), seconds, perf_counter())
+        self._costs.measure(n_rows, n_outputs, seconds, depth)
         if n_threads != self.n_threads:
             self.n_threads = n_threads
             self._runner.set_threads(n_threads)

@@ -158,7 +158,8 @@ class RowCosts:
         row_s = self._bulk_row_s or self._prompt_s(bulk, 0, depth) / bulk
         affordable = int(ALONE_S / row_s)
         if affordable >= bulk:
-            return min(self._max_rows, affordable - affordable % bulk)
+            grain = bulk if affordable >= 2 * bulk else GROUP
+            return min(self._max_rows, affordable - affordable % grain)
         for total in self._table.sizes:
             if total >= affordable and self._prompt_s(total, 0, depth) <= FAIR_PRICE * row_s * total:
                 return total

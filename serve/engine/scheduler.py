@@ -168,7 +168,8 @@ class Scheduler:
 
     def _add_prompts(self, batch: Batch, sequences: list[Sequence]) -> None:
         prompts = [sequence for sequence in sequences if not sequence.is_decoding]
-        budget = min(self._costs.prefill_rows(batch.n_rows), self._n_batch - batch.n_rows) if prompts else 0
+        n_rows = self._costs.prefill_rows(batch.n_rows, _depth(prompts))
+        budget = min(n_rows, self._n_batch - batch.n_rows) if prompts else 0
         for sequence, n_rows in _shares(prompts, budget):
             batch.add(sequence, n_rows)
 
@@ -180,8 +181,9 @@ class Scheduler:
             return
         spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs)
         self._add_decoding(batch, sequences, batch.n_rows + spare)
-        spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs)
-        for sequence, n_rows in _shares([s for s in sequences if not s.is_decoding], spare):
+        prompts = [sequence for sequence in sequences if not sequence.is_decoding]
+        spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))
+        for sequence, n_rows in _shares(prompts, spare):
             batch.add(sequence, n_rows)
 
     def _add_prepared(self, batch: Batch) -> None:
@@ -191,8 +193,9 @@ class Scheduler:
             if sequence.seq_id < 0 and not self._place_prepared(sequence):
                 return
             if sequence.n_uncomputed:
-                filler = self._costs.filler_rows(batch.n_rows, batch.n_outputs) if batch.n_rows else None
-                n_rows = self._costs.prefill_rows(0) if filler is None else filler
+                depth = sequence.n_computed
+                filler = self._costs.filler_rows(batch.n_rows, batch.n_outputs, depth) if batch.n_rows else None
+                n_rows = self._costs.prefill_rows(0, depth) if filler is None else filler
                 if n_rows:
                     batch.add(sequence, min(n_rows, sequence.n_uncomputed, self._n_batch - batch.n_rows))
                 return
@@ -231,6 +234,10 @@ class Scheduler:
     def _idle_rows(self, batch: Batch) -> int:
         n_idle = min(self._costs.idle_rows(batch.n_rows, batch.n_outputs), self._n_batch - batch.n_rows)
         return n_idle if self._cache.make_room(batch.n_rows + n_idle, losing=False) else 0
+
+
+def _depth(prompts: list[Sequence]) -> float:
+    return sum(sequence.n_computed for sequence in prompts) / max(1, len(prompts))
 
 
 def _shares(prompts: list[Sequence], budget: int) -> Iterator[tuple[Sequence, int]]:

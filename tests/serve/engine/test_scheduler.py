@@ -10,7 +10,6 @@ import numpy as np
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.kv_cache import KVCache
 from r1chat.serve.engine.request import Priority
-from r1chat.serve.engine.row_costs import RowCosts
 from r1chat.serve.engine.scheduler import ANSWER_RESERVE, Scheduler
 from r1chat.serve.engine.sequence import Sequence
 
@@ -35,10 +34,10 @@ class Costs:
     fillers: int = 0
     idle: int = 0
 
-    def prefill_rows(self, n_decoding: int) -> int:
+    def prefill_rows(self, n_decoding: int, depth: float) -> int:
         return self.rows
 
-    def filler_rows(self, n_rows: int, n_outputs: int) -> int:
+    def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         return self.fillers
 
     def idle_rows(self, n_rows: int, n_outputs: int) -> int:
