@@ -36,6 +36,8 @@ class ReasoningParser:
         # Newlines are counted, not stored, so that a storm of them is not rescanned at each feed.
         self._newlines = 0
         self._partial = ""
+        self._n_fed = 0
+        self._closed_at = 0
 
     @property
     def state(self) -> ReasoningState:
@@ -46,6 +48,18 @@ class ReasoningParser:
     def in_reasoning(self) -> bool:
         """True after the opening tag until the closing one is complete."""
         return self._state == "reasoning"
+
+    @property
+    def thought_end(self) -> int:
+        """Characters fed so far, up to a closing tag or what may become one. 0 before the thought."""
+        if self._state == "reasoning":
+            return self._n_fed - len(self._partial)
+        return self._closed_at
+
+    @property
+    def partial_tag(self) -> str:
+        """What may become a tag: the end of the text so far, if it is held back for that."""
+        return self._partial
 
     @property
     def held(self) -> bool:
@@ -62,9 +76,15 @@ class ReasoningParser:
         pieces: list[Piece] = []
         buffer = self._partial + text
         self._partial = ""
+        self._n_fed += len(text)
         while buffer:
             buffer = self._advance(buffer, pieces)
         return pieces
+
+    def drop_partial_tag(self) -> None:
+        """As if `partial_tag` had never been fed."""
+        self._n_fed -= len(self._partial)
+        self._partial = ""
 
     def flush(self) -> list[Piece]:
         """The end of the text: what was held back is no tag after all."""
@@ -97,14 +117,16 @@ class ReasoningParser:
             return ""
         self._emit(buffer[:at].rstrip("\n"), pieces)
         self._newlines = 0
+        if self._state == "reasoning":
+            self._closed_at = self._n_fed - len(buffer) + at
         self._state = "content" if self._state == "reasoning" else "reasoning"
         self._after_tag = True
         return buffer[at + len(tag) :]
 
     def _hold_back(self, buffer: str, tag: str, pieces: list[Piece]) -> None:
         """Emits what cannot belong to a tag any more and keeps the rest."""
-        self._partial = _tag_start_at_end(buffer, tag)
-        body = buffer[: len(buffer) - len(self._partial)]
+        body = buffer[: len(buffer) - n_overlapping(buffer, tag)]
+        self._partial = buffer[len(body) :]
         text = body.rstrip("\n")
         self._emit(text, pieces)
         self._newlines += len(body) - len(text)
@@ -118,9 +140,7 @@ class ReasoningParser:
         self._newlines = 0
 
 
-def _tag_start_at_end(text: str, tag: str) -> str:
-    """The longest proper beginning of `tag` that `text` ends with."""
-    for length in range(min(len(tag) - 1, len(text)), 0, -1):
-        if text.endswith(tag[:length]):
-            return tag[:length]
-    return ""
+def n_overlapping(text: str, tag: str) -> int:
+    """How long the longest ending of `text` is that `tag` may begin with."""
+    longest = min(len(text), len(tag) - 1)
+    return next((n for n in range(longest, 0, -1) if tag.startswith(text[-n:])), 0)

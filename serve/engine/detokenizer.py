@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
-from ..reasoning import Piece, ReasoningParser
+from ..reasoning import Piece, ReasoningParser, ReasoningState, n_overlapping
 from .request import Channel
 
 CLOSE_TAG = "</think>"
@@ -27,7 +27,8 @@ class TextDelta:
 class Detokenizer:
     """One per request. `stopped` turns true with the first stop string; nothing may be fed after it.
 
-    `in_answer` turns true behind the thought, or with the first answer text where there is no thought.
+    `in_answer` turns true behind the thought, or with the first answer text where there is no thought;
+    `has_answer` with the first of it that is no blank. `text` is what the last token added, not yet split.
     """
 
     def __init__(self, *, reasoning_open: bool, stop: tuple[str, ...] = ()) -> None:
@@ -36,6 +37,8 @@ class Detokenizer:
         self._counter = _TokenCounter()
         self._stop = StopStrings(stop)
         self.in_answer = False
+        self.has_answer = False
+        self.text = ""
 
     @property
     def stopped(self) -> bool:
@@ -45,12 +48,41 @@ class Detokenizer:
     def reasoning_tokens(self) -> int:
         return self._counter.reasoning + self._counter.undecided
 
+    @property
+    def state(self) -> ReasoningState:
+        return self._parser.state
+
+    @property
+    def partial_tag(self) -> str:
+        """The end of the text so far, where it may become a tag."""
+        return self._parser.partial_tag
+
+    @property
+    def in_character(self) -> bool:
+        """The last token ended inside a character."""
+        return bool(self._utf8.getstate()[0])
+
+    def closes_with(self, piece: bytes) -> bool:
+        """Whether this token would end the thought."""
+        text = self._parser.partial_tag + piece.decode(errors="replace")
+        return self._parser.in_reasoning and CLOSE_TAG in text
+
+    def drop_partial_tag(self) -> int:
+        """Unsays a closing tag that has been begun; returns how many tokens that takes back.
+
+        0, and nothing is unsaid, where the tag begins inside a token.
+        """
+        n_dropped = self._counter.drop_from(self._parser.thought_end)
+        if n_dropped:
+            self._parser.drop_partial_tag()
+        return n_dropped
+
     def feed(self, piece: bytes) -> list[TextDelta]:
         """One token's bytes."""
-        text = self._utf8.decode(piece)
-        state = self._parser.state
+        self.text = text = self._utf8.decode(piece)
+        was_in_thought = self._parser.in_reasoning
         pieces = self._parser.feed(text)
-        self._counter.count(text, state, self._parser)
+        self._counter.count(len(text), was_in_thought, self._parser)
         if self._parser.state == "content":
             self.in_answer = True
         return self._deltas(pieces)
@@ -70,6 +102,7 @@ class Detokenizer:
             text = piece.text
             if channel is Channel.CONTENT:
                 self.in_answer = True
+                self.has_answer = self.has_answer or not text.isspace()
                 text = self._stop.feed(text)
             if text:
                 deltas.append(self._delta(channel, text))
@@ -83,7 +116,7 @@ class _TokenCounter:
     """Tokens of the thought: those after the opening tag that are no part of the closing one.
 
     A tag may be spread over several tokens, and its last one may run on into the answer. So tokens that
-    reach into held-back text stay undecided, by where their text ends, until the parser has decided.
+    reach into a possible tag stay undecided, by where their text lies, until the parser has decided.
     """
 
     def __init__(self) -> None:
@@ -91,28 +124,31 @@ class _TokenCounter:
         self._content = 0
         self._taken = {Channel.REASONING: 0, Channel.CONTENT: 0}
         self._n_chars = 0
-        self._undecided: list[int] = []
-        self._maybe_tag = ""
+        self._undecided: list[tuple[int, int]] = []
 
     @property
     def undecided(self) -> int:
         return len(self._undecided)
 
-    def count(self, text: str, state: str, parser: ReasoningParser) -> None:
-        """One token's `text`, which the parser was fed in `state`."""
-        self._n_chars += len(text)
-        seen = self._maybe_tag + text
-        if state == "reasoning":
-            self._undecided.append(self._n_chars)
-        if parser.state == "reasoning":
-            n_held = _n_overlapping(seen, CLOSE_TAG)
-            self._maybe_tag = seen[len(seen) - n_held :]
-            self._decide(self._n_chars - n_held)
-        elif state == "reasoning":
-            self._decide(self._n_chars - len(seen) + seen.index(CLOSE_TAG))
-            self._undecided.clear()
-        else:
+    def count(self, n_chars: int, was_in_thought: bool, parser: ReasoningParser) -> None:
+        """One token's text, which the parser was fed."""
+        start, self._n_chars = self._n_chars, self._n_chars + n_chars
+        if was_in_thought:
+            self._undecided.append((start, self._n_chars))
+        elif not parser.in_reasoning:
             self._content += 1
+        self._decide(parser.thought_end)
+        if not parser.in_reasoning:
+            self._undecided.clear()
+
+    def drop_from(self, thought_end: int) -> int:
+        """Forgets the tokens behind the thought's certain part, unless one of them holds some of that too."""
+        if not self._undecided or self._undecided[0][0] < thought_end:
+            return 0
+        n_dropped = len(self._undecided)
+        self._undecided.clear()
+        self._n_chars = thought_end
+        return n_dropped
 
     def decide_all(self) -> None:
         self._decide(self._n_chars)
@@ -126,7 +162,7 @@ class _TokenCounter:
 
     def _decide(self, end: int) -> None:
         """Tokens whose text ends at or before `end` belong to the thought."""
-        kept = [token_end for token_end in self._undecided if token_end > end]
+        kept = [span for span in self._undecided if span[1] > end]
         self.reasoning += len(self._undecided) - len(kept)
         self._undecided = kept
 
@@ -148,7 +184,7 @@ class StopStrings:
         if matches := [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]:
             self.found = True
             return text[: min(matches)[1]]
-        n_held = max(_n_overlapping(text, stop) for stop in self._stop)
+        n_held = max(n_overlapping(text, stop) for stop in self._stop)
         certain = len(text) - n_held
         self._held = text[certain:]
         return text[:certain]
@@ -156,9 +192,3 @@ class StopStrings:
     def flush(self) -> str:
         held, self._held = self._held, ""
         return held
-
-
-def _n_overlapping(text: str, stop: str) -> int:
-    """How long the longest ending of `text` is that a stop string may begin with."""
-    longest = min(len(text), len(stop) - 1)
-    return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
