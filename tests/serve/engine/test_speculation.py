@@ -1,19 +1,30 @@
-"""What prompt lookup finds, and when the gate lets it draft: tokens per second by costs as measured."""
+"""What prompt lookup finds, when the gate lets it draft by costs as measured, and that drafts change no text."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from engine_tools import bundled_model, finish_of, request, run
 from hypothesis import given
 from hypothesis import strategies as st
+from recording_runner import Record, RecordingRunner
 
+from r1chat.serve.engine.config import EngineConfig
+from r1chat.serve.engine.engine import Engine
+from r1chat.serve.engine.request import GenerateRequest, Usage
 from r1chat.serve.engine.row_costs import RowCosts
-from r1chat.serve.engine.speculation import LONGEST, MIN_MATCH, VERBATIM, PromptLookup, Proposal, Speculator
+from r1chat.serve.engine.speculation import LONGEST, MIN_MATCH, VERBATIM, PromptLookup, Proposal, Proposer, Speculator
+from r1chat.serve.models.shapes import make_random_gguf
 
 # milliseconds by rows: a 0.5B on two cores, where four rows cost 3.6 steps, and a 1.5B where they cost 1.7
 DEAR: dict[int, float] = {1: 15.2, 2: 43, 3: 50, 4: 54, 8: 67, 12: 81, 16: 82, 24: 128}
 CHEAP: dict[int, float] = {1: 25, 2: 41, 3: 55, 4: 43, 8: 88, 12: 100, 16: 112, 24: 170}
+
+# As in test_llama_runner: products of K-quants round differently alone and in fours.
+TOLERANCE = 0.1
 
 
 def costs(milliseconds: dict[int, float]) -> RowCosts:
@@ -38,7 +49,7 @@ class Scripted:
     def propose(self, tokens: list[int], limit: int) -> Proposal:
         following = self.truth[len(tokens) : len(tokens) + limit]
         right = self._random.random() < self.share
-        return Proposal(following if right else [-1] * len(following))
+        return Proposal(following if right else [token ^ 1 for token in following])
 
 
 def seconds_to_write(speculator: Speculator, truth: list[int], n_prompt: int, costs: RowCosts) -> tuple[float, int]:
@@ -189,3 +200,52 @@ def test_a_draft_that_was_never_verified_is_judged_by_what_came() -> None:
     proposer.share = 0.0
     drafts = [speculator.draft(truth[:n], 1, table, 31) for n in range(60, 200)]
     assert sum(map(bool, drafts)) < 10
+
+
+class Eager(Speculator):
+    """Drafts whatever is proposed, as if rows were free."""
+
+    def __init__(self, proposer: Proposer, length: int) -> None:
+        super().__init__(proposer)
+        self._eager, self._length = proposer, length
+
+    def draft(self, tokens: list[int], n_rows: int, costs: RowCosts, limit: int) -> list[int]:
+        return self._eager.propose(tokens, min(limit, self._length)).tokens
+
+
+def generated(
+    path: Path, asked: GenerateRequest, make_speculator: Callable[[list[int]], Speculator] | None = None
+) -> tuple[Record, Usage]:
+    runner = RecordingRunner(EngineConfig(model_path=path, n_threads=1))
+    usage = finish_of(run(Engine(runner, make_speculator=make_speculator), [asked])["r"]).usage
+    runner.close()
+    return runner.records[0], usage
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("length", [3, LONGEST])
+@pytest.mark.parametrize("params", [{"temperature": 0.0}, {"seed": 4, "temperature": 0.9, "repetition_penalty": 1.1}])
+def test_the_bundled_models_text_is_the_same_with_drafts(params: dict[str, float], length: int) -> None:
+    asked = request("r", "How many times does the letter b appear in albcabbbabab?", max_tokens=300, **params)
+    plain, none = generated(bundled_model(), asked)
+    drafted, usage = generated(bundled_model(), asked, lambda prompt: Eager(PromptLookup(), length))
+    assert drafted.tokens[: len(plain.tokens)] == plain.tokens
+    assert 0 < usage.accepted_tokens < usage.drafted_tokens
+    assert usage.completion_tokens == none.completion_tokens
+    # all that was drawn was written: rows behind a wrong guess are not drawn from
+    assert len(drafted.tokens) == len(plain.tokens)
+
+
+def test_with_k_quants_drafts_change_tokens_only_between_close_logits(tmp_path: Path) -> None:
+    path = make_random_gguf("tiny-qwen2-256", tmp_path / "k.gguf", "Q4_K_M")
+    asked = request("r", "one and two", max_tokens=60, temperature=0.0)
+    plain, _ = generated(path, asked)
+
+    def half_right(prompt: list[int]) -> Speculator:
+        return Eager(Scripted([*prompt, *plain.tokens], 0.5), 7)
+
+    drafted, usage = generated(path, asked, half_right)
+    assert 0 < usage.accepted_tokens < usage.drafted_tokens
+    pairs = zip(plain.tokens, drafted.tokens, plain.margins, strict=False)
+    # behind the first difference the two go different ways
+    assert next((margin for a, b, margin in pairs if a != b), 0.0) < TOLERANCE
