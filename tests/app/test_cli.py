@@ -37,7 +37,7 @@ commands:
     run       ask one question here: answer to stdout, trace to stderr
     serve     serve the OpenAI-compatible API, and the page at /
     distill   train a student model; `tiny` retrains the bundled one
-    bench     measure the engine on this machine, or a model's accuracy
+    bench     measure this server, alone or beside others; the engine; a model's accuracy
 
 examples:
   r1chat                                    open the page on the bundled model
@@ -61,7 +61,7 @@ def test_version(r1chat: Run) -> None:
     assert (done.returncode, done.stdout) == (0, f"r1chat {importlib.metadata.version('r1chat')}\n")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["--port", "x"], ["bench"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["--port", "x"], ["bench", "x"]])
 def test_help_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
     script = """
 import json, sys
