@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from r1chat.serve.engine.model_runner import bound_native_threads
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -22,7 +24,10 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell starts background jobs with Ctrl-C ignored, and the commands under test would inherit that."""
+    """Models that run here are bounded like those in the engine's child: spinning beside another process costs
+    a factor of 40. A shell starts background jobs with Ctrl-C ignored, and commands under test would inherit that.
+    """
+    bound_native_threads()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from recording_runner import RecordingRunner
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.model_runner import ModelRunner
 from r1chat.serve.engine.sequence import Sequence
+
+OpenModel = Callable[..., RecordingRunner]
 
 
 def made_up(n: int, salt: int = 0) -> list[int]:

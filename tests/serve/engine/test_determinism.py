@@ -3,58 +3,33 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_tools import bundled_model
-from forward_tools import batch_of, compute, last_logits, logits_along, made_up, placed
+from forward_tools import OpenModel, batch_of, compute, last_logits, logits_along, made_up, placed
 from recording_runner import RecordingRunner
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.model_runner import KVFullError
+from r1chat.serve.engine.sequence import Sequence
 from r1chat.serve.models.shapes import make_random_gguf
-
-Open = Callable[..., RecordingRunner]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture
-def opened(folder: Path) -> Iterator[Open]:
-    runners = []
-
-    def open_runner(shape: str = "tiny-qwen2", quant: str = "Q8_0", **config: int) -> RecordingRunner:
-        path = bundled_model() if shape == "bundled" else folder / f"{shape}-{quant}.gguf"
-        if not path.exists():
-            make_random_gguf(shape, path, quant)
-        config = {"n_threads": 1, "n_cells": 2048, "n_batch": 1024, **config}
-        runners.append(RecordingRunner(EngineConfig(model_path=path, **config)))  # type: ignore[arg-type]
-        return runners[-1]
-
-    yield open_runner
-    for runner in runners:
-        runner.close()
 
 
 @pytest.mark.parametrize(
     ("shape", "quant", "holds"),
     [("bundled", "Q8_0", True), ("tiny-qwen2", "Q8_0", True), ("tiny-qwen2-256", "Q4_K_M", False)],
 )
-def test_the_model_says_for_which_files_it_holds(opened: Open, shape: str, quant: str, holds: bool) -> None:
-    assert opened(shape, quant).info.deterministic is holds
-    assert opened(shape, quant, n_threads=2).info.deterministic is holds
+def test_the_model_says_for_which_files_it_holds(open_model: OpenModel, shape: str, quant: str, holds: bool) -> None:
+    assert open_model(shape, quant).info.deterministic is holds
+    assert open_model(shape, quant, n_threads=2).info.deterministic is holds
 
 
-def test_a_file_that_is_not_what_its_type_says_is_found_out(opened: Open, folder: Path) -> None:
+def test_a_file_that_is_not_what_its_type_says_is_found_out(open_model: OpenModel, model_folder: Path) -> None:
     """K-quants under the name of Q8_0."""
-    path = make_random_gguf("tiny-qwen2-256", folder / "liar.gguf", "Q4_K_M")
+    path = make_random_gguf("tiny-qwen2-256", model_folder / "liar.gguf", "Q4_K_M")
     import gguf
 
     (kind,) = gguf.GGUFReader(path, "r+").fields["general.file_type"].parts[-1:]
@@ -74,9 +49,9 @@ def alone(runner: RecordingRunner) -> np.ndarray:
     return logits_along(runner, sequence, TAIL)
 
 
-def test_cells_freed_below_a_request_do_not_change_its_rounding(opened: Open) -> None:
-    expected = alone(opened())
-    runner = opened()
+def test_cells_freed_below_a_request_do_not_change_its_rounding(open_model: OpenModel) -> None:
+    expected = alone(open_model())
+    runner = open_model()
     compute(runner, placed(1, made_up(150, 1)))
     compute(runner, sequence := placed(0, PROMPT, deterministic=True))
     first = logits_along(runner, sequence, TAIL[:20])
@@ -85,9 +60,9 @@ def test_cells_freed_below_a_request_do_not_change_its_rounding(opened: Open) ->
     assert np.array_equal([*first, *rest], expected)
 
 
-def test_a_shared_beginning_below_free_cells_is_copied_where_it_must_be(opened: Open) -> None:
-    expected = alone(opened())
-    runner = opened()
+def test_a_shared_beginning_below_free_cells_is_copied_where_it_must_be(open_model: OpenModel) -> None:
+    expected = alone(open_model())
+    runner = open_model()
     compute(runner, placed(1, made_up(150, 1)))
     compute(runner, placed(2, PROMPT, deterministic=True))
     runner.copy(2, 0, 180)
@@ -99,8 +74,8 @@ def test_a_shared_beginning_below_free_cells_is_copied_where_it_must_be(opened: 
     assert np.array_equal(logits_along(runner, other, TAIL), expected), "its source is as it was"
 
 
-def test_where_there_is_no_room_to_put_it_in_order_the_step_is_refused_whole(opened: Open) -> None:
-    runner = opened(n_cells=512)
+def test_where_there_is_no_room_to_put_it_in_order_the_step_is_refused_whole(open_model: OpenModel) -> None:
+    runner = open_model(n_cells=512)
     compute(runner, placed(1, made_up(100, 1)))
     compute(runner, placed(2, PROMPT, deterministic=True))
     compute(runner, placed(3, made_up(200, 3)))
@@ -115,9 +90,9 @@ def test_where_there_is_no_room_to_put_it_in_order_the_step_is_refused_whole(ope
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_a_lone_row_rounds_like_a_row_in_company_however_deep(opened: Open, n_threads: int) -> None:
+def test_a_lone_row_rounds_like_a_row_in_company_however_deep(open_model: OpenModel, n_threads: int) -> None:
     """From 512 cells on llama.cpp shares a lone row's attention among the threads."""
-    runner = opened(n_threads=n_threads)
+    runner = open_model(n_threads=n_threads, n_batch=1024)
     prompt = made_up(900)
     compute(runner, sequence := placed(0, prompt, deterministic=True))
     expected = logits_along(runner, sequence, TAIL[:8])
@@ -132,9 +107,9 @@ def test_a_lone_row_rounds_like_a_row_in_company_however_deep(opened: Open, n_th
     assert np.array_equal(rows, expected)
 
 
-def test_a_row_that_is_left_over_from_the_pieces_of_a_batch_gets_company(opened: Open) -> None:
+def test_a_row_that_is_left_over_from_the_pieces_of_a_batch_gets_company(open_model: OpenModel) -> None:
     """60 rows of somebody's prompt, and then the request's one."""
-    runner = opened(n_threads=2)
+    runner = open_model(n_threads=2, n_batch=1024)
     prompt = made_up(900)
     compute(runner, sequence := placed(0, prompt, deterministic=True))
     expected = logits_along(runner, sequence, TAIL[:1], n_idle=1)
@@ -147,12 +122,12 @@ def test_a_row_that_is_left_over_from_the_pieces_of_a_batch_gets_company(opened:
 @pytest.mark.parametrize(
     ("shape", "seed"), [*(("tiny-qwen2", seed) for seed in range(4)), ("bundled", 0), ("bundled", 5)]
 )
-def test_whatever_company_comes_and_goes(opened: Open, shape: str, seed: int) -> None:
+def test_whatever_company_comes_and_goes(open_model: OpenModel, shape: str, seed: int) -> None:
     """Others start, end, are cut, copied, parked and brought back; so is the request itself."""
     rng = random.Random(seed)
     n_threads = rng.choice([1, 2])
-    expected = alone(opened(shape, n_threads=n_threads))
-    runner = opened(shape, n_threads=n_threads)
+    expected = alone(open_model(shape, n_threads=n_threads))
+    runner = open_model(shape, n_threads=n_threads, n_cells=2048)
     company = Company(runner, rng)
     company.disturb()
     sequence = placed(0, PROMPT, deterministic=True)
@@ -203,7 +178,7 @@ class Company:
                 runner.remove(seq_id, 0)
                 assert runner.restore(seq_id, state)
 
-    def step_with(self, sequence: object, n_rows: int) -> int:
+    def step_with(self, sequence: Sequence, n_rows: int) -> int:
         """A batch of `n_rows` rows of `sequence` and some of others; the row of its newest token."""
         rng = self._rng
         batch = Batch(n_idle=rng.choice([0, 0, 1, 3]))

@@ -1,47 +1,18 @@
-"""What LlamaModelRunner does with its cache, on real weights: share, save, restore, idle, be interrupted."""
+"""What LlamaModelRunner does with its cache, on real weights: share, save, restore, idle."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import pytest
-from engine_tools import bundled_model
-from forward_tools import batch_of, compute, last_logits, logits_along, made_up, placed
+from forward_tools import OpenModel, compute, last_logits, logits_along, made_up, placed
 from recording_runner import RecordingRunner
 
 from r1chat.serve.engine.batch import Batch
-from r1chat.serve.engine.config import EngineConfig
-from r1chat.serve.engine.llama_context import InterruptFlag
-from r1chat.serve.engine.model_runner import InterruptedStep, KVFullError
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.engine.model_runner import KVFullError
 
-Open = Callable[..., RecordingRunner]
 K_TOLERANCE = 0.2
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_random_gguf("tiny-qwen2", tmp_path_factory.mktemp("models") / "tiny.gguf", "Q8_0")
-
-
-@pytest.fixture
-def opened(model: Path) -> Iterator[Open]:
-    runners = []
-
-    def open_runner(path: Path | None = None, **config: int) -> RecordingRunner:
-        config = {"n_threads": 1, "n_cells": 1024, **config}
-        runner = RecordingRunner(EngineConfig(model_path=path or model, **config))  # type: ignore[arg-type]
-        runners.append(runner)
-        return runner
-
-    yield open_runner
-    for runner in runners:
-        runner.close()
 
 
 def cells_left(runner: RecordingRunner) -> int:
@@ -59,8 +30,8 @@ def cells_left(runner: RecordingRunner) -> int:
     return n_filled
 
 
-def test_a_restored_state_goes_on_bit_for_bit(opened: Open) -> None:
-    runner = opened()
+def test_a_restored_state_goes_on_bit_for_bit(open_model: OpenModel) -> None:
+    runner = open_model()
     sequence = placed(0, made_up(300))
     compute(runner, sequence)
     state = runner.save(0)
@@ -76,8 +47,8 @@ def test_a_restored_state_goes_on_bit_for_bit(opened: Open) -> None:
     assert np.array_equal(logits_along(runner, back, made_up(16, 1)), expected)
 
 
-def test_a_restored_state_can_be_cut_like_any_other(opened: Open) -> None:
-    runner = opened()
+def test_a_restored_state_can_be_cut_like_any_other(open_model: OpenModel) -> None:
+    runner = open_model()
     compute(runner, placed(0, made_up(200)))
     state = runner.save(0)
     runner.remove(0, 100)
@@ -91,8 +62,8 @@ def test_a_restored_state_can_be_cut_like_any_other(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("damage", ["half", "head", "one byte less", "other bytes", "nothing"])
-def test_a_damaged_state_is_refused_and_harms_nobody(opened: Open, damage: str) -> None:
-    runner = opened()
+def test_a_damaged_state_is_refused_and_harms_nobody(open_model: OpenModel, damage: str) -> None:
+    runner = open_model()
     compute(runner, placed(0, made_up(100)))
     state = runner.save(0)
     damaged = {
@@ -110,8 +81,8 @@ def test_a_damaged_state_is_refused_and_harms_nobody(opened: Open, damage: str) 
     assert runner.restore(1, state), "the sequence is fit for use"
 
 
-def test_a_state_without_room_is_refused_and_changes_nothing(opened: Open) -> None:
-    runner = opened()
+def test_a_state_without_room_is_refused_and_changes_nothing(open_model: OpenModel) -> None:
+    runner = open_model()
     compute(runner, placed(0, made_up(400)))
     state = runner.save(0)
     compute(runner, placed(1, made_up(400)))
@@ -120,8 +91,8 @@ def test_a_state_without_room_is_refused_and_changes_nothing(opened: Open) -> No
     assert np.array_equal(runner.save(0), state)
 
 
-def test_copies_take_no_cells_and_outlive_their_source(opened: Open) -> None:
-    runner = opened(n_cells=512)
+def test_copies_take_no_cells_and_outlive_their_source(open_model: OpenModel) -> None:
+    runner = open_model(n_cells=512)
     source = placed(0, made_up(300))
     compute(runner, source)
     expected = logits_along(runner, source, made_up(8, 1))
@@ -141,13 +112,13 @@ def test_copies_take_no_cells_and_outlive_their_source(opened: Open) -> None:
     assert cells_left(runner) == 512
 
 
-def test_a_branch_of_a_copy_leaves_the_others_alone(opened: Open) -> None:
-    runner = opened()
+def test_a_branch_of_a_copy_leaves_the_others_alone(open_model: OpenModel) -> None:
+    runner = open_model()
     compute(runner, placed(0, made_up(100)))
     runner.copy(0, 1, 100)
     runner.remove(1, 60)
     compute(runner, replace(placed(1, made_up(60) + made_up(40, 5)), n_computed=60))
-    alone = opened()
+    alone = open_model()
     compute(alone, placed(0, made_up(100)))
     kept, reference = (replace(placed(0, made_up(100)), n_computed=100) for _ in "ab")
     assert np.array_equal(
@@ -156,8 +127,8 @@ def test_a_branch_of_a_copy_leaves_the_others_alone(opened: Open) -> None:
     )
 
 
-def test_every_row_of_a_draft_has_the_logits_of_a_step_of_its_own(opened: Open) -> None:
-    runner = opened()
+def test_every_row_of_a_draft_has_the_logits_of_a_step_of_its_own(open_model: OpenModel) -> None:
+    runner = open_model()
     prompt, tail = made_up(50), made_up(4, 2)
     compute(runner, sequence := placed(0, prompt))
     expected = logits_along(runner, sequence, tail)
@@ -169,8 +140,8 @@ def test_every_row_of_a_draft_has_the_logits_of_a_step_of_its_own(opened: Open) 
     assert np.array_equal([runner.logits(row) for row in range(4)], expected)
 
 
-def test_a_prompt_that_is_not_complete_brings_no_logits(opened: Open) -> None:
-    runner = opened()
+def test_a_prompt_that_is_not_complete_brings_no_logits(open_model: OpenModel) -> None:
+    runner = open_model()
     batch = Batch()
     batch.add(placed(0, made_up(50)), 20)
     runner.forward(batch)
@@ -179,27 +150,26 @@ def test_a_prompt_that_is_not_complete_brings_no_logits(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("n_idle", [1, 3, 7])
-def test_idle_rows_change_no_logits_and_leave_nothing_behind(opened: Open, n_idle: int) -> None:
+def test_idle_rows_change_no_logits_and_leave_nothing_behind(open_model: OpenModel, n_idle: int) -> None:
     def along(runner: RecordingRunner, n_idle: int) -> np.ndarray:
         compute(runner, sequence := placed(0, made_up(100)), n_idle=n_idle)
         return logits_along(runner, sequence, made_up(8, 1), n_idle=n_idle)
 
-    runner = opened()
-    assert np.array_equal(along(runner, n_idle), along(opened(), 0))
+    runner = open_model()
+    assert np.array_equal(along(runner, n_idle), along(open_model(), 0))
     assert cells_left(runner) == runner.n_cells - 108
 
 
-def test_with_k_quants_idle_rows_change_logits_by_rounding_only(opened: Open, tmp_path: Path) -> None:
-    path = make_random_gguf("tiny-qwen2-256", tmp_path / "k.gguf", "Q4_K_M")
+def test_with_k_quants_idle_rows_change_logits_by_rounding_only(open_model: OpenModel) -> None:
     rows = []
     for n_idle in (0, 3):
-        compute(runner := opened(path), sequence := placed(0, made_up(100)))
+        compute(runner := open_model("tiny-qwen2-256", "Q4_K_M"), sequence := placed(0, made_up(100)))
         rows.append(logits_along(runner, sequence, made_up(8, 1), n_idle=n_idle))
     assert np.abs(rows[0] - rows[1]).max() < K_TOLERANCE
 
 
-def test_timing_rows_leaves_no_trace(opened: Open) -> None:
-    runner = opened()
+def test_timing_rows_leaves_no_trace(open_model: OpenModel) -> None:
+    runner = open_model()
     compute(runner, sequence := placed(0, made_up(100)))
     expected = logits_along(runner, sequence, made_up(4, 1))
     runner.remove(0, 100)
@@ -210,8 +180,8 @@ def test_timing_rows_leaves_no_trace(opened: Open) -> None:
     assert np.array_equal(logits_along(runner, again, made_up(4, 1)), expected)
 
 
-def test_another_number_of_threads_changes_no_logits(opened: Open) -> None:
-    runner = opened(n_threads=2)
+def test_another_number_of_threads_changes_no_logits(open_model: OpenModel) -> None:
+    runner = open_model(n_threads=2)
     sequences = [placed(seq_id, made_up(100, seq_id)) for seq_id in (0, 1)]
     compute(runner, *sequences)
     rows = []
@@ -222,63 +192,6 @@ def test_another_number_of_threads_changes_no_logits(opened: Open) -> None:
             sequence.tokens[100:], sequence.n_computed = [7], 100
         rows.append(last_logits(runner, *sequences))
     assert np.array_equal(rows[0], rows[1])
-
-
-PROMPT = made_up(3000)
-
-
-@pytest.fixture
-def slow(opened: Open) -> RecordingRunner:
-    """The bundled model takes some tenths of a second for PROMPT."""
-    return opened(bundled_model(), n_cells=8192, n_batch=4096)
-
-
-def interrupted_after(runner: RecordingRunner, batch: Batch, seconds: float) -> float:
-    """How long the forward pass went on after it was interrupted."""
-    moment = [0.0]
-
-    def interrupt() -> None:
-        moment[0] = perf_counter()
-        runner.interrupt()
-
-    timer = threading.Timer(seconds, interrupt)
-    timer.start()
-    with pytest.raises(InterruptedStep):
-        runner.forward(batch)
-    ended = perf_counter()
-    timer.join()
-    return ended - moment[0]
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_a_long_prefill_is_cut_short_and_the_rest_can_follow(
-    slow: RecordingRunner, native: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not native:
-        monkeypatch.setattr(InterruptFlag, "_native", lambda self: None)
-        slow._interrupt = InterruptFlag(slow._context)
-    began = perf_counter()
-    (expected,) = last_logits(slow, placed(0, PROMPT))
-    whole_s = perf_counter() - began
-    decoding = placed(1, made_up(10))
-    compute(slow, decoding)
-    decoding.tokens.append(5)
-    sequence = placed(2, PROMPT)
-    lag = interrupted_after(slow, batch_of(sequence, decoding), 0.3 * whole_s)
-    assert lag < 0.3 * whole_s
-    n_computed = slow.n_computed(2)
-    assert 0 < n_computed < len(PROMPT) and n_computed % 60 == 0, "whole pieces stay"
-    assert slow.n_computed(1) == 10, "its row was in the last piece"
-    sequence.n_computed = n_computed
-    (rest, _) = last_logits(slow, sequence, decoding)
-    assert np.array_equal(rest, expected)
-
-
-def test_an_interrupt_between_steps_is_forgotten(opened: Open) -> None:
-    runner = opened()
-    runner.interrupt()
-    compute(runner, placed(0, made_up(100)))
-    assert runner.n_computed(0) == 100
 
 
 @pytest.mark.parametrize(
@@ -292,15 +205,15 @@ def test_an_interrupt_between_steps_is_forgotten(opened: Open) -> None:
     ],
 )
 def test_sizes_are_as_asked_for(
-    opened: Open, config: dict[str, int], n_cells: int, n_resident: int, n_ctx: int
+    open_model: OpenModel, config: dict[str, int], n_cells: int, n_resident: int, n_ctx: int
 ) -> None:
-    runner = opened(**config)
+    runner = open_model(**config)
     assert (runner.n_cells, runner.n_resident, runner.info.n_ctx) == (n_cells, n_resident, n_ctx)
     compute(runner, placed(runner.n_resident - 1, made_up(3)), n_idle=1)
 
 
-def test_as_many_outputs_as_drafts_may_ask_for(opened: Open) -> None:
-    runner = opened(n_seq_max=4, n_resident=4, n_cells=2048)
+def test_as_many_outputs_as_drafts_may_ask_for(open_model: OpenModel) -> None:
+    runner = open_model(n_seq_max=4, n_resident=4, n_cells=2048)
     batch = Batch()
     for seq_id in range(4):
         batch.add(placed(seq_id, [1]), 1, draft=made_up(15))
