@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .detokenizer import CLOSE_TAG
-from .model_runner import ModelRunner
+
+if TYPE_CHECKING:
+    from .model_runner import ModelRunner
 
 
 @dataclass(frozen=True, slots=True)
