@@ -10,7 +10,7 @@ from pathlib import Path
 from .scenario import Scenario, Trial, Unmeasurable, Values
 
 SHARES = (0.0, 0.5, 0.9)
-_TOKENS = 128
+_TOKENS = 192
 
 
 async def _speculation(trial: Trial) -> Values:

@@ -13,6 +13,7 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,15 +101,26 @@ def _run_server_bench(args: argparse.Namespace) -> int:
     path = resolve_model(args)
     seed = time.time_ns() % 2**31
     outcomes: list[Outcome] = []
-    # A benchmark that is told to end must take its server with it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    interrupted = False
-    try:
-        asyncio.run(_measure(path, scenarios, args.against, seed, args.rounds, outcomes))
-    except KeyboardInterrupt:
-        interrupted = True
+    interrupted = asyncio.run(_until_told(_measure(path, scenarios, args.against, seed, args.rounds, outcomes)))
     _report(args, path, seed, scenarios, outcomes)
     return 130 if interrupted else 1 if any(outcome.error for outcome in outcomes) else 0
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> bool:
+    """Runs `work` to its end, or until a signal; True then. A second signal does not keep it from cleaning up."""
+    task = asyncio.ensure_future(work)
+    told = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, told.set)
+    waiting = asyncio.ensure_future(told.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
+    return told.is_set()
 
 
 async def _measure(

@@ -1,7 +1,8 @@
-"""Times Engine.step() against a bare loop of llama_decode on the same context. Runs as a child process.
+"""Times Engine.step() on a real model. Runs as a child process, prints one JSON line per measurement.
 
-Both decode the same prompts with the same sampler chain; rounds alternate, so that what else the machine
-does falls on both. Prints one JSON line per measurement.
+"engine": against a bare loop of llama_decode on the same context, which decodes the same prompts and draws
+under the same settings with llama.cpp's own samplers. "speculation": with drafts of scripted quality against
+none. Both go by turns, so that what else the machine does falls on all alike.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelLoadError
 from .config import EngineConfig
@@ -22,7 +23,6 @@ from .request import GenerateRequest, SamplingParams
 if TYPE_CHECKING:
     from .llama_runner import LlamaModelRunner
 
-STREAMS = (1, 8)
 _PROMPT_TOKENS = 4
 # At least four prompt rows go into a step, so after these every stream is decoding.
 _WARM_UP_STEPS = 12
@@ -30,7 +30,7 @@ _WARM_UP_STEPS = 12
 
 @dataclass(frozen=True)
 class Measurement:
-    """Tokens per second of all streams together; `loop` is "engine" or "bare"."""
+    """Tokens per second of all streams together; `loop` says which of the loops that are compared."""
 
     loop: str
     streams: int
@@ -38,34 +38,38 @@ class Measurement:
     tokens_per_s: float
 
 
-def load(model_path: Path) -> LlamaModelRunner:
+def load(job: dict[str, Any]) -> LlamaModelRunner:
     """The file as the server would load it, with room for the measured steps. Raises ModelLoadError."""
+    if job["measure"] == "speculation":
+        from .bench_drafts import ReplayRunner
+
+        return ReplayRunner(EngineConfig(model_path=Path(job["model"]), n_ctx=1024))
     from .llama_runner import LlamaModelRunner
 
-    return LlamaModelRunner(EngineConfig(model_path=model_path, n_ctx=512))
+    most = max(EngineConfig.n_seq_max, *job["streams"])
+    return LlamaModelRunner(EngineConfig(model_path=Path(job["model"]), n_ctx=512, n_seq_max=most))
 
 
-def measure(runner: LlamaModelRunner, *, rounds: int, steps: int) -> Iterator[Measurement]:
+def measure(runner: LlamaModelRunner, *, rounds: int, steps: int, streams: list[int]) -> Iterator[Measurement]:
     """`rounds` times both loops at each number of streams, each over `steps` decode steps."""
-    params = _endless(runner)
+    params = endless(runner)
     loops = {"engine": _engine_seconds, "bare": _bare_seconds}
     for index in range(rounds):
-        for streams in STREAMS:
+        for n in streams:
             # The first of a pair finds the machine as the pair before left it: take turns at that.
             for name in ("engine", "bare") if index % 2 else ("bare", "engine"):
-                _clear(runner)
-                seconds = loops[name](runner, params, streams, steps)
-                yield Measurement(name, streams, index, streams * steps / seconds)
+                clear(runner)
+                yield Measurement(name, n, index, n * steps / loops[name](runner, params, n, steps))
 
 
-def _endless(runner: LlamaModelRunner) -> SamplingParams:
-    """R1's defaults, and no stream ends early: then both loops compute the same number of rows."""
+def endless(runner: LlamaModelRunner) -> SamplingParams:
+    """R1's defaults, and no stream ends early: then all loops compute the same number of rows."""
     ends = [token for token in range(runner.info.n_vocab) if runner.is_end(token)]
     return SamplingParams(seed=1, logit_bias=dict.fromkeys(ends, -1000.0))
 
 
-def _clear(runner: LlamaModelRunner) -> None:
-    for seq_id in range(runner.info.n_seq_max):
+def clear(runner: LlamaModelRunner) -> None:
+    for seq_id in range(runner.n_resident):
         runner.remove(seq_id, 0)
 
 
@@ -131,23 +135,26 @@ def _bare_seconds(runner: LlamaModelRunner, params: SamplingParams, streams: int
     return seconds
 
 
+def _measurements(job: dict[str, Any], runner: LlamaModelRunner) -> Iterator[Measurement]:
+    if job["measure"] == "speculation":
+        from .bench_drafts import ReplayRunner, measure_drafts
+
+        assert isinstance(runner, ReplayRunner)
+        return measure_drafts(runner, shares=job["shares"], n_tokens=job["tokens"], turn=job["round"])
+    return measure(runner, rounds=job["rounds"], steps=job["steps"], streams=job["streams"])
+
+
 def _main() -> None:
     bound_native_threads()
     job = json.load(sys.stdin)
     try:
-        runner = load(Path(job["model"]))
+        runner = load(job)
     except ModelLoadError as error:
         raise SystemExit(str(error)) from None
-    print(json.dumps({"threads": _threads(runner)}), flush=True)
-    for measurement in measure(runner, rounds=job["rounds"], steps=job["steps"]):
+    print(json.dumps({"threads": runner.info.n_threads}), flush=True)
+    for measurement in _measurements(job, runner):
         print(json.dumps(asdict(measurement)), flush=True)
     runner.close()
-
-
-def _threads(runner: LlamaModelRunner) -> int:
-    import llama_cpp
-
-    return int(llama_cpp.llama_n_threads(runner._context))
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
             return
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
-    raise SystemExit(f"{process.args} does not serve")
+    raise SystemExit(f"{process.args!r} does not serve")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from r1chat.app.commands import bench
+from r1chat.app.commands import bench, bench_engine
 from r1chat.serve.errors import ModelLoadError
 from r1chat.serve.models.shapes import make_random_gguf
 
@@ -53,15 +53,15 @@ def test_ratio_is_the_median_of_the_rounds_own() -> None:
         for i, pair in enumerate(speeds)
         for loop, speed in zip(("engine", "bare"), pair, strict=True)
     ]
-    result = bench._result(measurements, 1)
+    result = bench_engine._result(measurements, 1)
     assert result["ratio"] == pytest.approx(0.9)
     assert (result["engine_tokens_per_s"], result["bare_tokens_per_s"]) == (9.0, 10.0)
 
 
 def test_table_says_whether_the_target_was_met() -> None:
     result = {"streams": 8, "engine_tokens_per_s": 95.0, "bare_tokens_per_s": 100.0, "ratio_min": 0.9, "ratio_max": 1.0}
-    assert bench._table(2, 5, [{**result, "ratio": 0.95}]).endswith("at each: met")
-    assert bench._table(2, 5, [{**result, "ratio": 0.94}]).endswith("at each: missed")
+    assert bench_engine._table(2, 5, [{**result, "ratio": 0.95}]).endswith("at each: met")
+    assert bench_engine._table(2, 5, [{**result, "ratio": 0.94}]).endswith("at each: missed")
 
 
 def test_file_that_does_not_load_is_one_line_with_its_name(tmp_path: Path) -> None:
@@ -70,6 +70,11 @@ def test_file_that_does_not_load_is_one_line_with_its_name(tmp_path: Path) -> No
     with pytest.raises(ModelLoadError, match=r"damaged\.gguf") as error:
         bench.run(parsed("--model", str(path)))
     assert "\n" not in str(error.value)
+
+
+def test_number_of_streams_is_a_choice(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.run(parsed("--model", str(model), "--rounds", "1", "--streams", "3,20", "--json")) == 0
+    assert [result["streams"] for result in json.loads(capsys.readouterr().out)["results"]] == [3, 20]
 
 
 @pytest.mark.parametrize("rounds", ["0", "-1", "x", "1001"])
@@ -81,8 +86,8 @@ def test_odd_number_of_rounds_is_a_usage_error(rounds: str) -> None:
 
 def test_measuring_process_alone_imports_llama_cpp(model: Path) -> None:
     code = (
-        "import argparse, sys; from pathlib import Path; from r1chat.app.commands import bench;"
-        f"lines = list(bench._child_lines(Path({str(model)!r}), 1));"
+        "import argparse, sys; from pathlib import Path; from r1chat.app.commands import bench_engine;"
+        f"lines = list(bench_engine._child_lines(Path({str(model)!r}), 1, (1, 8)));"
         "sys.exit(len(lines) != 5 or 'llama_cpp' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
