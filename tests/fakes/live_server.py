@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ class LiveServer:
 
     def stats(self) -> dict[str, Any]:
         return self.engine.stats()
+
+    def wait_until_prepared(self, beyond: int = 0) -> None:
+        """Until more than `beyond` tokens in all have been computed ahead, and no more are to come."""
+        deadline = time.monotonic() + 20
+        while self.stats()["prepared_tokens_total"] <= beyond or self.stats()["preparing"]:
+            assert time.monotonic() < deadline, f"nothing was prepared: {self.stats()}"
+            time.sleep(0.01)
 
     async def _serve(self) -> None:
         try:

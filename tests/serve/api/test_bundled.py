@@ -93,17 +93,6 @@ def test_a_second_turn_finds_the_first_in_the_cache(demo: LiveServer) -> None:
     assert second["usage"]["prompt_tokens_details"]["cached_tokens"] >= first["usage"]["prompt_tokens"] - 4
 
 
-def wait_until_prepared(server: LiveServer) -> None:
-    deadline = time.monotonic() + 10
-    quiet_since = time.monotonic()
-    before = -1
-    while time.monotonic() < deadline and time.monotonic() - quiet_since < 0.5:
-        stats = server.stats()
-        if stats["preparing"] or stats["prepared_tokens_total"] != before:
-            before, quiet_since = stats["prepared_tokens_total"], time.monotonic()
-        time.sleep(0.02)
-
-
 def computed(usage: dict[str, Any]) -> int:
     return int(usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"])
 
@@ -112,6 +101,7 @@ def test_after_a_pause_a_further_turn_computes_its_question_alone(demo: LiveServ
     turns: list[dict[str, Any]] = []
     for text in ("What is 23 + 45?", "And what is 12 + 5?", "What is 15% of 80?"):
         turns.append({"role": "user", "content": text})
+        before = demo.stats()["prepared_tokens_total"]
         reply = ask(demo, messages=turns, max_tokens=400)
         if len(turns) > 1:
             # bos and <｜User｜> begin every prompt; the rest is the question and its frame
@@ -119,13 +109,14 @@ def test_after_a_pause_a_further_turn_computes_its_question_alone(demo: LiveServ
             assert computed(reply["usage"]) <= own + 1
         assert reply["choices"][0]["message"]["content"]
         turns.append({"role": "assistant", "content": reply["choices"][0]["message"]["content"]})
-        wait_until_prepared(demo)
+        demo.wait_until_prepared(beyond=before)
 
 
 def test_a_prepared_turn_is_answered_as_one_that_was_not(demo: LiveServer) -> None:
     question = {"role": "user", "content": "What is 61 + 17? Show me."}
+    before = demo.stats()["prepared_tokens_total"]
     first = ask(demo, messages=[question])
-    wait_until_prepared(demo)
+    demo.wait_until_prepared(beyond=before)
     turns = [question, first["choices"][0]["message"], {"role": "user", "content": "What is 7 + 8?"}]
     warm = ask(demo, messages=turns)
     cold = ask(demo, messages=turns, cache_salt="nobody else's")

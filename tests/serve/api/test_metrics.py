@@ -48,7 +48,7 @@ def test_the_names_of_llama_server_are_there(live: LiveServer) -> None:
 
 def test_every_count_of_the_engine_is_shown() -> None:
     shown = {key for _, key, _ in (*COUNTERS, *GAUGES)}
-    assert set(EngineStats.__struct_fields__) - shown <= {"sequences", "predicted_step_s"}
+    assert set(EngineStats.__struct_fields__) - shown <= {"predicted_step_s"}
 
 
 def test_counts_agree_with_the_replies(start_server: StartServer) -> None:
