@@ -24,7 +24,9 @@ _GAIN = 1.1
 # Where fewer are expected, no row is cheap enough.
 _LEAST_EXPECTED = 0.3
 _MEMORY = 0.8
-_LOOSE_PRIOR, _VERBATIM_PRIOR = 0.3, 0.9
+# What guesses are worth before any was tried, by place as in _Acceptance: who was right goes on being right.
+_LOOSE_PRIOR = (0.3, 0.7, 0.85, 0.95)
+_VERBATIM_PRIOR = (0.8, 0.9, 0.95, 0.95)
 _PRIOR_TRIALS = 2.0
 _WORD_BITS = 32
 
@@ -112,40 +114,47 @@ class Speculator:
 
     def observe(self, n_drafted: int, n_accepted: int) -> None:
         """The last draft was verified, and its first `n_accepted` tokens were right."""
-        if self._trial:
-            for place in range(n_accepted):
-                self._trial.acceptance.learn(place, True)
-            if n_accepted < n_drafted:
-                self._trial.acceptance.learn(n_accepted, False)
+        # guesses that were not drafted are still compared: would a longer draft have paid?
+        if self._trial and not self._trial.learn([True] * n_accepted + [False] * (n_accepted < n_drafted)):
             self._trial = None
 
     def _compare(self, tokens: list[int]) -> None:
-        """Goes on with the trial on paper, if there is one, until a guess is wrong or all were right."""
-        trial = self._trial
-        while trial and trial.start + trial.n_right < len(tokens):
-            right = trial.guesses[trial.n_right] == tokens[trial.start + trial.n_right]
-            trial.acceptance.learn(trial.n_right, right)
-            trial.n_right += 1
-            if not right or trial.n_right == len(trial.guesses):
-                trial = self._trial = None
+        if self._trial and not self._trial.learn(self._trial.outcomes(tokens)):
+            self._trial = None
 
 
 class _Trial:
-    """Guesses made when the request had `start` tokens, of which `n_right` have come true."""
+    """Guesses made when the request had `start` tokens; of the first `n_seen` is known what became of them."""
 
     def __init__(self, acceptance: _Acceptance, guesses: list[int], start: int) -> None:
-        self.acceptance = acceptance
-        self.guesses = guesses
-        self.start = start
-        self.n_right = 0
+        self._acceptance = acceptance
+        self._guesses = guesses
+        self._start = start
+        self._n_seen = 0
+
+    def outcomes(self, tokens: list[int]) -> list[bool]:
+        """Of the guesses that were not told yet, up to the first wrong one."""
+        outcomes: list[bool] = []
+        for guess, token in zip(self._guesses[self._n_seen :], tokens[self._start + self._n_seen :], strict=False):
+            outcomes.append(guess == token)
+            if guess != token:
+                break
+        return outcomes
+
+    def learn(self, outcomes: list[bool]) -> bool:
+        """What became of the next guesses; only the last may be wrong. False: there is nothing left to learn."""
+        for right in outcomes:
+            self._acceptance.learn(self._n_seen, right)
+            self._n_seen += 1
+        return all(outcomes) and self._n_seen < len(self._guesses)
 
 
 class _Acceptance:
     """How likely a guess is right where those before it were, by its place: 0, 1-2, 3-6, 7-14."""
 
-    def __init__(self, prior: float) -> None:
-        self._trials = [_PRIOR_TRIALS] * LONGEST.bit_length()
-        self._hits = [prior * _PRIOR_TRIALS] * LONGEST.bit_length()
+    def __init__(self, prior: tuple[float, ...]) -> None:
+        self._trials = [_PRIOR_TRIALS] * len(prior)
+        self._hits = [_PRIOR_TRIALS * share for share in prior]
 
     def learn(self, place: int, right: bool) -> None:
         group = (place + 1).bit_length() - 1
