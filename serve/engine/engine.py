@@ -5,20 +5,22 @@ A request ends in exactly one terminal event, Finished or Failed, unless `add_re
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from time import perf_counter
 
-from ..errors import ContextLengthError, InvalidRequestError, NonFiniteLogitsError, R1ChatError
+from ..errors import InvalidRequestError, NonFiniteLogitsError, R1ChatError
 from .batch import Batch
-from .detokenizer import Detokenizer, TextDelta
+from .detokenizer import TextDelta
 from .executor import Executor, Refusal
+from .governor import Force
 from .host_cache import HostCache
+from .intake import Intake, SpeculatorFactory
 from .kv_cache import KVCache
 from .messages import EngineStats
 from .model_runner import KVFullError, ModelRunner
 from .request import (
+    NO_BIAS,
     Accepted,
     Event,
     Failed,
@@ -27,14 +29,12 @@ from .request import (
     GenerateRequest,
     ModelInfo,
     PrepareRequest,
-    Priority,
     Segment,
     TokenOutput,
 )
 from .row_costs import RowCosts
 from .scheduler import Scheduler
 from .sequence import Sequence
-from .speculation import Speculator
 
 
 @dataclass(slots=True)
@@ -46,9 +46,6 @@ class TokenCounts:
     reasoning_tokens_total: int = 0
     drafted_tokens_total: int = 0
     accepted_tokens_total: int = 0
-
-
-SpeculatorFactory = Callable[[list[int]], Speculator | None]
 
 
 class Engine:
@@ -71,7 +68,7 @@ class Engine:
         self._costs.calibrate(runner.time_rows)
         self._scheduler = Scheduler(self._cache, self._costs, n_seq_max=n_seq_max, n_batch=runner.n_batch)
         self._executor = Executor(runner, self._cache, self._scheduler, self._costs)
-        self._make_speculator = make_speculator or (lambda prompt: None)
+        self._intake = Intake(runner, make_speculator)
         self._live: dict[str, Sequence] = {}
         self._counts = TokenCounts()
 
@@ -89,46 +86,26 @@ class Engine:
 
     def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
         """Safe from any thread. Message text never becomes special tokens."""
-        return [token for segment in prompt for token in self._runner.tokenize(segment.text, special=segment.special)]
+        return self._intake.tokenize(prompt)
 
     def add_request(self, request: GenerateRequest, tokens: list[int] | None = None) -> Accepted:
         """Queues the request; `tokens` where the prompt is tokenised already.
 
         Raises ContextLengthError, InvalidRequestError.
         """
+        if request.request_id in self._live:
+            raise InvalidRequestError(f"Request {request.request_id} is running already.")
         tokens = self.tokenize(request.prompt) if tokens is None else tokens
-        self._check(request, tokens)
-        n_ctx, max_tokens = self.info.n_ctx, request.params.max_tokens
-        sequence = Sequence(
-            request_id=request.request_id,
-            tokens=list(tokens),
-            max_tokens=n_ctx if max_tokens is None else min(n_ctx, len(tokens) + max_tokens),
-            sampler=self._runner.make_sampler(request.params, tokens),
-            detokenizer=Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop),
-            priority=request.priority,
-            cache_scope=_cache_scope(request),
-            deterministic=request.deterministic,
-            speculator=self._make_speculator(tokens),
-        )
+        sequence = self._intake.sequence(request, tokens)
         self._live[request.request_id] = sequence
         self._scheduler.add(sequence)
-        return Accepted(request.request_id, len(tokens))
+        return Accepted(request.request_id, sequence.n_prompt)
 
     def prepare(self, request: PrepareRequest, tokens: list[int] | None = None) -> None:
         """Computes the prompt when there is nothing better to do. What does not fit is not prepared."""
         tokens = self.tokenize(request.prompt) if tokens is None else tokens
-        if 0 < len(tokens) < self.info.n_ctx:
-            self._scheduler.add(
-                Sequence(
-                    request_id=request.request_id,
-                    tokens=list(tokens),
-                    max_tokens=len(tokens),
-                    priority=Priority.BACKGROUND,
-                    cache_scope=request.cache_scope,
-                    only_prepares=True,
-                    replaces=request.replaces,
-                )
-            )
+        if sequence := self._intake.prepared(request, tokens):
+            self._scheduler.add(sequence)
 
     def abort(self, request_id: str) -> list[Event]:
         """Ends the request now and frees its place; of a request that has ended, nothing."""
@@ -178,16 +155,6 @@ class Engine:
         self._live.clear()
         self._runner.close()
 
-    def _check(self, request: GenerateRequest, tokens: list[int]) -> None:
-        if not tokens:
-            raise InvalidRequestError("The prompt is empty.", param="messages")
-        if len(tokens) >= self.info.n_ctx:
-            raise ContextLengthError(len(tokens), self.info.n_ctx)
-        if request.params.max_tokens is not None and request.params.max_tokens < 1:
-            raise InvalidRequestError("max_tokens must be at least 1.", param="max_tokens")
-        if request.request_id in self._live:
-            raise InvalidRequestError(f"Request {request.request_id} is running already.")
-
     def _sample(self, batch: Batch) -> list[Event]:
         return [event for c in batch.chunks for event in self._draw(c.sequence, c.logit_rows, c.draft)]
 
@@ -206,18 +173,17 @@ class Engine:
         Every token is drawn as it would be without a draft, so a draft changes nothing but the speed.
         """
         events: list[Event] = []
-        n_accepted = 0
+        n_known, n_accepted = len(sequence.tokens), 0
         for row, guess in zip_longest(rows, draft):
             events += self._advance(sequence, row)
-            if sequence.request_id not in self._live:
-                break
-            if guess is None or sequence.tokens[-1] != guess:
+            as_guessed = len(sequence.tokens) == n_known + n_accepted + 1 and sequence.tokens[-1] == guess
+            if not as_guessed or sequence.request_id not in self._live:
                 break
             n_accepted += 1
         if draft:
             self._count_draft(sequence, len(draft), n_accepted)
             if sequence.seq_id >= 0:
-                self._cache.truncate(sequence, len(sequence.tokens) - 1)
+                self._cache.truncate(sequence, n_known + n_accepted)
         return events
 
     def _count_draft(self, sequence: Sequence, n_drafted: int, n_accepted: int) -> None:
@@ -227,18 +193,53 @@ class Engine:
         sequence.n_accepted += n_accepted
 
     def _advance(self, sequence: Sequence, row: int) -> list[Event]:
-        """Draws the request's next token and says what became certain by it."""
+        """Draws the request's next token, or puts others there, and says what became certain by it."""
+        assert sequence.sampler
         try:
-            token = sequence.sampler.sample(row)
+            token = sequence.sampler.sample(row, sequence.bias)
         except NonFiniteLogitsError as error:
             return [self._fail(sequence, error)]
-        sequence.tokens.append(token)
         if not sequence.marks.first_token:
             sequence.marks.first_token = perf_counter()
-        if self._runner.is_end(token):
+        piece, is_end = self._runner.piece(token), self._runner.is_end(token)
+        governor = sequence.governor
+        if governor and (force := governor.review(piece, is_end=is_end, n_left=sequence.n_left)):
+            return self._put(sequence, force)
+        events = self._append(sequence, token, piece, is_end=is_end)
+        if governor and sequence.request_id in self._live:
+            verdict = governor.verdict(sequence.n_left)
+            if isinstance(verdict, Force):
+                events += self._put(sequence, verdict)
+            else:
+                sequence.bias = verdict.bias
+        return events
+
+    def _put(self, sequence: Sequence, force: Force) -> list[Event]:
+        """Tokens that nobody drew; they are computed together, in the next step."""
+        assert sequence.sampler and sequence.governor
+        if force.n_dropped:
+            del sequence.tokens[-force.n_dropped :]
+        # a draft may lie where they go
+        self._cache.truncate(sequence, len(sequence.tokens) - 1)
+        events: list[Event] = []
+        for token in force.tokens:
+            sequence.sampler.accept(token)
+            events += self._append(sequence, token, self._runner.piece(token))
+            if sequence.request_id not in self._live:
+                return events
+        verdict = sequence.governor.verdict(sequence.n_left)
+        sequence.bias = NO_BIAS if isinstance(verdict, Force) else verdict.bias
+        return events
+
+    def _append(self, sequence: Sequence, token: int, piece: bytes, *, is_end: bool = False) -> list[Event]:
+        """One token more, and with it perhaps the end."""
+        sequence.tokens.append(token)
+        if is_end:
             return [*self._rest(sequence), self._finish(sequence, FinishReason.STOP)]
         detokenizer = sequence.detokenizer
-        events = _outputs(sequence, detokenizer.feed(self._runner.piece(token)))
+        events = _outputs(sequence, detokenizer.feed(piece))
+        if sequence.governor:
+            sequence.governor.accept(token)
         if detokenizer.in_answer and not sequence.marks.answer:
             sequence.marks.answer = perf_counter()
         if detokenizer.stopped:
@@ -257,8 +258,9 @@ class Engine:
         self._counts.reasoning_tokens_total += usage.reasoning_tokens
         self._counts.drafted_tokens_total += usage.drafted_tokens
         self._counts.accepted_tokens_total += usage.accepted_tokens
+        end = sequence.governor.reasoning_end() if sequence.governor else None
         self._remove(sequence)
-        return Finished(sequence.request_id, reason, usage, sequence.marks.timings())
+        return Finished(sequence.request_id, reason, usage, sequence.marks.timings(), end)
 
     def _fail(self, sequence: Sequence, error: R1ChatError) -> Failed:
         self._remove(sequence, keep=False)
@@ -284,11 +286,6 @@ def failed(request_id: str, error: R1ChatError) -> Failed:
         prompt_tokens=getattr(error, "prompt_tokens", 0),
         n_ctx=getattr(error, "n_ctx", 0),
     )
-
-
-def _cache_scope(request: GenerateRequest) -> str:
-    """Tokens that other requests left were rounded in their company: deterministic ones share among themselves."""
-    return f"{request.cache_scope}\0deterministic" if request.deterministic else request.cache_scope
 
 
 def _outputs(sequence: Sequence, deltas: list[TextDelta]) -> list[Event]:

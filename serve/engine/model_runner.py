@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping
 from typing import Protocol, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from ..errors import EngineError
 from .batch import Batch
 from .config import EngineConfig
-from .request import ModelInfo, SamplingParams
+from .request import NO_BIAS, ModelInfo, SamplingParams
 
 
 class KVFullError(EngineError):
@@ -29,8 +30,8 @@ class InterruptedStep(EngineError):
 class Sampler(Protocol):
     """Draws one request's tokens. It remembers what it drew, so each row is drawn from once."""
 
-    def sample(self, row: int) -> int:
-        """The next token, from the logits of batch row `row`. Raises NonFiniteLogitsError."""
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
+        """The next token, from the logits of batch row `row` with `bias` added. Raises NonFiniteLogitsError."""
         ...
 
     def accept(self, token: int) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
+
+NO_BIAS: Mapping[int, float] = MappingProxyType({})
 
 
 class FinishReason(StrEnum):
@@ -129,12 +133,16 @@ class TokenOutput(msgspec.Struct, frozen=True, tag="token"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """Terminal event of a request that ended well (or was aborted by its owner)."""
+    """Terminal event of a request that ended well (or was aborted by its owner).
+
+    `reasoning_end` says why its thought ended (governor.ReasoningEnd); None where nobody watched it.
+    """
 
     request_id: str
     reason: FinishReason
     usage: Usage
     timings: Timings
+    reasoning_end: str | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

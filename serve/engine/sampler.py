@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import ctypes
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import llama_cpp
 import numpy as np
 
 from ..errors import InvalidRequestError, NonFiniteLogitsError
 from .draw import Draw, Scratch
-from .request import SamplingParams
+from .request import NO_BIAS, SamplingParams
 
 # llama.cpp reads this seed as "choose one"
 _ANY_SEED = 0xFFFFFFFF
@@ -41,11 +41,12 @@ class LlamaSampler:
         self._changes = Changes(params, prompt)
         self._draw = Draw(params, self._scratch)
 
-    def sample(self, row: int) -> int:
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
         """The next token; sampling accepts it too, so it must not be accepted again."""
-        logits = llama_cpp.llama_get_logits_ith(self._context, row)
-        check_finite(logits, self._shape)
-        token = self._draw(self._changes.apply(np.ctypeslib.as_array(logits, self._shape), self._scratch.row))
+        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
+        check_finite(pointer, self._shape)
+        logits = self._changes.apply(np.ctypeslib.as_array(pointer, self._shape), self._scratch.row)
+        token = self._draw(biased(logits, bias, self._scratch.row) if bias else logits)
         self._changes.count(token)
         return token
 
@@ -115,6 +116,15 @@ class TokenCounts:
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
         self._tokens[place] = token
         self._counts[place] += 1
+
+
+def biased(logits: np.ndarray, bias: Mapping[int, float], into: np.ndarray) -> np.ndarray:
+    """`into`, which may be `logits` already, with `bias` added; -inf forbids a token."""
+    if logits is not into:
+        np.copyto(into, logits)
+    for token, value in bias.items():
+        into[token] += value
+    return into
 
 
 def check_finite(logits: ctypes._Pointer[ctypes.c_float], shape: tuple[int]) -> None:

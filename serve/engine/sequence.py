@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .detokenizer import Detokenizer
-from .request import Priority, Timings, Usage
+from .request import NO_BIAS, Priority, Timings, Usage
 
 if TYPE_CHECKING:
+    from .governor import Governor
     from .model_runner import Sampler
     from .speculation import Speculator
 
@@ -65,11 +67,18 @@ class Sequence:
     only_prepares: bool = False
     replaces: str = ""
     speculator: Speculator | None = None
+    governor: Governor | None = None
+    bias: Mapping[int, float] = field(default_factory=lambda: NO_BIAS)
     n_drafted: int = 0
     n_accepted: int = 0
 
     def __post_init__(self) -> None:
         self.n_prompt = len(self.tokens)
+
+    @property
+    def n_left(self) -> int:
+        """Tokens that may still be appended."""
+        return self.max_tokens - len(self.tokens)
 
     @property
     def n_uncomputed(self) -> int:

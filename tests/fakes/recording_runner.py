@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import llama_cpp
 import numpy as np
 
 from r1chat.serve.engine.llama_runner import LlamaModelRunner
-from r1chat.serve.engine.request import SamplingParams
+from r1chat.serve.engine.request import NO_BIAS, SamplingParams
 from r1chat.serve.engine.sampler import LlamaSampler
 
 
@@ -38,9 +39,9 @@ class _RecordingSampler:
     def __init__(self, runner: RecordingRunner, sampler: LlamaSampler, record: Record) -> None:
         self._runner, self._sampler, self._record = runner, sampler, record
 
-    def sample(self, row: int) -> int:
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
         second, best = np.partition(self._runner.logits(row), -2)[-2:]
-        token = self._sampler.sample(row)
+        token = self._sampler.sample(row, bias)
         self._record.tokens.append(token)
         self._record.margins.append(float(best - second))
         return token

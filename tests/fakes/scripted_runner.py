@@ -21,6 +21,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ import numpy as np
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.model_runner import InterruptedStep, InvalidBatchError
-from r1chat.serve.engine.request import ModelInfo, SamplingParams
+from r1chat.serve.engine.request import NO_BIAS, ModelInfo, SamplingParams
 from r1chat.serve.errors import ModelLoadError, NonFiniteLogitsError
 
 SCRIPT = "Let me count the sheep.\nAll but nine ran away, so nine are left.\n</think>\n\nThe answer is \\boxed{9}."
@@ -101,8 +102,8 @@ class ScriptedRunner:
         words = [self._pieces[token].strip() for token in prompt]
         script = next((self._scripts[word] for word in words if word in self._scripts), self._script)
         tokens = [*self.tokenize(script, special=False), 0]
-        closing = next((i for i, token in enumerate(tokens) if self._pieces[token].strip() == "</think>"), None)
-        return ScriptedSampler(tokens, closing, broken="NAN" in words)
+        closing = next((i for i, token in enumerate(tokens) if self._is_closing(token)), None)
+        return ScriptedSampler(tokens, closing, self._is_closing, broken="NAN" in words)
 
     def forward(self, batch: Batch) -> None:
         assert 0 < batch.n_rows + batch.n_idle <= self.n_batch
@@ -165,6 +166,9 @@ class ScriptedRunner:
     def close(self) -> None:
         self._cells.clear()
 
+    def _is_closing(self, token: int) -> bool:
+        return self._pieces[token].strip() == "</think>"
+
     def _pause(self, seconds: float) -> None:
         if self._interrupted.wait(seconds) if seconds else self._interrupted.is_set():
             raise InterruptedStep("interrupted by the engine")
@@ -196,13 +200,16 @@ class _Cell:
 class ScriptedSampler:
     """Says its tokens in order, whatever the row. A thought that is closed for it ends there."""
 
-    def __init__(self, tokens: list[int], closing: int | None, *, broken: bool) -> None:
+    def __init__(
+        self, tokens: list[int], closing: int | None, is_closing: Callable[[int], bool], *, broken: bool
+    ) -> None:
         self._tokens = tokens
         self._closing = closing
+        self._is_closing = is_closing
         self._next = 0
         self._broken = broken
 
-    def sample(self, row: int) -> int:
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
         if self._broken:
             raise NonFiniteLogitsError("The model produced non-finite logits.")
         self._next += 1
@@ -210,7 +217,7 @@ class ScriptedSampler:
 
     def accept(self, token: int) -> None:
         """Of tokens put there only the closing tag moves the script: to what follows its own."""
-        if self._closing is not None and token == self._tokens[self._closing]:
+        if self._closing is not None and self._is_closing(token):
             self._next = max(self._next, self._closing + 1)
 
     def close(self) -> None:

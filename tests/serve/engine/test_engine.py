@@ -363,3 +363,30 @@ def test_requests_of_all_classes_end_in_a_crowded_cache() -> None:
     events = run(engine, requests)
     assert all(finish_of(each).reason is FinishReason.STOP for each in events.values())
     assert runner.n_used == engine.stats().kv_cells_used
+
+
+def test_a_reasoning_budget_closes_the_thought_in_one_step_and_an_answer_follows() -> None:
+    script = " ".join(f"w{i}" for i in range(200)) + "\n</think>\n\nThe answer."
+    engine, _ = scripted_engine(script=script)
+    events = run(engine, [request("r", reasoning_budget=20, max_tokens=100)])["r"]
+    finished = finish_of(events)
+    assert 20 <= finished.usage.reasoning_tokens <= 25
+    assert text_of(events, Channel.CONTENT) == "The answer."
+    assert finished.reasoning_end in ("budget", "soft_landing")
+    drawn = finished.usage.completion_tokens
+    assert engine.stats().steps_total < drawn, "the tokens that close it are computed together"
+
+
+def test_a_budget_of_nothing_closes_the_thought_in_the_prompt() -> None:
+    engine, _ = scripted_engine()
+    events = run(engine, [request("r", reasoning_budget=0, max_tokens=50)])["r"]
+    assert text_of(events, Channel.REASONING) == ""
+    assert finish_of(events).usage.reasoning_tokens == 0
+
+
+def test_a_budget_and_drafts_together_keep_books_and_cells_in_step() -> None:
+    engine = with_drafts(runner := ScriptedRunner(scripted_config()))
+    events = run(engine, [request(f"r{budget}", reasoning_budget=budget) for budget in range(2, 16)])
+    assert all(finish_of(each).reason is FinishReason.STOP for each in events.values())
+    assert {text_of(each, Channel.CONTENT) for each in events.values()} == {ANSWER}
+    assert engine.stats().kv_cells_used == runner.n_used

@@ -1,0 +1,95 @@
+"""What is asked becomes a sequence: tokens, limits, and the parts that draw, draft, govern and read its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import ContextLengthError, InvalidRequestError
+from .closing_run import ClosingRun, read_closing_run
+from .detokenizer import Detokenizer
+from .governor import Force, Governor, ReasoningPlan
+from .model_runner import ModelRunner
+from .request import GenerateRequest, PrepareRequest, Priority, Segment
+from .sequence import Sequence
+from .speculation import Speculator
+
+SpeculatorFactory = Callable[[list[int]], Speculator | None]
+
+
+class Intake:
+    """For one runner. `make_speculator` gives a request of those prompt tokens what drafts for it, or nothing."""
+
+    def __init__(self, runner: ModelRunner, make_speculator: SpeculatorFactory | None) -> None:
+        self._runner = runner
+        self._make_speculator = make_speculator or (lambda prompt: None)
+        self._closing_run: ClosingRun | None = None
+
+    def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
+        """Safe from any thread. Message text never becomes special tokens."""
+        return [token for segment in prompt for token in self._runner.tokenize(segment.text, special=segment.special)]
+
+    def sequence(self, request: GenerateRequest, tokens: list[int]) -> Sequence:
+        """Raises ContextLengthError, InvalidRequestError."""
+        self._check(request, tokens)
+        n_ctx, max_tokens = self._runner.info.n_ctx, request.params.max_tokens
+        sequence = Sequence(
+            request_id=request.request_id,
+            tokens=list(tokens),
+            max_tokens=n_ctx if max_tokens is None else min(n_ctx, len(tokens) + max_tokens),
+            sampler=self._runner.make_sampler(request.params, tokens),
+            detokenizer=Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop),
+            priority=request.priority,
+            cache_scope=_cache_scope(request),
+            deterministic=request.deterministic,
+            speculator=self._make_speculator(tokens),
+        )
+        if request.params.reasoning_budget is not None:
+            self._govern(sequence, request.params.reasoning_budget)
+        return sequence
+
+    def prepared(self, request: PrepareRequest, tokens: list[int]) -> Sequence | None:
+        """None for what does not fit."""
+        if not 0 < len(tokens) < self._runner.info.n_ctx:
+            return None
+        return Sequence(
+            request_id=request.request_id,
+            tokens=list(tokens),
+            max_tokens=len(tokens),
+            priority=Priority.BACKGROUND,
+            cache_scope=request.cache_scope,
+            only_prepares=True,
+            replaces=request.replaces,
+        )
+
+    def _check(self, request: GenerateRequest, tokens: list[int]) -> None:
+        n_ctx = self._runner.info.n_ctx
+        if not tokens:
+            raise InvalidRequestError("The prompt is empty.", param="messages")
+        if len(tokens) >= n_ctx:
+            raise ContextLengthError(len(tokens), n_ctx)
+        if request.params.max_tokens is not None and request.params.max_tokens < 1:
+            raise InvalidRequestError("max_tokens must be at least 1.", param="max_tokens")
+
+    def _govern(self, sequence: Sequence, budget: int) -> None:
+        """A thought that must not even begin is closed by the prompt."""
+        self._closing_run = self._closing_run or read_closing_run(self._runner)
+        plan = ReasoningPlan(max_new=sequence.n_left, budget=budget)
+        sequence.governor = governor = Governor(plan, self._closing_run, sequence.detokenizer)
+        verdict = governor.verdict(sequence.n_left)
+        if not isinstance(verdict, Force):
+            sequence.bias = verdict.bias
+            return
+        for token in verdict.tokens:
+            sequence.detokenizer.feed(self._runner.piece(token))
+            governor.accept(token)
+        sequence.tokens += verdict.tokens
+        sequence.n_prompt = len(sequence.tokens)
+        n_ctx = self._runner.info.n_ctx
+        sequence.max_tokens = min(n_ctx, sequence.max_tokens + len(verdict.tokens))
+        if sequence.n_prompt >= n_ctx:
+            raise ContextLengthError(sequence.n_prompt, n_ctx)
+
+
+def _cache_scope(request: GenerateRequest) -> str:
+    """Tokens that other requests left were rounded in their company: deterministic ones share among themselves."""
+    return f"{request.cache_scope}\0deterministic" if request.deterministic else request.cache_scope
