@@ -46,6 +46,7 @@ GAUGES = (
     ("llamacpp:requests_processing", "running", "Requests being computed."),
     ("llamacpp:requests_deferred", "waiting", "Requests waiting for a place."),
     ("r1chat_preparing", "preparing", "Next turns being computed ahead."),
+    ("r1chat_sequences", "sequences", "Token runs in the cache that requests occupy."),
     ("r1chat_residents", "residents", "Token runs in the cache, idle ones too."),
     ("r1chat_kv_cells", "kv_cells", "Size of the cache in tokens."),
     ("r1chat_kv_cells_used", "kv_cells_used", "Cells in use; one that several share counts once."),
