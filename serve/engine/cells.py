@@ -46,6 +46,10 @@ class Cells:
     def of(self, seq_id: int) -> list[int]:
         return self._of.get(seq_id, [])
 
+    def n_private(self, seq_id: int) -> int:
+        """Cells that no other sequence holds."""
+        return sum(self._ledger.n_holders(cell) == 1 for cell in self.of(seq_id))
+
     def extend(self, seq_id: int, n_cells: int) -> list[int]:
         """Gives the sequence `n_cells` free ones more, and returns them."""
         new = [self._free.pop() for _ in range(n_cells)]

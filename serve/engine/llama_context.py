@@ -11,10 +11,13 @@ import llama_cpp
 
 from ..errors import ModelLoadError
 from .config import EngineConfig
+from .host_cache import available_memory
 from .llama_model import LlamaLog, may_be_deterministic, offloads
 
-# Requests share one pool of cells; up to this size it holds a full context for each of them.
+# Requests share one pool of cells; up to this size, or a share of what memory is available, it holds a full
+# context for each of them.
 KV_POOL_BYTES = 1 << 30
+KV_POOL_SHARE = 4
 # On a CPU attention takes another kernel from 64 rows on, and then a prompt's numbers depend on who else
 # is in the batch. Smaller pieces cost nothing there: matrix products are at their best from 32 rows on.
 CPU_UBATCH = 60
@@ -87,7 +90,8 @@ def pool_cells(model: llama_cpp.llama_model_p, n_ctx: int, config: EngineConfig)
     head_size = llama_cpp.llama_model_n_embd(model) // llama_cpp.llama_model_n_head(model)
     row_bytes = 2 * head_size * llama_cpp.llama_model_n_head_kv(model)
     cell_bytes = 2 * row_bytes * llama_cpp.llama_model_n_layer(model)
-    by_memory = max(n_ctx, min(n_ctx * config.n_seq_max, KV_POOL_BYTES // cell_bytes))
+    pool_bytes = min(KV_POOL_BYTES, available_memory() // KV_POOL_SHARE)
+    by_memory = max(n_ctx, min(n_ctx * config.n_seq_max, pool_bytes // cell_bytes))
     return -(-(config.n_cells or by_memory) // _CELLS) * _CELLS
 
 

@@ -223,6 +223,27 @@ def test_without_losing_only_what_host_memory_takes_is_evicted() -> None:
     assert cache.n_used == 200
 
 
+def test_older_idle_runs_leave_for_host_memory_before_their_room_is_needed() -> None:
+    cache, memory = make(n_cells=50_000, host_bytes=100_000)
+    for n in range(5):
+        leave(cache, memory, [n] * 1000)
+    assert cache.n_used == 2000
+    assert cache.host.n_entries == 3
+    assert [claim(cache, [*[n] * 1000, 9]).n_computed for n in range(5)] == [1000] * 5, "nothing is lost"
+
+
+def test_idle_runs_stay_where_host_memory_has_no_room_or_where_their_cells_are_shared() -> None:
+    for host_bytes, n_kept in ((0, 5), (9000, 3)):
+        cache, memory = make(n_cells=50_000, host_bytes=host_bytes)
+        for n in range(5):
+            leave(cache, memory, [n] * 1000)
+        assert cache.n_residents == n_kept
+    cache, memory = make(n_cells=50_000, host_bytes=1_000_000)
+    for n in range(5):
+        leave(cache, memory, [*[7] * 3000, *[n] * 100])
+    assert (cache.n_residents, cache.host.n_entries) == (5, 0)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_books_and_cells_agree_whatever_happens(seed: int) -> None:
     rng = random.Random(seed)

@@ -9,6 +9,7 @@ import pytest
 from forward_tools import OpenModel, compute, last_logits, logits_along, made_up, placed
 from recording_runner import RecordingRunner
 
+from r1chat.serve.engine import llama_context
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.model_runner import KVFullError
 
@@ -220,3 +221,11 @@ def test_as_many_outputs_as_drafts_may_ask_for(open_model: OpenModel) -> None:
     runner.forward(batch)
     assert batch.n_outputs == 64
     assert np.isfinite([runner.logits(row) for row in range(64)]).all()
+
+
+def test_the_pool_grows_no_larger_than_memory_allows(open_model: OpenModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell_bytes = 2 * 2 * 32 * 2  # keys and values of 2 heads of 16 numbers in 2 layers, two bytes each
+    monkeypatch.setattr(llama_context, "available_memory", lambda: 4 * 6000 * cell_bytes)
+    assert open_model(n_cells=None).n_cells == 6144, "6000, in blocks of 256"
+    monkeypatch.setattr(llama_context, "available_memory", lambda: 1000)
+    assert open_model(n_cells=None, n_ctx=700).n_cells == 768, "a context at least"
