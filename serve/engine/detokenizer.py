@@ -54,8 +54,8 @@ class Detokenizer:
 
     @property
     def partial_tag(self) -> str:
-        """The end of the text so far, where it may become a tag."""
-        return self._parser.partial_tag
+        """The end of the text so far, where it may become a tag. Half a character behind it makes it none."""
+        return "" if self.in_character else self._parser.partial_tag
 
     @property
     def in_character(self) -> bool:
@@ -64,15 +64,14 @@ class Detokenizer:
 
     def closes_with(self, piece: bytes) -> bool:
         """Whether this token would end the thought."""
-        text = self._parser.partial_tag + piece.decode(errors="replace")
-        return self._parser.in_reasoning and CLOSE_TAG in text
+        return self._parser.in_reasoning and CLOSE_TAG in self.partial_tag + piece.decode(errors="replace")
 
     def drop_partial_tag(self) -> int:
         """Unsays a closing tag that has been begun; returns how many tokens that takes back.
 
         0, and nothing is unsaid, where the tag begins inside a token.
         """
-        n_dropped = self._counter.drop_from(self._parser.thought_end)
+        n_dropped = self._counter.drop_from(self._parser.thought_end) if self.partial_tag else 0
         if n_dropped:
             self._parser.drop_partial_tag()
         return n_dropped

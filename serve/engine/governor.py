@@ -1,8 +1,8 @@
 """The thought under control: when it ends, why, and that an answer follows it. Knows neither logits nor HTTP.
 
 One governor per request, on the engine's thread. It counts nothing that the detokenizer counts. The engine
-    asks `verdict` before each draw, before the first one too: a Force is carried out at once and asked again
-        after the next draw; one before the first draw belongs to the prompt, so that it costs no max_tokens;
+    asks `verdict` before the first draw and after each token that was drawn; a Force is carried out at once,
+        and asked again; the first of all belongs to the prompt, so that it costs no max_tokens;
     asks `review` of each drawn token before it is appended: a Force then comes in the token's place;
     calls `accept` for each token appended, drawn or forced, after the detokenizer was fed with it.
 To carry out a Force: take back the last `n_dropped` tokens (the cache's cells too; the detokenizer has
@@ -112,6 +112,7 @@ class Governor:
         self._answer_now = False
         self._n_swallow = 0
         self._had_thought = detokenizer.state == "reasoning"
+        self._begun = False
         self._tail = ""
         self._bias = 0.0
         self._biased_tag = False
@@ -136,10 +137,11 @@ class Governor:
         self._bias = 0.0
         if not self._thinking:
             return self._no_ends if self._had_thought and not self._detokenizer.has_answer else _FREELY
-        if cause := self._due(n_left):
+        cause = self._due(n_left)
+        if cause and self._has_room(n_left):
             return self._close(cause, n_left)
         self._bias = self._soft_bias()
-        return Sample({self._run.rest(self._detokenizer.partial_tag)[0]: self._bias}) if self._bias else _FREELY
+        return Sample({self._run.rest(self._begun_tag)[0]: self._bias}) if self._bias else _FREELY
 
     def review(self, piece: bytes, *, is_end: bool, n_left: int) -> Force | None:
         """Of a drawn token's bytes: what comes in its place, if it must not come. `n_left` as before it."""
@@ -149,14 +151,15 @@ class Governor:
         if self._n_swallow and self._n_more(n_left)[0] >= n_wait + _MARGIN:
             self._n_swallow -= 1
             return self._wait()
-        return self._close(ReasoningEnd.EOS_IN_THINK, n_left) if is_end else None
+        return self._close(ReasoningEnd.EOS_IN_THINK, n_left) if is_end and self._has_room(n_left) else None
 
     def accept(self, token: int) -> None:
         """`token` was appended, and the detokenizer was fed with it."""
         detokenizer = self._detokenizer
+        self._begun = True
         if not self._in_tag:
             self._biased_tag = self._bias > 0
-        self._in_tag = bool(detokenizer.partial_tag)
+        self._in_tag = bool(self._begun_tag)
         self._tail = (self._tail + detokenizer.text)[-_TAIL:]
         if detokenizer.state == "reasoning":
             self._had_thought = True
@@ -170,8 +173,16 @@ class Governor:
         return self._detokenizer.state == "reasoning"
 
     @property
+    def _begun_tag(self) -> str:
+        return self._detokenizer.partial_tag
+
+    @property
     def _n_thought(self) -> int:
         return self._detokenizer.reasoning_tokens
+
+    def _has_room(self, n_left: int) -> bool:
+        """A thought that no answer could follow may as well go on; before the first draw the prompt has the room."""
+        return not self._begun or n_left > len(self._run.tag)
 
     def _due(self, n_left: int) -> ReasoningEnd | None:
         """Why the thought must end now, if it must."""
@@ -203,12 +214,12 @@ class Governor:
     def _close(self, cause: ReasoningEnd, n_left: int) -> Force:
         self._cause = cause
         line_break = self._line_break()
-        if self._detokenizer.partial_tag or len(line_break) > self._n_more(n_left)[0]:
+        if self._begun_tag or len(line_break) > self._n_more(n_left)[0]:
             line_break = []
-        return Force([*line_break, *self._run.rest(self._detokenizer.partial_tag)])
+        return Force([*line_break, *self._run.rest(self._begun_tag)])
 
     def _wait(self) -> Force:
-        text = self._tail.removesuffix(self._detokenizer.partial_tag)
+        text = self._tail.removesuffix(self._begun_tag)
         n_dropped = self._detokenizer.drop_partial_tag()
         if n_dropped:
             self._tail = text

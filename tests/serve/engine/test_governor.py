@@ -45,7 +45,6 @@ class Generation:
 
     def __post_init__(self) -> None:
         self.tokens: list[int] = []
-        self.prompt: list[int] = []
         self.deltas: list[TextDelta] = []
         self.forced: list[Force] = []
         self.n_draws = 0
@@ -53,6 +52,10 @@ class Generation:
         plan = ReasoningPlan(max_new=self.max_new, budget=self.budget, grace=self.grace)
         self.governor = Governor(plan, self.run, self.detokenizer)
         self.ended = False
+        verdict = self.governor.verdict(self.max_new)
+        if isinstance(verdict, Force):
+            self.carry_out(verdict)
+        self.prompt, self.tokens = self.tokens, []
 
     @property
     def n_left(self) -> int:
@@ -79,13 +82,9 @@ class Generation:
         verdict = self.governor.verdict(self.n_left)
         if isinstance(verdict, Force):
             self.carry_out(verdict)
-            if not self.n_draws:
-                self.prompt, self.tokens = self.tokens, []
             verdict = self.governor.verdict(self.n_left)
-            assert isinstance(verdict, Sample) or self.n_left <= 0
-        if self.n_left > 0:
-            assert isinstance(verdict, Sample)
-            self.draw(verdict)
+        assert isinstance(verdict, Sample)
+        self.draw(verdict)
         if self.ended or self.n_left <= 0:
             self.ended = True
             self.deltas += self.detokenizer.finish()
@@ -105,7 +104,7 @@ class Generation:
         self.forced.append(force)
         if force.n_dropped:
             del self.tokens[-force.n_dropped :]
-        for token in force.tokens[: self.n_left] if self.n_draws else force.tokens:
+        for token in force.tokens:
             self.append(token)
 
     def append(self, token: int) -> None:
@@ -285,6 +284,16 @@ def test_a_tag_that_the_model_has_begun_is_completed_not_doubled() -> None:
     assert "<" not in generation.answer
 
 
+def test_half_a_character_behind_a_tag_that_was_begun_makes_it_no_tag() -> None:
+    for think_more in (0, 1):
+        generation = Generation(says(" so", "</", SHEEP[:2], "", " ten", ""), run=SPREAD_TAG, max_new=60)
+        for _ in range(think_more):
+            generation.governor.think_more()
+        generation.play()
+        assert generation.thought.startswith(" so</�")
+        assert generation.answer.strip()
+
+
 def test_a_character_is_not_cut_in_two_where_there_is_grace() -> None:
     halves = [SHEEP[:2], SHEEP[2:]] * 200
     for budget in range(40, 60):
@@ -292,10 +301,11 @@ def test_a_character_is_not_cut_in_two_where_there_is_grace() -> None:
         assert "�" not in thought
 
 
-def test_a_thought_that_is_cut_off_says_length() -> None:
-    generation = Generation(says("<think>"), reasoning_open=False, max_new=2).play()
-    assert generation.governor.reasoning_end() in (ReasoningEnd.LENGTH, ReasoningEnd.RESERVE)
-    assert len(generation.tokens) == 2
+@both_tags
+def test_a_thought_that_leaves_no_room_for_an_answer_goes_on_and_says_length(run: ClosingRun) -> None:
+    late = Generation(says("<think>"), run=run, reasoning_open=False, max_new=3).play()
+    assert (late.thought, late.answer, len(late.tokens)) == (" and and", "", 3)
+    assert late.governor.reasoning_end() is ReasoningEnd.LENGTH
 
 
 TOKENS = st.lists(st.integers(0, 25), min_size=1, max_size=60)
