@@ -7,14 +7,14 @@ written instead. So every loop computes the same tokens, and a share of the draf
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from time import perf_counter
 from typing import cast
 
 from .bench_loop import Measurement, clear
 from .engine import Engine, SpeculatorFactory
 from .llama_runner import LlamaModelRunner
-from .request import GenerateRequest, SamplingParams
+from .request import NO_BIAS, GenerateRequest, SamplingParams
 from .sampler import LlamaSampler
 from .speculation import Proposal, Speculator
 
@@ -49,8 +49,8 @@ class _Replay:
         self._sampler = sampler
         self._text = iter(text)
 
-    def sample(self, row: int) -> int:
-        self._sampler.sample(row)
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
+        self._sampler.sample(row, bias)
         return next(self._text)
 
     def close(self) -> None:
