@@ -71,7 +71,7 @@ class Scheduler:
         """Takes the request out, wherever it is, and gives its place back."""
         if sequence.seq_id >= 0:
             self._cache.release(sequence, keep=keep)
-            if _is_background(sequence):
+            if _is_background(sequence) and not sequence.only_prepares:
                 self._cache.expend(sequence.request_id)
         for line in (self.running, self.preparing, self._queues[sequence.priority]):
             if sequence in line:
