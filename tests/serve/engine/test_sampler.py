@@ -89,6 +89,18 @@ def test_tokens_put_there_count_like_tokens_drawn(runner: LlamaModelRunner, chan
     assert tokens == chains_choice(runner, params, best[:2], [best[2], *WRITTEN])
 
 
+@pytest.mark.parametrize("changes", [{}, *CHANGES])
+def test_a_bias_for_one_draw_comes_on_top_and_goes_with_it(runner: LlamaModelRunner, changes: dict[str, float]) -> None:
+    row = logits(runner)
+    before = row.copy()
+    sampler = runner.make_sampler(SamplingParams(temperature=0.0, **changes), PROMPT)  # type: ignore[arg-type]
+    assert sampler.sample(len(PROMPT) - 1, {444: 1000.0}) == 444
+    first = sampler.sample(len(PROMPT) - 1)
+    assert first != 444
+    assert sampler.sample(len(PROMPT) - 1, {first: -np.inf}) != first
+    np.testing.assert_array_equal(row, before)
+
+
 def test_without_changes_the_row_itself_is_used() -> None:
     row = np.zeros(8, np.float32)
     assert Changes(SamplingParams(), PROMPT).apply(row, np.empty(8, np.float32)) is row
