@@ -35,6 +35,7 @@ class Detokenizer:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._parser = ReasoningParser(reasoning_open=reasoning_open, close_tag=CLOSE_TAG)
         self._counter = _TokenCounter()
+        self._tags: _LaterTags | None = None
         self._stop = StopStrings(stop)
         self.in_answer = False
         self.has_answer = False
@@ -76,6 +77,10 @@ class Detokenizer:
             self._parser.drop_partial_tag()
         return n_dropped
 
+    def hide_later_tags(self) -> None:
+        """Closing tags inside the answer are no part of it, from now on."""
+        self._tags = self._tags or _LaterTags()
+
     def feed(self, piece: bytes) -> list[TextDelta]:
         """One token's bytes."""
         self.text = text = self._utf8.decode(piece)
@@ -91,7 +96,7 @@ class Detokenizer:
         pieces = self._parser.feed(self._utf8.decode(b"", final=True)) + self._parser.flush()
         self._counter.decide_all()
         deltas = self._deltas(pieces)
-        rest = self._stop.flush()
+        rest = (self._stop.feed(self._tags.flush()) if self._tags else "") + self._stop.flush()
         return [*deltas, self._delta(Channel.CONTENT, rest)] if rest else deltas
 
     def _deltas(self, pieces: list[Piece]) -> list[TextDelta]:
@@ -101,7 +106,8 @@ class Detokenizer:
             text = piece.text
             if channel is Channel.CONTENT:
                 self.in_answer = True
-                self.has_answer = self.has_answer or not text.isspace()
+                text = self._tags.feed(text) if self._tags else text
+                self.has_answer = self.has_answer or bool(text.strip())
                 text = self._stop.feed(text)
             if text:
                 deltas.append(self._delta(channel, text))
@@ -164,6 +170,26 @@ class _TokenCounter:
         kept = [span for span in self._undecided if span[1] > end]
         self.reasoning += len(self._undecided) - len(kept)
         self._undecided = kept
+
+
+class _LaterTags:
+    """Takes closing tags out of the answer."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """The text that is certain now."""
+        text = self._held + text
+        while CLOSE_TAG in text:
+            text = text.replace(CLOSE_TAG, "")
+        certain = len(text) - n_overlapping(text, CLOSE_TAG)
+        self._held = text[certain:]
+        return text[:certain]
+
+    def flush(self) -> str:
+        held, self._held = self._held, ""
+        return held
 
 
 class StopStrings:

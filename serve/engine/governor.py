@@ -213,6 +213,8 @@ class Governor:
 
     def _close(self, cause: ReasoningEnd, n_left: int) -> Force:
         self._cause = cause
+        # a model that was cut short may go on to think, and close its thought once more
+        self._detokenizer.hide_later_tags()
         line_break = self._line_break()
         if self._begun_tag or len(line_break) > self._n_more(n_left)[0]:
             line_break = []

@@ -234,6 +234,20 @@ def test_ends_are_banned_until_the_answer_has_begun() -> None:
 
 
 @both_tags
+def test_a_model_that_was_cut_short_and_closes_its_thought_again_leaves_no_tag_in_the_answer(run: ClosingRun) -> None:
+    closing = [PIECES[token] for token in run.tag]
+    generation = Generation(says(*[" and"] * 12, *closing, " ten", ""), run=run, budget=8, grace=0).play()
+    assert (generation.thought, generation.answer) == (" and" * 8, " and" * 4 + "\n\n ten")
+
+
+@both_tags
+def test_a_tag_in_the_answer_of_a_model_that_was_left_alone_is_text(run: ClosingRun) -> None:
+    closing = [PIECES[token] for token in run.tag]
+    generation = Generation(says(*closing, " ten", *closing, ""), run=run).play()
+    assert generation.answer == " ten</think>\n\n"
+
+
+@both_tags
 def test_a_loop_ends_the_thought_and_is_reported(run: ClosingRun) -> None:
     generation = Generation(says(then=" so"), run=run, max_new=5_000).play()
     assert generation.governor.reasoning_end() is ReasoningEnd.LOOP
@@ -308,6 +322,10 @@ def test_a_thought_that_leaves_no_room_for_an_answer_goes_on_and_says_length(run
     assert late.governor.reasoning_end() is ReasoningEnd.LENGTH
 
 
+def without_tags(text: str) -> str:
+    return without_tags(text.replace("</think>", "")) if "</think>" in text else text
+
+
 TOKENS = st.lists(st.integers(0, 25), min_size=1, max_size=60)
 
 
@@ -334,9 +352,9 @@ def test_whatever_the_model_says_the_bounds_hold_and_there_is_an_answer(
     def model(n: int, sample: Sample) -> int:
         wanted = [token for token, bias in sample.bias.items() if bias > obeys]
         token = wanted[0] if wanted else stream[n % len(stream)]
-        # blanks for ever are no want of tokens
-        blank = n > 10 and generation.detokenizer.state == "content" and not PIECES[token].strip()
-        return ID[b" so"] if blank or sample.bias.get(token) == -math.inf else token
+        # blanks and tags for ever are no want of tokens
+        says_something = n % 5 == 0 and generation.detokenizer.state == "content"
+        return ID[b" so"] if says_something or sample.bias.get(token) == -math.inf else token
 
     generation = Generation(model, run=run, budget=budget, grace=grace, max_new=max_new)
     for _ in range(think_more):
@@ -348,8 +366,12 @@ def test_whatever_the_model_says_the_bounds_hold_and_there_is_an_answer(
     assert generation.detokenizer.reasoning_tokens <= (math.inf if budget is None else budget + grace)
     assert len(generation.tokens) <= max_new
     assert generation.governor.reasoning_end() not in (None, ReasoningEnd.LENGTH)
+    natural = generation.governor.reasoning_end() in (ReasoningEnd.NATURAL, ReasoningEnd.SOFT_LANDING) and not any(
+        force.tokens[-1] == run.tag[-1] for force in generation.forced
+    )
     whole = b"".join(PIECES[token] for token in generation.prompt + generation.tokens)
     again = Detokenizer(reasoning_open=True)
     deltas = [*again.feed(whole), *again.finish()]
     assert generation.thought == "".join(d.text for d in deltas if d.channel is Channel.REASONING)
-    assert generation.answer == "".join(d.text for d in deltas if d.channel is Channel.CONTENT)
+    answer = "".join(d.text for d in deltas if d.channel is Channel.CONTENT)
+    assert generation.answer == (answer if natural else without_tags(answer))
