@@ -95,6 +95,7 @@ class ReasoningParser:
 
     def _advance(self, buffer: str, pieces: list[Piece]) -> str:
         """Consumes `buffer` up to and with the next tag; returns the rest."""
+        was_after_tag = self._after_tag
         if self._after_tag:
             buffer = buffer.lstrip("\n")
             if self._may_repeat_open:
@@ -114,6 +115,7 @@ class ReasoningParser:
         at = buffer.find(tag)
         if at < 0:
             self._hold_back(buffer, tag, pieces)
+            self._after_tag = was_after_tag and self._partial == buffer
             return ""
         self._emit(buffer[:at].rstrip("\n"), pieces)
         self._newlines = 0
