@@ -47,6 +47,9 @@ def load_model(config: EngineConfig, log: LlamaLog) -> llama_cpp.llama_model_p:
         raise ModelLoadError(f"llama.cpp cannot load {path}: {'; '.join(log.errors) or 'no reason given'}")
     if llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model):
         raise ModelLoadError(f"{path}: recurrent models cannot share a cache the way this engine does.")
+    if llama_cpp.llama_model_n_swa(model):
+        # llama.cpp gives cells behind the window away, and with them the beginnings that others would share
+        raise ModelLoadError(f"{path}: models with a sliding window cannot share a cache the way this engine does.")
     if llama_cpp.llama_model_has_encoder(model):
         raise ModelLoadError(f"{path} is an encoder model; only decoders can chat.")
     return model

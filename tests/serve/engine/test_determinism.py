@@ -6,15 +6,20 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from engine_tools import request, run
 from forward_tools import OpenModel, batch_of, compute, last_logits, logits_along, made_up, placed
-from recording_runner import RecordingRunner
+from recording_runner import Record, RecordingRunner
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
+from r1chat.serve.engine.engine import Engine
+from r1chat.serve.engine.host_cache import HostCache
 from r1chat.serve.engine.model_runner import KVFullError
 from r1chat.serve.engine.sequence import Sequence
+from r1chat.serve.engine.speculation import PromptLookup, Speculator
 from r1chat.serve.models.shapes import make_random_gguf
 
 
@@ -200,3 +205,26 @@ class Company:
     def _drop(self, seq_id: int, start: int) -> None:
         self._runner.remove(seq_id, start)
         del self._others[seq_id][start:]
+
+
+def test_a_deterministic_request_gets_the_same_tokens_alone_and_among_others(open_model: OpenModel) -> None:
+    """Through the whole engine: drafts, a crowded cache, others that come and go."""
+
+    def record(n_others: int) -> Record:
+        runner = open_model("bundled", n_cells=768, n_ctx=512)
+        engine = Engine(runner, host=HostCache(10_000_000), make_speculator=lambda _: Speculator(PromptLookup()))
+        on_and_on = {token: -1000.0 for token in range(runner.info.n_vocab) if runner.is_end(token)}
+        params = {"seed": 5, "temperature": 1.2, "max_tokens": 100, "logit_bias": on_and_on}
+        asked = request("asked", "How many sheep are left? " * 6, **params)
+        others = [request(f"r{i}", "sheep " * (7 * i), seed=i, max_tokens=11 * i + 2) for i in range(n_others)]
+        half = n_others // 2
+        for other in others[:half]:
+            engine.add_request(other)
+        for _ in range(5):
+            engine.step()
+        run(engine, [msgspec.structs.replace(asked, deterministic=True), *others[half:]])
+        return runner.records[half]
+
+    expected, crowded = record(0), record(10)
+    assert len(expected.tokens) == 100
+    assert crowded == expected, "the tokens, and the least difference in what they were drawn from"
