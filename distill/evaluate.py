@@ -77,7 +77,7 @@ async def evaluate(
             async with gate:
                 completion = await client.complete(
                     [{"role": "user", "content": problem.prompt}],
-                    temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed,
+                    temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed, priority="batch",
                 )  # fmt: skip
             done += 1
             report(done, len(problems) * k)

@@ -96,7 +96,8 @@ class ChatRequest(BaseModel):
 
     Beyond OpenAI's: `priority` says who waits; cached prompts are shared among requests of one `cache_salt`;
     `deterministic` gives the same tokens whatever else the server does meanwhile; `reasoning_budget_tokens`,
-    which is `thinking_budget_tokens` too, closes the thought after that many tokens.
+    which is `thinking_budget_tokens` too, closes the thought after that many tokens, at most a quarter more
+    to end a sentence; 0 asks for no thought at all.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)

@@ -124,6 +124,15 @@ def test_a_prepared_turn_is_answered_as_one_that_was_not(demo: LiveServer) -> No
     assert warm["choices"][0]["message"] == cold["choices"][0]["message"]
 
 
+@pytest.mark.parametrize("name", ["reasoning_budget_tokens", "thinking_budget_tokens"])
+def test_a_budget_ends_the_thought_and_an_answer_follows(demo: LiveServer, name: str) -> None:
+    free = ask(demo)["usage"]["completion_tokens_details"]["reasoning_tokens"]
+    for budget in (0, 8):
+        reply = ask(demo, max_tokens=200, **{name: budget})
+        assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] <= budget + budget // 4 < free
+        assert reply["choices"][0]["message"]["content"].strip()
+
+
 def test_a_deterministic_reply_is_the_same_alone_and_in_company(demo: LiveServer) -> None:
     fields = {"temperature": 0.8, "deterministic": True, "max_tokens": 80}
     alone = ask(demo, RIDDLE, **fields)
