@@ -54,6 +54,7 @@ async def _return(trial: Trial) -> Values:
     async with own_server(trial.model, trial.target.banned, "--kv-tokens", "8192") as server:
         small = replace(trial, target=server.target)
         chats = [await _chat(small, 1500, i, thought=4, answer=20) for i in range(20)]
+        await server.settle()  # a chat is returned to some time later
         returns = [[*chat, user(trial.words(_FOLLOW_UP, "more", i))] for i, chat in enumerate(chats)]
         replies = [await small.ask(messages, max_tokens=4) for messages in returns]
         metrics = await read_metrics(server.target)
