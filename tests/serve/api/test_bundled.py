@@ -128,7 +128,8 @@ def test_a_prepared_turn_is_answered_as_one_that_was_not(demo: LiveServer) -> No
 def test_a_budget_ends_the_thought_and_an_answer_follows(demo: LiveServer, name: str) -> None:
     free = ask(demo)["usage"]["completion_tokens_details"]["reasoning_tokens"]
     for budget in (0, 8):
-        reply = ask(demo, max_tokens=200, **{name: budget})
+        fields: dict[str, Any] = {name: budget}
+        reply = ask(demo, max_tokens=200, **fields)
         assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] <= budget + budget // 4 < free
         assert reply["choices"][0]["message"]["content"].strip()
 
