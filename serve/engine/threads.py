@@ -19,8 +19,8 @@ _ROUNDS = 3
 _ROUND_STEPS = 4
 _HOPELESS = 1.3
 _FIRST_PAUSE_S = 2.0
-_LONGEST_PAUSE_S = 30.0
-_LASTING_S = 60.0
+_LONGEST_PAUSE_S = 10.0
+_UNASKED_S = 60.0
 
 
 @dataclass(slots=True)
@@ -63,10 +63,11 @@ class ThreadTuner:
         self._ladder = _ladder(n_threads)
         self._rung = 0
         self._recent: deque[float] = deque(maxlen=_WINDOW)
-        self._best: float | None = None
+        self._bests: dict[int, float] = {}
         self._trial: _Trial | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._next_trial = 0.0
+        self._next_unasked = 0.0
         self._changed = 0.0
         self._reach = 1
 
@@ -99,13 +100,14 @@ class ThreadTuner:
         if len(self._recent) < _WINDOW:
             return
         usual = median(self._recent)
-        # a machine that is busy from the start shows no better steps to compare with
-        is_slow = self._best is None or usual > _SLOW * self._best
-        self._best = usual if self._best is None else min(self._best, usual)
+        best = self._bests[self._rung] = min(usual, self._bests.get(self._rung, usual))
         if now < self._next_trial:
             return
-        if is_slow and self._rung + 1 < len(self._ladder):
-            self._trial = _Trial(min(self._rung + self._reach, len(self._ladder) - 1))
+        # now and then without a sign too: what was slow from the start, or judged in a bad moment, shows none
+        is_due = usual > _SLOW * best or now > self._next_unasked
+        if is_due and self._rung + self._reach < len(self._ladder):
+            self._next_unasked = now + _UNASKED_S
+            self._trial = _Trial(self._rung + self._reach)
         elif self._rung:
             self._trial = _Trial(self._rung - 1)
 
@@ -113,17 +115,18 @@ class ThreadTuner:
         self._trial = None
         self._recent.clear()
         if trial.gain * (_FEWER_WIN if trial.other > self._rung else _MORE_WIN) < 1:
-            # slow for another reason, deeper contexts for one: that is how it is now
-            self._best = median(trial.used)
-            self._reach = self._reach % 3 + 1
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            self._reach += trial.other > self._rung
+            if self._rung + self._reach >= len(self._ladder):
+                # slow for another reason, deeper contexts for one: that is how it is now
+                self._bests[self._rung] = median(trial.used)
+                self._reach = 1
         else:
             before, after = self._ladder[self._rung], self._ladder[trial.other]
             logger.info("threads: %d instead of %d, steps are %.1f times as fast", after, before, trial.gain)
             self._rung = trial.other
             self._reach = 1
-            self._best = median(trial.tried)
-            if now - self._changed > _LASTING_S:
+            if now - self._changed > _UNASKED_S:
                 self._pause_s = _FIRST_PAUSE_S
             self._changed = now
         self._next_trial = now + self._pause_s

@@ -76,6 +76,18 @@ def test_a_neighbour_that_was_there_first_is_noticed() -> None:
     assert run.used[-200:].count(1) >= 180
 
 
+def test_a_trial_in_a_bad_moment_is_not_the_last_word() -> None:
+    run = Run(Machine(), 2)
+    run.steps(300)
+    run.machine.n_busy = 1
+    run.steps(10)
+    run.machine.depth = 10.0
+    run.steps(20)
+    run.machine.depth = 1.0
+    run.steps(1500)
+    assert run.used[-300:].count(1) >= 250
+
+
 def test_deeper_contexts_are_not_taken_for_a_neighbour() -> None:
     run = Run(Machine(), 2)
 
