@@ -181,16 +181,11 @@ class Engine:
                 break
             n_accepted += 1
         if draft:
-            self._count_draft(sequence, len(draft), n_accepted)
+            sequence.n_drafted += len(draft)
+            sequence.n_accepted += n_accepted
             if sequence.seq_id >= 0:
                 self._cache.truncate(sequence, n_known + n_accepted)
         return events
-
-    def _count_draft(self, sequence: Sequence, n_drafted: int, n_accepted: int) -> None:
-        if sequence.speculator:
-            sequence.speculator.observe(n_drafted, n_accepted)
-        sequence.n_drafted += n_drafted
-        sequence.n_accepted += n_accepted
 
     def _advance(self, sequence: Sequence, row: int) -> list[Event]:
         """Draws the request's next token, or puts others there, and says what became certain by it."""

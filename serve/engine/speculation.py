@@ -88,8 +88,8 @@ class PromptLookup:
 class Speculator:
     """One request's gate: a draft as long as pays at what rows cost and guesses have been worth, mostly none.
 
-    Guesses are tried on paper first: each is compared with what really follows, drafted or not. So a
-    proposer that is always wrong costs no rows, and one that becomes right is noticed.
+    Guesses are compared with what follows, drafted or not, and beyond what was drafted. So a proposer that
+    is always wrong costs no rows, and one that becomes right is noticed.
     """
 
     def __init__(self, proposer: Proposer) -> None:
@@ -102,7 +102,8 @@ class Speculator:
         """Guesses at what follows `tokens`, at most `limit`. `n_rows`: what the step holds without them."""
         if n_rows - 1 > MAX_OTHERS:
             return []
-        self._compare(tokens)
+        if self._trial and not self._trial.goes_on(tokens):
+            self._trial = None
         guesses, n_matched = self._proposer.propose(tokens, LONGEST)
         if not guesses:
             return []
@@ -111,16 +112,6 @@ class Speculator:
         if n_drafted or self._trial is None:
             self._trial = _Trial(acceptance, guesses, len(tokens))
         return guesses[:n_drafted]
-
-    def observe(self, n_drafted: int, n_accepted: int) -> None:
-        """The last draft was verified, and its first `n_accepted` tokens were right."""
-        # guesses that were not drafted are still compared: would a longer draft have paid?
-        if self._trial and not self._trial.learn([True] * n_accepted + [False] * (n_accepted < n_drafted)):
-            self._trial = None
-
-    def _compare(self, tokens: list[int]) -> None:
-        if self._trial and not self._trial.learn(self._trial.outcomes(tokens)):
-            self._trial = None
 
 
 class _Trial:
@@ -132,21 +123,14 @@ class _Trial:
         self._start = start
         self._n_seen = 0
 
-    def outcomes(self, tokens: list[int]) -> list[bool]:
-        """Of the guesses that were not told yet, up to the first wrong one."""
-        outcomes: list[bool] = []
+    def goes_on(self, tokens: list[int]) -> bool:
+        """Learns from what came since the last look. False once a guess was wrong, or all were right."""
         for guess, token in zip(self._guesses[self._n_seen :], tokens[self._start + self._n_seen :], strict=False):
-            outcomes.append(guess == token)
-            if guess != token:
-                break
-        return outcomes
-
-    def learn(self, outcomes: list[bool]) -> bool:
-        """What became of the next guesses; only the last may be wrong. False: there is nothing left to learn."""
-        for right in outcomes:
-            self._acceptance.learn(self._n_seen, right)
+            self._acceptance.learn(self._n_seen, guess == token)
             self._n_seen += 1
-        return all(outcomes) and self._n_seen < len(self._guesses)
+            if guess != token:
+                return False
+        return self._n_seen < len(self._guesses)
 
 
 class _Acceptance:

@@ -179,6 +179,14 @@ def test_at_tiny_temperatures_the_best_is_drawn(temperature: float, top_p: float
     assert {draw(row) for _ in range(20)} == {4321}
 
 
+def test_of_equals_at_the_border_the_first_stay() -> None:
+    row = np.zeros(100, np.float32)
+    row[90] = 1.0
+    assert ours(row, SamplingParams(top_p=1.0, top_k=4)).tolist() == [0, 1, 2, 90]
+    # 2.718 of 101.718
+    assert ours(row, SamplingParams(top_p=0.05)).tolist() == [0, 1, 2, 90]
+
+
 def test_greedy_takes_the_first_of_equals_as_llama_cpp_does() -> None:
     row, params = in_steps(np.random.default_rng(3)), SamplingParams(temperature=0.0)
     assert Draw(params, Scratch(N_VOCAB))(row) == of_llama(row, params)[1]

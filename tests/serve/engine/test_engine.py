@@ -238,15 +238,11 @@ class Oracle:
     def __init__(self, prompt: list[int], continuation: list[int]) -> None:
         self._start = len(prompt)
         self._continuation = continuation
-        self.observed: list[tuple[int, int]] = []
 
     def draft(self, tokens: list[int], n_rows: int, costs: object, limit: int) -> list[int]:
         at = len(tokens) - self._start
         guesses = self._continuation[at : at + min(3, limit)]
         return [5 if (at + i) % 4 == 3 else guess for i, guess in enumerate(guesses)]
-
-    def observe(self, n_drafted: int, n_accepted: int) -> None:
-        self.observed.append((n_drafted, n_accepted))
 
 
 def with_drafts(runner: ScriptedRunner) -> Engine:
