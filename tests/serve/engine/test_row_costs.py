@@ -123,6 +123,14 @@ def test_a_size_timed_in_a_bad_moment_is_put_right_by_use(monkeypatch: pytest.Mo
     assert abs(costs.seconds(8, 8) / costs.seconds(1) - right) < abs(wrong - right) / 3
 
 
+def test_a_group_dearer_than_a_larger_one_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(QUIET_05B, noise=0.0)
+    monkeypatch.setattr(row_table, "perf_counter", lambda: machine.now)
+    costs = RowCosts(max_rows=512)
+    costs.calibrate(lambda rows, outputs: machine.step(rows, outputs) * (3 if rows == 8 else 1))
+    assert costs.seconds(8) <= 1.1 * machine.plain(12, 1)
+
+
 def test_one_stall_of_the_machine_does_not_stop_a_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(QUIET_05B)
     costs = calibrated(machine, monkeypatch)
@@ -132,7 +140,7 @@ def test_one_stall_of_the_machine_does_not_stop_a_prompt(monkeypatch: pytest.Mon
     for _ in range(4):
         rows = costs.prefill_rows(1, 50.0)
         costs.measure(1 + rows, 1, machine.step(1 + rows, 1, 50.0 * rows), 50.0)
-    assert costs.prefill_rows(1, 50.0) == 15
+    assert costs.prefill_rows(1, 50.0) >= 11
 
 
 def test_idle_rows_only_where_they_clearly_save(monkeypatch: pytest.MonkeyPatch) -> None:
