@@ -18,14 +18,15 @@ from .scenario import Scenario, Trial, Values
 REQUESTS = 10_000
 _READERS = 32
 _LEAVING, _PATIENCE_S = 0.2, 0.3
-# Until here the heap and the caches fill up.
+# Little, so that it is full before drift is measured from here on.
+_HOST_CACHE = "32M"
 _WARM_UP = 0.2
 _BUSY = ("llamacpp:requests_processing", "llamacpp:requests_deferred", "r1chat_preparing")
 
 
 async def soak(trial: Trial, n_requests: int = REQUESTS) -> Values:
     """On the bundled model, whatever the other scenarios run on."""
-    async with own_server(DEMO, {}) as server:
+    async with own_server(DEMO, {}, "--host-cache", _HOST_CACHE) as server:
         ends, warm = await _all_requests(trial, server, n_requests)
         metrics = await _when_idle(server)
         memory = _memory(server)
