@@ -48,7 +48,9 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         if sequence.only_prepares:
-            self.preparing.append(sequence)
+            # the next turn may be here already, and then it computes this itself
+            if not any(_begins_with(other, sequence) for other in [*self.running, *self.waiting]):
+                self.preparing.append(sequence)
         else:
             self._queues[sequence.priority].append(sequence)
 
@@ -111,9 +113,7 @@ class Scheduler:
     def _drop_overtaken(self, sequence: Sequence) -> None:
         """What was to be prepared for this very request is now computed by it."""
         for prepared in list(self.preparing):
-            if prepared.cache_scope == sequence.cache_scope and (
-                common_length(prepared.tokens, sequence.tokens) == len(prepared.tokens)
-            ):
+            if _begins_with(sequence, prepared):
                 self.finish(prepared, keep=False)
 
     def _follows_another(self, sequence: Sequence) -> bool:
@@ -255,6 +255,11 @@ def _shares(prompts: list[Sequence], budget: int) -> Iterator[tuple[Sequence, in
             return
         n_rows = min(sequence.n_uncomputed, budget)
         yield sequence, n_rows
+
+
+def _begins_with(sequence: Sequence, prepared: Sequence) -> bool:
+    n_common = common_length(prepared.tokens, sequence.tokens)
+    return prepared.cache_scope == sequence.cache_scope and n_common == len(prepared.tokens)
 
 
 def _is_background(sequence: Sequence) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from threading import Timer
 from time import perf_counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -255,7 +256,7 @@ def resident_texts(runner: ScriptedRunner) -> list[bytes]:
 
 
 @pytest.mark.parametrize("params", [{}, {"max_tokens": 7}, {"stop": ("answer is",)}])
-def test_drafts_right_and_wrong_change_neither_text_nor_counts_nor_cache(params: dict[str, object]) -> None:
+def test_drafts_right_and_wrong_change_neither_text_nor_counts_nor_cache(params: dict[str, Any]) -> None:
     plain, plain_runner = scripted_engine()
     runner = ScriptedRunner(scripted_config())
     drafting = with_drafts(runner)

@@ -317,6 +317,14 @@ def test_a_turn_that_comes_early_takes_what_there_is_and_ends_the_preparation() 
     assert policy.cache.n_claimed == 1
 
 
+def test_nothing_is_prepared_for_a_turn_that_is_here_already() -> None:
+    policy = scheduler()
+    ahead = prepared("next turn", 100)
+    policy.add(Sequence("turn", [*ahead.tokens, 1, 2, 3], 100_000))
+    policy.add(ahead)
+    assert not policy.preparing
+
+
 def test_preparing_ends_where_a_running_request_needs_the_room() -> None:
     policy = scheduler(n_cells=400, rows=500, fillers=3)
     policy.add(prepared("next turn", 250))
