@@ -61,7 +61,9 @@ def test_version(r1chat: Run) -> None:
     assert (done.returncode, done.stdout) == (0, f"r1chat {importlib.metadata.version('r1chat')}\n")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["--port", "x"], ["bench", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["--port", "x"], ["bench", "x"]]
+)
 def test_help_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
     script = """
 import json, sys
