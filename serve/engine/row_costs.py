@@ -14,11 +14,11 @@ from .row_table import GROUP, UBATCH_ROWS, RowTable
 ALONE_S = 0.5
 # A prompt may stretch a stream's gap to 5 gaps without it; noise needs the rest. With a long one in
 # front of it the prompt itself would hardly get on, and the stretch grows.
-MAX_GAP = 4.25
+MAX_GAP = 4.6
 MAX_DEEP_GAP = 7.0
 DEEP_CELLS = 1500
 # Beyond that a step is not forbidden, but has to save the prompt this power of the excess.
-_EXCESS_POWER = 4
+_EXCESS_POWER = 8
 # The streams are spared what would save the prompt little: it pays at most this much a token.
 FAIR_PRICE = 1.25
 # What background work may add to a step: less than the noise that its readers see anyway.

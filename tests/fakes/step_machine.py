@@ -54,7 +54,7 @@ ALL = {
 class Machine:
     """Takes as long as `costs` say, give or take `noise`, times `busy`; its clock is the sum of its steps."""
 
-    def __init__(self, costs: Costs, *, seed: int = 0, noise: float = 0.04) -> None:
+    def __init__(self, costs: Costs, *, seed: int = 0, noise: float = 0.03) -> None:
         self.costs, self.noise, self.busy, self.now = costs, noise, 1.0, 0.0
         self._random = random.Random(seed)
 
