@@ -75,7 +75,7 @@ def test_an_intruding_prompt_leaves_streams_their_pace_and_gets_on(
     assert max(run.gap(1.0) for run in runs) <= MAX_GAP
     price = median(run.seconds for run in runs) / Machine(ALL[name]).bulk(1200)
     # alone, a quiet machine's stream is so quick that a prompt beside it cannot have both
-    assert price <= (1.75 if n_streams == 1 else 1.4)
+    assert price <= (2.1 if n_streams == 1 else 1.5)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -86,7 +86,7 @@ def test_a_second_prompt_is_judged_at_its_own_depth(name: str, monkeypatch: pyte
     deep = intrude(machine, costs, 1, cached=4000, n_prompt=4060)
     assert max(deep.gaps) <= MAX_GAP, "a question to a long chat beside a running stream"
     shallow = intrude(machine, costs, 1, n_prompt=200)
-    assert shallow.rows[0] >= 11, "and the next short one is not punished for it"
+    assert shallow.rows[0] >= 7, "and the next short one is not punished for it"
 
 
 def test_a_busy_machine_is_noticed_without_new_timings(monkeypatch: pytest.MonkeyPatch) -> None:
