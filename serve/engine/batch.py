@@ -45,6 +45,11 @@ class Batch:
         return sum(len(chunk.logit_rows) for chunk in self.chunks)
 
     @property
+    def only_decodes(self) -> bool:
+        """Every row brings logits: there is no prompt in it."""
+        return self.n_outputs == self.n_rows
+
+    @property
     def prompt_depth(self) -> float:
         """Cells that lie before a row without logits, on average."""
         rows = cells = 0.0

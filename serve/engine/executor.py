@@ -83,6 +83,7 @@ class Executor:
             self._runner.interrupt()
 
     def _forward(self, batch: Batch) -> None:
+        self._set_threads(self._threads.n_threads if batch.only_decodes else self._threads.settled)
         began = perf_counter()
         self._current = batch
         try:
@@ -96,8 +97,12 @@ class Executor:
         self.counts.steps_total += 1
         self.counts.rows_total += n_rows
         depth = batch.prompt_depth
-        n_threads = self._threads.observe(self._costs.at_rest(n_rows, n_outputs, depth), seconds, perf_counter())
+        if batch.only_decodes:
+            self._threads.observe(self._costs.at_rest(n_rows, n_outputs, depth), seconds, perf_counter())
         self._costs.measure(n_rows, n_outputs, seconds, depth)
+
+    def _set_threads(self, n_threads: int) -> None:
+        """Other numbers are tried out on short steps only: those of a prompt are too dear for that."""
         if n_threads != self.n_threads:
             self.n_threads = n_threads
             self._runner.set_threads(n_threads)

@@ -14,7 +14,7 @@ from .row_table import GROUP, UBATCH_ROWS, RowTable
 ALONE_S = 0.5
 # A prompt may stretch a stream's gap to 5 gaps without it; noise needs the rest. With a long one in
 # front of it the prompt itself would hardly get on, and the stretch grows.
-MAX_GAP = 4.0
+MAX_GAP = 3.9
 MAX_DEEP_GAP = 7.0
 DEEP_CELLS = 1500
 # Beyond that a step is not forbidden, but has to save the prompt this power of the excess.

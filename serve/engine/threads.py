@@ -78,6 +78,11 @@ class ThreadTuner:
             return self._ladder[self._trial.other]
         return self._ladder[self._rung]
 
+    @property
+    def settled(self) -> int:
+        """The same without what is only being tried."""
+        return self._ladder[self._rung]
+
     def observe(self, expected_s: float, seconds: float, now: float) -> int:
         """Threads for the next step, after one under `n_threads` that took `seconds`.
 

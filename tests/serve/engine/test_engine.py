@@ -387,3 +387,29 @@ def test_a_budget_and_drafts_together_keep_books_and_cells_in_step() -> None:
     assert all(finish_of(each).reason is FinishReason.STOP for each in events.values())
     assert {text_of(each, Channel.CONTENT) for each in events.values()} == {ANSWER}
     assert engine.stats().kv_cells_used == runner.n_used
+
+
+def test_threads_are_tried_out_on_steps_of_decoding_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Eager:
+        """Would always like to try one thread."""
+
+        n_threads, settled = 1, 2
+
+        def __init__(self, n_threads: int) -> None: ...
+
+        def observe(self, expected_s: float, seconds: float, now: float) -> int:
+            return 1
+
+    monkeypatch.setattr("r1chat.serve.engine.executor.ThreadTuner", Eager)
+    runner = ScriptedRunner(scripted_config())
+    used: list[tuple[bool, int]] = []
+    forward = runner.forward
+
+    def noted(batch: Batch) -> None:
+        used.append((batch.only_decodes, runner.n_threads))
+        forward(batch)
+
+    runner.forward = noted  # type: ignore[method-assign]
+    run(Engine(runner), [request("r", "word " * 50)])
+    assert {n_threads for only_decodes, n_threads in used if only_decodes} == {1}
+    assert {n_threads for only_decodes, n_threads in used if not only_decodes} == {2}

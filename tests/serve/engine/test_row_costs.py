@@ -75,7 +75,7 @@ def test_an_intruding_prompt_leaves_streams_their_pace_and_gets_on(
     assert max(run.gap(1.0) for run in runs) <= MAX_GAP
     price = median(run.seconds for run in runs) / Machine(ALL[name]).bulk(1200)
     # alone, a quiet machine's stream is so quick that a prompt beside it cannot have both
-    assert price <= (2.1 if n_streams == 1 else 1.5)
+    assert price <= (2.2 if n_streams == 1 else 1.5)
 
 
 @pytest.mark.parametrize("name", ALL)
