@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-import msgspec
-
 from .. import errors
 from .request import Accepted, Event, Failed, Finished, TokenOutput
 
 
 class EventStream:
-    """Never blocks the writer. A slow reader's text piles up joined, one event per change of channel."""
+    """Never blocks the writer. What a slow reader finds is joined: one event per change of channel."""
 
     def __init__(self) -> None:
         self._events: deque[Accepted | TokenOutput | Finished] = deque()
@@ -23,13 +21,7 @@ class EventStream:
         if isinstance(event, Failed):
             self.fail(_error_of(event))
             return
-        last = self._events[-1] if self._events else None
-        if isinstance(event, TokenOutput) and isinstance(last, TokenOutput) and event.channel == last.channel:
-            self._events[-1] = msgspec.structs.replace(
-                last, text=last.text + event.text, tokens=last.tokens + event.tokens
-            )
-        else:
-            self._events.append(event)
+        self._events.append(event)
         self._changed.set()
 
     @property
@@ -49,7 +41,19 @@ class EventStream:
                 raise self._error
             self._changed.clear()
             await self._changed.wait()
-        return self._events.popleft()
+        event = self._events.popleft()
+        return self._with_what_follows(event) if isinstance(event, TokenOutput) else event
+
+    def _with_what_follows(self, first: TokenOutput) -> TokenOutput:
+        """Joined once, when it is read: joining at each arrival would copy the text over and over."""
+        run = [first]
+        while self._events and isinstance(event := self._events[0], TokenOutput) and event.channel == first.channel:
+            run.append(event)
+            self._events.popleft()
+        if len(run) == 1:
+            return first
+        text, tokens = "".join(event.text for event in run), sum(event.tokens for event in run)
+        return TokenOutput(first.request_id, first.channel, text, tokens)
 
 
 def _error_of(event: Failed) -> errors.R1ChatError:

@@ -1,0 +1,58 @@
+"""The events of one request between the pipe and its reader."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from r1chat.serve.engine.request import Accepted, Channel, Failed, Finished, FinishReason, Timings, TokenOutput, Usage
+from r1chat.serve.engine.stream import EventStream
+from r1chat.serve.errors import ContextLengthError
+
+FINISHED = Finished("r", FinishReason.STOP, Usage(), Timings())
+
+
+def test_what_a_slow_reader_finds_is_joined_by_channel() -> None:
+    stream = EventStream()
+    stream.put(Accepted("r", 3))
+    for text in "abc":
+        stream.put(TokenOutput("r", Channel.REASONING, text, 1))
+    for text in "de":
+        stream.put(TokenOutput("r", Channel.CONTENT, text, 2))
+    stream.put(FINISHED)
+
+    async def read() -> list[object]:
+        return [await stream.get() for _ in range(4)]
+
+    assert asyncio.run(read()) == [
+        Accepted("r", 3),
+        TokenOutput("r", Channel.REASONING, "abc", 3),
+        TokenOutput("r", Channel.CONTENT, "de", 4),
+        FINISHED,
+    ]
+
+
+def test_a_reader_in_step_gets_each_piece_as_it_comes() -> None:
+    async def read() -> list[object]:
+        stream, got = EventStream(), []
+        for text in "abc":
+            stream.put(TokenOutput("r", Channel.CONTENT, text, 1))
+            got.append(await stream.get())
+        return got
+
+    assert asyncio.run(read()) == [TokenOutput("r", Channel.CONTENT, text, 1) for text in "abc"]
+
+
+def test_an_error_comes_behind_what_was_put_before_it() -> None:
+    stream = EventStream()
+    stream.put(TokenOutput("r", Channel.CONTENT, "a", 1))
+    stream.put(Failed("r", "ContextLengthError", "too long", prompt_tokens=9, n_ctx=8))
+
+    async def read() -> None:
+        assert await stream.get() == TokenOutput("r", Channel.CONTENT, "a", 1)
+        with pytest.raises(ContextLengthError):
+            await stream.get()
+
+    asyncio.run(read())
+    assert stream.failed
