@@ -35,7 +35,8 @@ def test_what_a_slow_reader_finds_is_joined_by_channel() -> None:
 
 def test_a_reader_in_step_gets_each_piece_as_it_comes() -> None:
     async def read() -> list[object]:
-        stream, got = EventStream(), []
+        stream = EventStream()
+        got: list[object] = []
         for text in "abc":
             stream.put(TokenOutput("r", Channel.CONTENT, text, 1))
             got.append(await stream.get())
