@@ -117,8 +117,10 @@ class Worker:
                 if isinstance(item, Shutdown):
                     return
                 events += _apply(engine, item)
-            events += engine.step()
-            self._send(StepReport(events, engine.stats()))
+            if events:
+                # before the step: whoever asked hears at once that the request is in
+                self._send(StepReport(events, engine.stats()))
+            self._send(StepReport(engine.step(), engine.stats()))
 
     def _arrivals(self, *, wait: bool) -> Iterator[_Item]:
         if wait:
