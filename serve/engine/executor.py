@@ -19,6 +19,9 @@ from .sequence import Sequence
 from .threads import ThreadTuner
 
 
+MOST_ROWS_TO_TRY = 32
+
+
 @dataclass(slots=True)
 class StepCounts:
     """What was computed since the start; names as in EngineStats."""
@@ -83,7 +86,7 @@ class Executor:
             self._runner.interrupt()
 
     def _forward(self, batch: Batch) -> None:
-        self._set_threads(self._threads.n_threads if batch.only_decodes else self._threads.settled)
+        self._set_threads(self._threads.n_threads if self._may_try_threads(batch) else self._threads.settled)
         began = perf_counter()
         self._current = batch
         try:
@@ -97,12 +100,17 @@ class Executor:
         self.counts.steps_total += 1
         self.counts.rows_total += n_rows
         depth = batch.prompt_depth
-        if batch.only_decodes:
+        if self._may_try_threads(batch):
             self._threads.observe(self._costs.at_rest(n_rows, n_outputs, depth), seconds, perf_counter())
         self._costs.measure(n_rows, n_outputs, seconds, depth)
 
+    def _may_try_threads(self, batch: Batch) -> bool:
+        """Fewer are tried on steps of decoding only, since with a prompt they are too dear for that; all of them
+        again on any short one.
+        """
+        return batch.only_decodes or (self._threads.is_reduced and batch.n_rows <= MOST_ROWS_TO_TRY)
+
     def _set_threads(self, n_threads: int) -> None:
-        """Other numbers are tried out on short steps only: those of a prompt are too dear for that."""
         if n_threads != self.n_threads:
             self.n_threads = n_threads
             self._runner.set_threads(n_threads)

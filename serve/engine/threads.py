@@ -79,6 +79,10 @@ class ThreadTuner:
         return self._ladder[self._rung]
 
     @property
+    def is_reduced(self) -> bool:
+        return self._rung > 0
+
+    @property
     def settled(self) -> int:
         """The same without what is only being tried."""
         return self._ladder[self._rung]

@@ -393,7 +393,7 @@ def test_threads_are_tried_out_on_steps_of_decoding_only(monkeypatch: pytest.Mon
     class Eager:
         """Would always like to try one thread."""
 
-        n_threads, settled = 1, 2
+        n_threads, settled, is_reduced = 1, 2, False
 
         def __init__(self, n_threads: int) -> None: ...
 
