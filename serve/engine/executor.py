@@ -18,7 +18,6 @@ from .scheduler import Scheduler
 from .sequence import Sequence
 from .threads import ThreadTuner
 
-
 MOST_ROWS_TO_TRY = 32
 
 
