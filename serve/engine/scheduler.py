@@ -168,8 +168,9 @@ class Scheduler:
 
     def _add_prompts(self, batch: Batch, sequences: list[Sequence]) -> None:
         prompts = [sequence for sequence in sequences if not sequence.is_decoding]
-        n_rows = self._costs.prefill_rows(batch.n_rows, _depth(prompts))
-        budget = min(n_rows, self._n_batch - batch.n_rows) if prompts else 0
+        if not prompts:
+            return
+        budget = min(self._costs.prefill_rows(batch.n_rows, _depth(prompts)), self._n_batch - batch.n_rows)
         for sequence, n_rows in _shares(prompts, budget):
             batch.add(sequence, n_rows)
 
