@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from .request import Event, GenerateRequest, ModelInfo, PrepareRequest
+from .request import Event, GenerateRequest, ModelInfo, PrepareRequest, Segment
 
 
 class Abort(msgspec.Struct, frozen=True, tag="abort"):
     """The owner of a request has gone."""
 
     request_id: str
+
+
+class Control(msgspec.Struct, frozen=True, tag="control"):
+    """The owner of a running request wants its thought to end now, or to go on when it would have ended."""
+
+    request_id: str
+    action: Literal["answer_now", "think_more"]
+
+
+class TokenizeQuery(msgspec.Struct, frozen=True, tag="tokenize"):
+    """What tokens a text becomes. Answered by QueryAnswer under the same `query_id`."""
+
+    query_id: str
+    segments: tuple[Segment, ...]
+
+
+class PiecesQuery(msgspec.Struct, frozen=True, tag="pieces"):
+    """What bytes tokens stand for. Answered by QueryAnswer under the same `query_id`."""
+
+    query_id: str
+    tokens: tuple[int, ...]
+
+
+class QueryAnswer(msgspec.Struct, frozen=True, tag="answer"):
+    """`pieces[i]` are the bytes of `tokens[i]`; of control tokens their text. `error` where there is no answer."""
+
+    query_id: str
+    tokens: tuple[int, ...] = ()
+    pieces: tuple[bytes, ...] = ()
+    error: str = ""
+
+
+class Controlled(msgspec.Struct, frozen=True, tag="controlled"):
+    """Answer to a Control: `done` False where the request has ended, or has no thought that goes on."""
+
+    request_id: str
+    done: bool
 
 
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
@@ -72,8 +111,8 @@ class StepReport(msgspec.Struct, frozen=True, tag="step"):
     stats: EngineStats
 
 
-Command = GenerateRequest | PrepareRequest | Abort | Shutdown
-Reply = Ready | LoadFailed | StepReport
+Command = GenerateRequest | PrepareRequest | Abort | Control | TokenizeQuery | PiecesQuery | Shutdown
+Reply = Ready | LoadFailed | StepReport | QueryAnswer | Controlled
 
 command_decoder = msgspec.msgpack.Decoder(Command)
 reply_decoder = msgspec.msgpack.Decoder(Reply)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
@@ -41,6 +42,31 @@ class Segment(msgspec.Struct, frozen=True):
     special: bool
 
 
+class Grammar(msgspec.Struct, frozen=True):
+    """What the answer must look like, from its first token behind the thought on.
+
+    `text` is a JSON schema, a regular expression (Rust's dialect) or a grammar in llguidance's Lark dialect.
+    """
+
+    kind: Literal["json_schema", "regex", "lark"]
+    text: str
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """How the reply begins already: the output `tokens` of an earlier one up to the cut, then `segments`.
+
+    `cut` says where `tokens` end: "end" behind the last, "char" before character `n_chars` of the thought,
+    "think_end" behind the closing tag. With `echo` the text of what is kept comes back as output, too.
+    All of it counts as prompt.
+    """
+
+    tokens: tuple[int, ...] = ()
+    cut: Literal["end", "char", "think_end"] = "end"
+    n_chars: int = 0
+    segments: tuple[Segment, ...] = ()
+    echo: bool = False
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is drawn. Defaults are those DeepSeek advises for R1.
 
@@ -48,6 +74,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `top_k` 0, `top_p` 1, `min_p` 0, `repetition_penalty` 1 and the penalties 0 switch each off;
     `temperature` 0 is greedy. `stop` strings end the answer and are never looked for in the thought.
     `reasoning_budget` closes the thought after that many tokens of it; 0 means no thought at all.
+    `reasoning_grace` is how many more it may take to end with a sentence.
+    `top_logprobs` gives each token's log probability and those of so many of the likeliest; None: none.
     """
 
     temperature: float = 0.6
@@ -62,6 +90,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
     reasoning_budget: int | None = None
+    reasoning_grace: int = 32
+    top_logprobs: int | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -93,6 +123,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, tag="generate")
     `request_id` must never have been used before: events of an aborted request may still be on their way.
     `cache_scope`: cached tokens are shared among requests of the same scope only.
     `deterministic`: the same tokens whatever else is in the batch; only where ModelInfo says it holds.
+    `grammar` binds the answer, never the thought. `begun` is what the reply begins with.
     """
 
     request_id: str
@@ -102,6 +133,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, tag="generate")
     priority: Priority = Priority.INTERACTIVE
     cache_scope: str = ""
     deterministic: bool = False
+    grammar: Grammar | None = None
+    begun: Begun | None = None
 
 
 class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
@@ -123,19 +156,47 @@ class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     prompt_tokens: int
 
 
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """A token with its natural log probability, before penalties, cuts and temperature; `top` the likeliest in its
+    place, likeliest first, itself without `top`.
+    """
+
+    token: int
+    piece: bytes
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
 class TokenOutput(msgspec.Struct, frozen=True, tag="token"):
-    """Text that became certain in one step, and how many tokens it stands for on that channel."""
+    """Text that became certain in one step, and how many tokens it stands for on that channel.
+
+    `logprobs` of those tokens, where they were asked for and drawn.
+    """
 
     request_id: str
     channel: Channel
     text: str
     tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class ThoughtEnded(msgspec.Struct, frozen=True, tag="thought_ended"):
+    """The thought is over, at most once a request: why (governor.ReasoningEnd), after how many tokens.
+
+    `evidence` is what the loop detector noticed, in words.
+    """
+
+    request_id: str
+    cause: str
+    tokens: int
+    evidence: str | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """Terminal event of a request that ended well (or was aborted by its owner).
 
-    `reasoning_end` says why its thought ended (governor.ReasoningEnd); None where nobody watched it.
+    `reasoning_end` says why its thought ended (governor.ReasoningEnd); None where there was none.
+    `tokens` are all that was put out, those with which the thought was closed too; a Begun may start from them.
     """
 
     request_id: str
@@ -143,6 +204,8 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     usage: Usage
     timings: Timings
     reasoning_end: str | None = None
+    evidence: str | None = None
+    tokens: tuple[int, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -155,7 +218,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     n_ctx: int = 0
 
 
-Event = Accepted | TokenOutput | Finished | Failed
+Event = Accepted | TokenOutput | ThoughtEnded | Finished | Failed
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
