@@ -2,7 +2,9 @@
 
 R1ChatError
 ├── InvalidRequestError        the caller asked for something that cannot be done
-│   └── ContextLengthError     prompt (+ at least one new token) does not fit the context
+│   ├── ContextLengthError     prompt (+ at least one new token) does not fit the context
+│   └── NotSupportedError      the API has such a thing, this server does not
+├── NotFoundError              no such reply, or it is somebody else's
 ├── ModelNotFoundError         no such model here, nor a way to fetch it
 ├── ModelLoadError             the file is there and cannot be loaded
 ├── QueueFullError             too many requests are waiting; try again
@@ -37,6 +39,14 @@ class ContextLengthError(InvalidRequestError):
         )
         self.prompt_tokens = prompt_tokens
         self.n_ctx = n_ctx
+
+
+class NotSupportedError(InvalidRequestError):
+    """What is asked for exists elsewhere and not here."""
+
+
+class NotFoundError(R1ChatError):
+    """No reply of that id for whoever asks: it never was, was forgotten, or belongs to somebody else."""
 
 
 class ModelNotFoundError(R1ChatError):

@@ -20,6 +20,8 @@ from ..errors import (
     ModelLoadError,
     ModelNotFoundError,
     NonFiniteLogitsError,
+    NotFoundError,
+    NotSupportedError,
     QueueFullError,
     R1ChatError,
 )
@@ -44,7 +46,9 @@ class WireError:
 
 TABLE: dict[type[Exception], WireError] = {
     ContextLengthError: WireError(400, "invalid_request_error", "context_length_exceeded"),
+    NotSupportedError: WireError(400, "not_supported", "not_supported"),
     InvalidRequestError: WireError(400, "invalid_request_error", "invalid_value"),
+    NotFoundError: WireError(404, "invalid_request_error", "not_found"),
     ModelNotFoundError: WireError(404, "invalid_request_error", "model_not_found", param="model"),
     ModelLoadError: WireError(503, "server_error", "model_not_loaded", RETRY_SOON),
     QueueFullError: WireError(429, "rate_limit_error", "queue_full", RETRY_SOON),

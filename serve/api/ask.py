@@ -1,0 +1,43 @@
+"""Ask: one generation in no client's words. Every route makes one of its body, whatever its dialect."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from ..engine.request import Begun, Grammar, Priority, SamplingParams
+from ..errors import ModelNotFoundError
+from .chat_template import Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What to continue (`turns` of a chat, or `text` as it stands) and how; `n` replies to it.
+
+    `owner` is who asks (security.owner_of), `cache_salt` with whom they share cached prompts. `grammar`
+    binds the answer, and `begun` is what each reply begins with. `keeps`: the reply may be forked later,
+    and the turn after it is prepared while its reader reads.
+    """
+
+    turns: tuple[Turn, ...] = ()
+    text: str | None = None
+    params: SamplingParams = SamplingParams()
+    n: int = 1
+    grammar: Grammar | None = None
+    begun: Begun | None = None
+    priority: Priority = Priority.INTERACTIVE
+    owner: str = ""
+    cache_salt: str = ""
+    deterministic: bool = False
+    keeps: bool = True
+
+
+def check_model(asked: str | None, model_id: str) -> None:
+    """Raises ModelNotFoundError for a model that is not served here."""
+    if asked not in (None, model_id):
+        raise ModelNotFoundError(f"This server has no model {asked!r}; it serves {model_id!r}.")
+
+
+def cache_scope(owner: str, salt: str) -> str:
+    """One word for both, which tells neither: it may be written to disk with the cache."""
+    return hashlib.sha256(f"{owner}:{salt}".encode()).hexdigest()[:32] if owner or salt else ""

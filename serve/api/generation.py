@@ -1,0 +1,243 @@
+"""From an Ask to the engine and back: one stream of events for each reply, and word to those still running.
+
+One Generations per app, on its event loop. Knows no dialect: routes make Asks, writers make bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from ..engine.process import EngineProcess
+from ..engine.request import (
+    Accepted,
+    Channel,
+    Finished,
+    GenerateRequest,
+    ModelInfo,
+    Priority,
+    Segment,
+    ThoughtEnded,
+    TokenLogprob,
+    TokenOutput,
+)
+from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, NotFoundError
+from .ask import Ask, cache_scope
+from .chat_template import RenderedPrompt, render
+from .metrics import Metrics
+from .next_turn import NextTurns
+
+logger = logging.getLogger(__name__)
+
+NOT_DETERMINISTIC = (
+    "This model's tokens depend on what else is computed beside them, so that deterministic replies cannot be "
+    "promised. They can on the CPU with a file quantised to Q8_0 or Q4_0."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call that the answer makes, the `call`-th of its reply; `id` and `name` with the first piece."""
+
+    call: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+
+
+class Output(NamedTuple):
+    """An event of one of the replies to an Ask. Each reply ends with its Finished."""
+
+    index: int
+    event: Accepted | TokenOutput | ThoughtEnded | ToolCallDelta | Finished
+
+
+Outputs = AsyncGenerator[Output, None]
+
+
+@dataclass(slots=True)
+class ToolCall:
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(slots=True)
+class Reply:
+    """One reply as a whole."""
+
+    finished: Finished
+    reasoning: str = ""
+    content: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    reasoning_logprobs: list[TokenLogprob] = field(default_factory=list)
+    content_logprobs: list[TokenLogprob] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Live:
+    owner: str
+    request_ids: tuple[str, ...]
+
+
+class Generations:
+    """Starts what is asked, and knows what runs. `scope_by_key`: cached prompts are not shared between keys."""
+
+    def __init__(self, engine: EngineProcess, metrics: Metrics, *, scope_by_key: bool) -> None:
+        self.engine = engine
+        self._metrics = metrics
+        self._scope_by_key = scope_by_key
+        self._next_turns = NextTurns(engine)
+        self._live: dict[str, _Live] = {}
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of the model since it was first loaded. Raises ModelLoadError before."""
+        if self.engine.info is None:
+            raise ModelLoadError("The model is still loading; try again in a moment.")
+        return self.engine.info
+
+    async def start(self, ask: Ask, completion_id: str, *, streamed: bool) -> Outputs:
+        """Checks what needs the model, and renders the prompt. What comes back must be iterated or closed.
+
+        Raises InvalidRequestError, ModelLoadError; iterating raises what EngineProcess.generate does.
+        """
+        requests = await self._requests(ask, completion_id)
+        return self._follow(ask, completion_id, requests, streamed=streamed)
+
+    async def control(self, completion_id: str, action: Literal["answer_now", "think_more"], owner: str) -> bool:
+        """Has running thoughts end now, or go on. False where none was left to listen. Raises NotFoundError."""
+        live = self._live.get(completion_id)
+        if live is None or live.owner != owner:
+            raise NotFoundError(f"No reply {completion_id[:80]!r} of yours is running.")
+        return any([await self.engine.control(request_id, action) for request_id in live.request_ids])
+
+    async def prompt(self, ask: Ask) -> RenderedPrompt:
+        """The prompt as the engine will see it, rendered off the event loop: texts may be long."""
+        if ask.text is not None:
+            return RenderedPrompt((Segment(ask.text, False),), reasoning_open=False)
+        return await asyncio.to_thread(render, ask.turns, self.info)
+
+    async def _requests(self, ask: Ask, completion_id: str) -> list[GenerateRequest]:
+        info = self.info
+        if any(token >= info.n_vocab for token in ask.params.logit_bias):
+            raise InvalidRequestError(
+                f"logit_bias names a token that this model lacks; ids go up to {info.n_vocab - 1}.", "logit_bias"
+            )
+        if ask.deterministic and not info.deterministic:
+            raise InvalidRequestError(NOT_DETERMINISTIC, "deterministic")
+        prompt = await self.prompt(ask)
+        request = GenerateRequest(
+            request_id=completion_id,
+            prompt=prompt.segments,
+            params=ask.params,
+            reasoning_open=prompt.reasoning_open,
+            priority=ask.priority,
+            cache_scope=cache_scope(ask.owner if self._scope_by_key else "", ask.cache_salt),
+            deterministic=ask.deterministic,
+            grammar=ask.grammar,
+            begun=ask.begun,
+        )
+        return [request] if ask.n == 1 else [_numbered(request, i) for i in range(ask.n)]
+
+    async def _follow(
+        self, ask: Ask, completion_id: str, requests: Sequence[GenerateRequest], *, streamed: bool
+    ) -> Outputs:
+        self._live[completion_id] = _Live(ask.owner, tuple(request.request_id for request in requests))
+        try:
+            parts = [self._one(ask, i, request, streamed=streamed) for i, request in enumerate(requests)]
+            async with aclosing(parts[0] if len(parts) == 1 else merged(parts)) as outputs:
+                async for output in outputs:
+                    yield output
+        finally:
+            del self._live[completion_id]
+
+    async def _one(self, ask: Ask, index: int, request: GenerateRequest, *, streamed: bool) -> Outputs:
+        events = self._metrics.watch(self.engine.generate(request), request.priority)
+        if ask.keeps and ask.turns and ask.n == 1 and ask.priority is Priority.INTERACTIVE:
+            events = self._next_turns.follow(events, request, ask.turns, streamed=streamed)
+        async with aclosing(events):
+            async for event in events:
+                yield Output(index, event)
+
+
+def _numbered(request: GenerateRequest, i: int) -> GenerateRequest:
+    """The `i`-th of several replies to one prompt; a seed gives each its own draws."""
+    params = request.params
+    if params.seed is not None:
+        params = msgspec.structs.replace(params, seed=params.seed + i)
+    return msgspec.structs.replace(request, request_id=f"{request.request_id}-{i}", params=params)
+
+
+async def merged(parts: Sequence[Outputs]) -> Outputs:
+    """The events of all parts as they come. The first error ends all of them."""
+    queue: asyncio.Queue[Output | BaseException | None] = asyncio.Queue()
+
+    async def drain(part: Outputs) -> None:
+        try:
+            async with aclosing(part):
+                async for output in part:
+                    queue.put_nowait(output)
+            queue.put_nowait(None)
+        except Exception as error:
+            queue.put_nowait(error)
+
+    tasks = [asyncio.create_task(drain(part)) for part in parts]
+    try:
+        n_open = len(tasks)
+        while n_open:
+            item = await queue.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                n_open -= 1
+            else:
+                yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def collect(outputs: Outputs) -> list[Reply]:
+    """All replies, whole, in order."""
+    texts: dict[tuple[int, Channel], list[str]] = {}
+    logprobs: dict[tuple[int, Channel], list[TokenLogprob]] = {}
+    calls: dict[int, list[ToolCall]] = {}
+    finished: dict[int, Finished] = {}
+    async with aclosing(outputs):
+        async for index, event in outputs:
+            if isinstance(event, TokenOutput):
+                texts.setdefault((index, event.channel), []).append(event.text)
+                logprobs.setdefault((index, event.channel), []).extend(event.logprobs)
+            elif isinstance(event, ToolCallDelta):
+                _add_call(calls.setdefault(index, []), event)
+            elif isinstance(event, Finished):
+                finished[index] = event
+    if not finished:
+        raise EngineStoppedError("The engine ended the request without a last word.")
+    return [
+        Reply(
+            finished[index],
+            "".join(texts.get((index, Channel.REASONING), ())),
+            "".join(texts.get((index, Channel.CONTENT), ())),
+            calls.get(index, []),
+            logprobs.get((index, Channel.REASONING), []),
+            logprobs.get((index, Channel.CONTENT), []),
+        )
+        for index in sorted(finished)
+    ]
+
+
+def _add_call(calls: list[ToolCall], delta: ToolCallDelta) -> None:
+    if delta.call == len(calls):
+        calls.append(ToolCall(delta.id or "", delta.name or "", delta.arguments))
+    else:
+        call = calls[delta.call]
+        calls[delta.call] = replace(call, arguments=call.arguments + delta.arguments)
