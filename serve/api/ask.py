@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..engine.request import Begun, Grammar, Priority, SamplingParams
 from ..errors import ModelNotFoundError
@@ -21,7 +21,7 @@ class Ask:
 
     turns: tuple[Turn, ...] = ()
     text: str | None = None
-    params: SamplingParams = SamplingParams()
+    params: SamplingParams = field(default_factory=SamplingParams)
     n: int = 1
     grammar: Grammar | None = None
     begun: Begun | None = None

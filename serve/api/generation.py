@@ -43,7 +43,7 @@ NOT_DETERMINISTIC = (
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """A piece of a tool call that the answer makes, the `call`-th of its reply; `id` and `name` with the first piece."""
+    """A piece of the `call`-th tool call of a reply; `id` and `name` come with its first piece."""
 
     call: int
     arguments: str
