@@ -52,9 +52,9 @@ class ToolCallDelta:
 
 
 class Output(NamedTuple):
-    """An event of one of the replies to an Ask. Each reply ends with its Finished."""
+    """An event of the `choice`-th reply to an Ask. Each reply ends with its Finished."""
 
-    index: int
+    choice: int
     event: Accepted | TokenOutput | ThoughtEnded | ToolCallDelta | Finished
 
 

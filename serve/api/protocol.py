@@ -14,6 +14,7 @@ from ..engine.request import Priority, SamplingParams
 
 MAX_TEXT = 2_000_000
 MAX_INT = 2**31 - 1
+MAX_CHOICES = 64
 # llama.cpp reads the largest 32-bit seed as "draw one at random".
 SEEDS = 2**32 - 1
 
@@ -108,7 +109,7 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     max_completion_tokens: TokenCount | None = None
     max_tokens: TokenCount | None = None
-    n: Annotated[int, Field(ge=1, le=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     temperature: float | None = _number(0, 2)
     top_p: float | None = _number(0, 1)
     top_k: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None

@@ -1,6 +1,6 @@
 """What goes back: replies, model cards and errors as pydantic models, and the engine's counts in the wire's names.
 
-Streamed chunks are built in sse.py, without pydantic.
+Streamed chunks are built in chat_writer.py, without pydantic.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from ..engine.request import FinishReason, ModelInfo, Timings, Usage
+from ..engine.request import Finished, FinishReason, ModelInfo, Timings, Usage
 
 
 class ChatMessage(BaseModel):
@@ -169,3 +169,20 @@ class ErrorBody(BaseModel):
 def wire_finish_reason(reason: FinishReason) -> Literal["stop", "length"]:
     """OpenAI knows no abort: a reply that somebody else cut short ended early."""
     return "stop" if reason is FinishReason.STOP else "length"
+
+
+def summed(finished: list[Finished]) -> tuple[Usage, Timings]:
+    """What all replies to one prompt cost together. The prompt counts once, as the one who found it least cached
+    computed it; times are those of the longest reply.
+    """
+    usages = [one.usage for one in finished]
+    usage = Usage(
+        prompt_tokens=max(one.prompt_tokens for one in usages),
+        cached_tokens=min(one.cached_tokens for one in usages),
+        completion_tokens=sum(one.completion_tokens for one in usages),
+        reasoning_tokens=sum(one.reasoning_tokens for one in usages),
+        drafted_tokens=sum(one.drafted_tokens for one in usages),
+        accepted_tokens=sum(one.accepted_tokens for one in usages),
+    )
+    longest = max(finished, key=lambda one: one.timings.reasoning_s + one.timings.answer_s)
+    return usage, longest.timings

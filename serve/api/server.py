@@ -18,6 +18,7 @@ from ..engine.process import EngineProcess
 from ..errors import ModelLoadError
 from . import wire_errors
 from .chat import chat_router
+from .generation import Generations
 from .metrics import Metrics, metrics_router
 from .models import LoadReport, models_router
 from .security import Security, check_bind
@@ -71,7 +72,8 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
 
     app = FastAPI(title="r1chat", lifespan=lifespan, docs_url=None, redoc_url=None)
     metrics = Metrics(engine)
-    app.include_router(chat_router(engine, config.model_id, metrics, scope_by_key=config.cache_scope == "key"))
+    generations = Generations(engine, metrics, scope_by_key=config.cache_scope == "key")
+    app.include_router(chat_router(generations, config.model_id))
     app.include_router(metrics_router(metrics))
     app.include_router(models_router(engine, config.model_id, config.owned_by, load))
     app.add_api_route("/v1/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)

@@ -1,7 +1,4 @@
-"""Server-sent events: the bytes of one streamed chat completion, and the response that sends them.
-
-Per token only its own text is encoded; everything constant is prepared once per request.
-"""
+"""Server-sent events: the response that sends them, and what ends when its client leaves."""
 
 from __future__ import annotations
 
@@ -11,70 +8,20 @@ import time
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, TypeVar
 
-import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-
-from ..engine.request import Channel, Finished
-from .replies import TimingsBody, UsageBody, wire_finish_reason
 
 T = TypeVar("T")
 
 KEEP_ALIVE_S = 15.0
 KEEP_ALIVE = b":\n\n"
-DONE = b"data: [DONE]\n\n"
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
-
-
-class ChunkWriter:
-    """Bytes of the chunks of one completion, in the OpenAI shape."""
-
-    def __init__(
-        self, completion_id: str, created: int, model: str, *, include_usage: bool, deterministic: bool
-    ) -> None:
-        head = msgspec.json.encode(
-            {"id": completion_id, "object": "chat.completion.chunk", "created": created, "model": model}
-        )
-        self._include_usage = include_usage
-        self._head = b"data: " + head[:-1] + b',"choices":['
-        self._delta = self._head + b'{"index":0,"delta":'
-        usage = b',"usage":null' if include_usage else b""
-        self._deterministic = b',"deterministic":' + msgspec.json.encode(deterministic)
-        self._after_delta = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
-
-    def role(self) -> bytes:
-        return self._delta + b'{"role":"assistant","content":null}' + self._after_delta
-
-    def text(self, channel: Channel, text: str) -> bytes:
-        """Reasoning goes out under both names that clients look for."""
-        encoded = msgspec.json.encode(text)
-        if channel == Channel.CONTENT:
-            return self._delta + b'{"content":' + encoded + b"}" + self._after_delta
-        return self._delta + b'{"reasoning_content":' + encoded + b',"reasoning":' + encoded + b"}" + self._after_delta
-
-    def end(self, finished: Finished) -> bytes:
-        """The finishing chunk, the usage chunk where it was asked for, and [DONE]."""
-        reason = msgspec.json.encode(wire_finish_reason(finished.reason))
-        timings = TimingsBody.of(finished.timings, finished.usage).model_dump_json().encode()
-        usage = UsageBody.of(finished.usage).model_dump_json().encode()
-        null_usage = b',"usage":null' if self._include_usage else b""
-        tail = b',"timings":' + timings + self._deterministic + b"}\n\n"
-        last = b"{}" + b',"logprobs":null,"finish_reason":' + reason + b"}]" + null_usage
-        frames = self._delta + last + tail
-        if self._include_usage:
-            frames += self._head + b'],"usage":' + usage + tail
-        return frames + DONE
-
-    @staticmethod
-    def error(body: bytes) -> bytes:
-        """The terminal event of a stream that failed; `body` is one line of JSON."""
-        return b"data: " + body + b"\n\n"
 
 
 class SseResponse(Response):
