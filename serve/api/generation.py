@@ -29,6 +29,7 @@ from ..engine.request import (
 )
 from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, NotFoundError
 from .ask import Ask, cache_scope
+from .ballot import VoteReport
 from .chat_template import RenderedPrompt, render
 from .metrics import Metrics
 from .next_turn import NextTurns
@@ -55,7 +56,7 @@ class Output(NamedTuple):
     """An event of the `choice`-th reply to an Ask. Each reply ends with its Finished."""
 
     choice: int
-    event: Accepted | TokenOutput | ThoughtEnded | ToolCallDelta | Finished
+    event: Accepted | TokenOutput | ThoughtEnded | ToolCallDelta | VoteReport | Finished
 
 
 Outputs = AsyncGenerator[Output, None]
@@ -78,6 +79,7 @@ class Reply:
     tool_calls: list[ToolCall] = field(default_factory=list)
     reasoning_logprobs: list[TokenLogprob] = field(default_factory=list)
     content_logprobs: list[TokenLogprob] = field(default_factory=list)
+    vote: VoteReport | None = None
 
 
 @dataclass(slots=True)
@@ -117,6 +119,12 @@ class Generations:
         if live is None or live.owner != owner:
             raise NotFoundError(f"No reply {completion_id[:80]!r} of yours is running.")
         return any([await self.engine.control(request_id, action) for request_id in live.request_ids])
+
+    def stop(self, completion_id: str) -> None:
+        """Ends those of its replies that still run: each comes to its Finished at once, with FinishReason.ABORT."""
+        if live := self._live.get(completion_id):
+            for request_id in live.request_ids:
+                self.engine.abort(request_id)
 
     async def prompt(self, ask: Ask) -> RenderedPrompt:
         """The prompt as the engine will see it, rendered off the event loop: texts may be long."""
@@ -211,6 +219,7 @@ async def collect(outputs: Outputs) -> list[Reply]:
     logprobs: dict[tuple[int, Channel], list[TokenLogprob]] = {}
     calls: dict[int, list[ToolCall]] = {}
     finished: dict[int, Finished] = {}
+    votes: dict[int, VoteReport] = {}
     async with aclosing(outputs):
         async for index, event in outputs:
             if isinstance(event, TokenOutput):
@@ -218,6 +227,8 @@ async def collect(outputs: Outputs) -> list[Reply]:
                 logprobs.setdefault((index, event.channel), []).extend(event.logprobs)
             elif isinstance(event, ToolCallDelta):
                 _add_call(calls.setdefault(index, []), event)
+            elif isinstance(event, VoteReport):
+                votes[index] = event
             elif isinstance(event, Finished):
                 finished[index] = event
     if not finished:
@@ -230,6 +241,7 @@ async def collect(outputs: Outputs) -> list[Reply]:
             calls.get(index, []),
             logprobs.get((index, Channel.REASONING), []),
             logprobs.get((index, Channel.CONTENT), []),
+            votes.get(index),
         )
         for index in sorted(finished)
     ]

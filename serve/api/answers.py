@@ -1,0 +1,91 @@
+"""What a reply's answer is, and what it is compared by. Pure text, bounded work; no mathematics beyond fractions."""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from typing import Literal
+
+Extract = Literal["boxed", "last_number", "json"]
+
+_NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w.])[-−]?\.\d+")
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
+_BRACE = re.compile(r"\\[{}]|[{}]")
+_FRACTION = re.compile(r"(-?)\\frac(?:\{(\d+)\}\{(\d+)\}|(\d)(\d))")
+_PLAIN = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|[-+]?\.\d+|[-+]?\d+/0*[1-9]\d*")
+# presentation, which makes no answer another
+_WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
+_DRESS = re.compile(r"\\(?:left|right|displaystyle|[,;:!> ])|\\?[$%]|\s")
+# a plain number longer than this is compared as text
+_MAX_DIGITS = 400
+
+
+def extract(content: str, how: Extract) -> str | None:
+    """The answer that `content` (a reply without its thought) gives, as it is written; None where it gives none.
+
+    "boxed": what the last \\boxed{} holds. "last_number": the last number, without thousands separators.
+    "json": the whole as JSON in its shortest form, keys sorted; a fenced block or the outermost braces where
+    there is text round it.
+    """
+    if how == "boxed":
+        return boxed(content)
+    if how == "last_number":
+        found = _NUMBER.findall(content)
+        return found[-1].replace(",", "").replace("−", "-") if found else None
+    return canonical_json(content)
+
+
+def boxed(text: str) -> str | None:
+    """Content of the last complete \\boxed{}; braces inside it may be nested."""
+    start = len(text)
+    while (start := text.rfind("\\boxed{", 0, start)) >= 0:
+        begin = start + len("\\boxed{")
+        depth = 1
+        for brace in _BRACE.finditer(text, begin):
+            depth += {"{": 1, "}": -1}.get(brace[0], 0)
+            if depth == 0:
+                return text[begin : brace.start()].strip() or None
+    return None
+
+
+def canonical_json(content: str) -> str | None:
+    """The JSON value that `content` is or holds, in one form for all ways to write it."""
+    fenced = _FENCED.findall(content)
+    outermost = content[content.find("{") : content.rfind("}") + 1]
+    for text in (content, *fenced[-1:], outermost):
+        try:
+            value = json.loads(text, parse_constant=_refuse, parse_float=_number)
+            return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def comparable(answer: str) -> Fraction | str:
+    """What an answer is compared by: the value of a plain number or fraction, else the text without its dress."""
+    text = _DRESS.sub("", _WRAPPER.sub(r"\1", answer)).replace("−", "-").removesuffix(".")
+    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    number = plain_number(text)
+    return text.casefold() if number is None else number
+
+
+def plain_number(text: str) -> Fraction | None:
+    """12, -1,234.50, 3/4 and \\frac{3}{4}; None for all else."""
+    if len(text) > _MAX_DIGITS:
+        return None
+    if match := _FRACTION.fullmatch(text):
+        text = f"{match[1]}{match[2] or match[4]}/{match[3] or match[5]}"
+    return Fraction(text.replace(",", "").removesuffix(".")) if _PLAIN.fullmatch(text) else None
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _number(text: str) -> float | int:
+    """2.0 is 2, as in JavaScript, where the format comes from."""
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{text} is out of range")
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value

@@ -1,0 +1,161 @@
+"""Many thoughts, one answer: samples a question several times in one batch and returns what most come to.
+
+Self-consistency, Wang et al. 2022 (arXiv 2203.11171), which R1's authors call consensus. What still runs
+when the outcome is certain is stopped; see ballot.Ballot.decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Annotated
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..engine.request import Accepted, Channel, Finished, FinishReason, ThoughtEnded, TokenOutput, Usage
+from ..errors import EngineStoppedError, InvalidRequestError
+from .answers import Extract, comparable, extract
+from .ask import Ask
+from .ballot import Ballot, Option, ThoughtReport, VoteReport
+from .generation import Generations, Output, Outputs
+from .math_judge import JudgeSession, MathJudge
+from .replies import summed, wire_finish_reason
+
+MAX_THOUGHTS = 64
+__all__ = ["Vote", "VoteReport", "vote"]
+
+
+class Vote(BaseModel):
+    """`n` thoughts vote, each with what `extract` finds in its answer: the last \\boxed{}, the last number, or
+    the JSON that the answer is.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    n: Annotated[int, Field(ge=2, le=MAX_THOUGHTS)] = 8
+    extract: Extract = "boxed"
+
+
+@dataclass(slots=True)
+class _Thought:
+    """One of the thoughts: what came of it, in order, so that the winner's can be passed on as it came."""
+
+    events: list[TokenOutput | ThoughtEnded] = field(default_factory=list)
+    finished: Finished | None = None
+    answer: str | None = None
+
+    def text(self, channel: Channel) -> str:
+        return "".join(e.text for e in self.events if isinstance(e, TokenOutput) and e.channel is channel)
+
+
+async def vote(
+    generations: Generations, ask: Ask, completion_id: str, how: Vote, judge: MathJudge, *, streamed: bool
+) -> Outputs:
+    """A VoteReport after each thought that finishes, until it is decided; then the winning reply as choice 0, a
+    VoteReport with all thoughts, and a Finished whose usage sums them up: the prompt once, every token that was
+    generated, by thoughts that were stopped too.
+
+    Each thought is a reply of its own to control, and to fork under its index. Thoughts that are cut off by
+    a limit have no vote. Raises what Generations.start does, and InvalidRequestError where a vote makes no sense.
+    """
+    if ask.n != 1:
+        raise InvalidRequestError("A vote answers with one reply; ask for n thoughts within vote.", "n")
+    if ask.params.temperature == 0:
+        raise InvalidRequestError("Without a temperature all thoughts of a vote would be the same.", "temperature")
+    outputs = await generations.start(replace(ask, n=how.n), completion_id, streamed=streamed)
+    return _Voting(how, lambda: generations.stop(completion_id)).follow(outputs, judge)
+
+
+class _Voting:
+    """One vote while its thoughts come in. `stop` ends those that still run."""
+
+    def __init__(self, how: Vote, stop: Callable[[], None]) -> None:
+        self._how = how
+        self._stop = stop
+        self._ballot = Ballot(how.n)
+        self._thoughts = [_Thought() for _ in range(how.n)]
+
+    async def follow(self, outputs: Outputs, judge: MathJudge) -> Outputs:
+        accepted = False
+        with judge.session() as session:
+            async with aclosing(outputs):
+                async for index, event in outputs:
+                    if isinstance(event, (TokenOutput, ThoughtEnded)):
+                        self._thoughts[index].events.append(event)
+                    elif isinstance(event, Finished):
+                        if report := await self._count(index, event, session):
+                            yield Output(0, report)
+                    elif isinstance(event, Accepted) and not accepted:
+                        accepted = True
+                        yield Output(0, event)
+        for output in self._outcome():
+            yield output
+
+    async def _count(self, index: int, finished: Finished, session: JudgeSession) -> VoteReport | None:
+        """How the vote stands now, unless it was decided before. Only what came to its own end has a vote."""
+        thought = self._thoughts[index]
+        thought.finished = finished
+        if finished.reason is FinishReason.ABORT:
+            return None
+        decided_before = self._ballot.decided
+        if finished.reason is FinishReason.STOP:
+            thought.answer = extract(thought.text(Channel.CONTENT), self._how.extract)
+        if thought.answer is None:
+            self._ballot.abstain(index)
+        else:
+            self._ballot.vote(index, thought.answer, await self._option(thought.answer, session))
+        if decided_before:
+            return None
+        if self._ballot.decided:
+            self._stop()
+        return self._ballot.report()
+
+    async def _option(self, answer: str, session: JudgeSession) -> Option | None:
+        """The option that `answer` is for; None where nobody has given it before."""
+        mine = comparable(answer)
+        options = [(option, comparable(option.answer)) for option in self._ballot.options]
+        for option, theirs in options:
+            if theirs == mine:
+                return option
+        for option, theirs in options:
+            numbers = isinstance(mine, Fraction) and isinstance(theirs, Fraction)
+            if self._how.extract == "boxed" and not numbers and await session.equal(option.answer, answer):
+                return option
+        return None
+
+    def _outcome(self) -> Iterator[Output]:
+        """The winner's reply as it came, all that is to say of the vote, and the end of it."""
+        report = self._ballot.report()
+        finished = [thought.finished for thought in self._thoughts if thought.finished]
+        choice = report.tally[0].choices[0] if report.tally else 0
+        winner = self._thoughts[choice]
+        if winner.finished is None:
+            raise EngineStoppedError("The engine ended a thought without a last word.")
+        for event in winner.events:
+            yield Output(0, event)
+        report.choice = choice
+        report.thoughts = [_told(i, thought) for i, thought in enumerate(self._thoughts)]
+        report.n_stopped = sum(thought.finish_reason == "stopped" for thought in report.thoughts)
+        yield Output(0, report)
+        usage, timings = summed(finished)
+        yield Output(0, msgspec.structs.replace(winner.finished, usage=usage, timings=timings))
+
+
+def _told(index: int, thought: _Thought) -> ThoughtReport:
+    finished = thought.finished
+    usage = finished.usage if finished else Usage()
+    reason = finished.reason if finished else FinishReason.ABORT
+    return ThoughtReport(
+        index=index,
+        answer=thought.answer,
+        finish_reason="stopped" if reason is FinishReason.ABORT else wire_finish_reason(reason),
+        reasoning=thought.text(Channel.REASONING) or None,
+        content=thought.text(Channel.CONTENT),
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=usage.completion_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+    )
