@@ -1,0 +1,163 @@
+"""What a client says of its answer's form, in the words of OpenAI, vLLM and llama-server, as one Grammar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from ..engine.request import Grammar
+from ..errors import InvalidRequestError, NotSupportedError
+from .json_schema import MAX_BYTES, Schema, bounded, text_for_grammar
+from .tools import MAX_CALLS, NamedTool, Tool, ToolChoice, callable_now, calls_grammar, offered
+
+ANY_OBJECT: Schema = {"type": "object"}
+MAX_CHOICES = 1024
+
+JsonSchema = Annotated[dict[str, Any], AfterValidator(bounded)]
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=MAX_BYTES), AfterValidator(_encodable)]
+ChoiceText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_encodable)]
+
+
+def _small(choices: list[str]) -> list[str]:
+    if sum(map(len, choices)) > MAX_BYTES:
+        raise ValueError(f"the choices have more than {MAX_BYTES} characters together")
+    return choices
+
+
+Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES), AfterValidator(_small)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class TextFormat(_Strict):
+    type: Literal["text"]
+
+
+class JsonObjectFormat(_Strict):
+    """Any JSON object; llama-server's form may say which."""
+
+    type: Literal["json_object"]
+    schema_: JsonSchema | None = Field(None, alias="schema")
+
+
+class NamedSchema(_Strict):
+    """`strict` changes nothing: answers always keep to the schema."""
+
+    name: Annotated[str, Field(max_length=512)] | None = None
+    description: Annotated[str, Field(max_length=MAX_BYTES)] | None = None
+    strict: bool | None = None
+    schema_: JsonSchema | None = Field(None, alias="schema")
+
+
+class JsonSchemaFormat(_Strict):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+def _kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return {"json_object": "(object)", "json_schema": "(schema)"}.get(str(kind), "(text)")
+
+
+ResponseFormat = Annotated[
+    Annotated[TextFormat, Tag("(text)")]
+    | Annotated[JsonObjectFormat, Tag("(object)")]
+    | Annotated[JsonSchemaFormat, Tag("(schema)")],
+    Discriminator(_kind),
+]
+
+
+class StructuredOutputs(_Strict):
+    """vLLM's field: one of these."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
+
+    json_: JsonSchema | None = Field(None, alias="json")
+    regex: Pattern | None = None
+    choice: Choices | None = None
+    json_object: bool | None = None
+
+
+class StructureFields(BaseModel):
+    """The fields of a chat request that speak of its answer's form; `regex` and `choice` are ours."""
+
+    response_format: ResponseFormat | None = None
+    regex: Pattern | None = None
+    choice: Choices | None = None
+    guided_json: JsonSchema | None = None
+    guided_regex: Pattern | None = None
+    guided_choice: Choices | None = None
+    structured_outputs: StructuredOutputs | None = None
+
+    @property
+    def asked_format(self) -> ResponseFormat | None:
+        """response_format, under whatever name it was given."""
+        vllm = self.structured_outputs or StructuredOutputs()
+        schema = self.guided_json if self.guided_json is not None else vllm.json_
+        if schema is not None or vllm.json_object:
+            return self.response_format or JsonObjectFormat.model_validate({"type": "json_object", "schema": schema})
+        return self.response_format
+
+    @property
+    def asked_regex(self) -> str | None:
+        return self.regex or self.guided_regex or (self.structured_outputs and self.structured_outputs.regex) or None
+
+    @property
+    def asked_choice(self) -> list[str] | None:
+        return self.choice or self.guided_choice or (self.structured_outputs and self.structured_outputs.choice) or None
+
+
+def grammar_of(
+    response_format: ResponseFormat | None = None,
+    regex: str | None = None,
+    choice: Sequence[str] | None = None,
+    tools: Sequence[Tool] | None = None,
+    tool_choice: ToolChoice | None = None,
+    parallel: bool | None = None,
+) -> Grammar | None:
+    """The form of the answer; None where it is free. Raises InvalidRequestError, its `param` the field to blame."""
+    schema = _schema_of(response_format)
+    given = {"response_format": schema is not None, "regex": regex is not None, "choice": choice is not None}
+    asked = [name for name, is_given in given.items() if is_given]
+    if len(asked) > 1:
+        raise InvalidRequestError(f"An answer has one form; {' and '.join(asked)} ask for several.", asked[-1])
+    if at_hand := offered(tools, tool_choice):
+        if regex is not None or choice is not None:
+            raise NotSupportedError(f"{asked[0]} does not go together with tools.", asked[0])
+        return _calls(at_hand, tool_choice, schema, parallel=parallel is not False)
+    if schema is not None:
+        return Grammar("json_schema", text_for_grammar(schema))
+    if regex is not None:
+        return Grammar("regex", regex)
+    if choice is not None:
+        return Grammar("lark", "start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in choice))
+    return None
+
+
+def _calls(tools: Sequence[Tool], choice: ToolChoice | None, schema: Schema | None, *, parallel: bool) -> Grammar:
+    usable, must_call = callable_now(tools, choice)
+    n_calls = MAX_CALLS if parallel and not isinstance(choice, NamedTool) else 1
+    return Grammar("lark", calls_grammar(usable, must_call=must_call, n_calls=n_calls, otherwise=schema))
+
+
+def _schema_of(response_format: ResponseFormat | None) -> Schema | None:
+    if isinstance(response_format, JsonObjectFormat):
+        return response_format.schema_ or ANY_OBJECT
+    if isinstance(response_format, JsonSchemaFormat):
+        return response_format.json_schema.schema_ or ANY_OBJECT
+    return None
