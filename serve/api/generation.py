@@ -31,6 +31,7 @@ from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, No
 from .ask import Ask, cache_scope
 from .ballot import VoteReport
 from .chat_template import RenderedPrompt, render
+from .kept import KeptReplies
 from .metrics import Metrics
 from .next_turn import NextTurns
 
@@ -93,6 +94,7 @@ class Generations:
 
     def __init__(self, engine: EngineProcess, metrics: Metrics, *, scope_by_key: bool) -> None:
         self.engine = engine
+        self.kept = KeptReplies()
         self._metrics = metrics
         self._scope_by_key = scope_by_key
         self._next_turns = NextTurns(engine)
@@ -159,15 +161,19 @@ class Generations:
     ) -> Outputs:
         self._live[completion_id] = _Live(ask.owner, tuple(request.request_id for request in requests))
         try:
-            parts = [self._one(ask, i, request, streamed=streamed) for i, request in enumerate(requests)]
+            parts = [self._one(ask, completion_id, i, request, streamed=streamed) for i, request in enumerate(requests)]
             async with aclosing(parts[0] if len(parts) == 1 else merged(parts)) as outputs:
                 async for output in outputs:
                     yield output
         finally:
             del self._live[completion_id]
 
-    async def _one(self, ask: Ask, index: int, request: GenerateRequest, *, streamed: bool) -> Outputs:
+    async def _one(
+        self, ask: Ask, completion_id: str, index: int, request: GenerateRequest, *, streamed: bool
+    ) -> Outputs:
         events = self._metrics.watch(self.engine.generate(request), request.priority)
+        if ask.keeps:
+            events = self.kept.follow(events, ask, completion_id, index)
         if ask.keeps and ask.turns and ask.n == 1 and ask.priority is Priority.INTERACTIVE:
             events = self._next_turns.follow(events, request, ask.turns, streamed=streamed)
         async with aclosing(events):

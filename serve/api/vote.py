@@ -21,6 +21,7 @@ from .answers import Extract, comparable, extract
 from .ask import Ask
 from .ballot import Ballot, Option, ThoughtReport, VoteReport
 from .generation import Generations, Output, Outputs
+from .kept import KeptReplies
 from .math_judge import JudgeSession, MathJudge
 from .replies import summed, wire_finish_reason
 
@@ -66,7 +67,17 @@ async def vote(
     if ask.params.temperature == 0:
         raise InvalidRequestError("Without a temperature all thoughts of a vote would be the same.", "temperature")
     outputs = await generations.start(replace(ask, n=how.n), completion_id, streamed=streamed)
-    return _Voting(how, lambda: generations.stop(completion_id)).follow(outputs, judge)
+    voting = _Voting(how, lambda: generations.stop(completion_id))
+    return _shown(voting.follow(outputs, judge), generations.kept, completion_id)
+
+
+async def _shown(outputs: Outputs, kept: KeptReplies, completion_id: str) -> Outputs:
+    """A fork that names no thought means the winner's."""
+    async with aclosing(outputs):
+        async for output in outputs:
+            if isinstance(output.event, VoteReport) and output.event.choice is not None:
+                kept.show(completion_id, output.event.choice)
+            yield output
 
 
 class _Voting:

@@ -1,0 +1,129 @@
+"""POST /v1/reasoning/fork: goes on from any point of a reply that has ended, with other words there if wanted.
+
+Only what changed is computed: the tokens before the point are as they were, and mostly still in the cache.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from starlette.responses import Response
+
+from ..engine.request import Begun, SamplingParams, Segment
+from ..errors import InvalidRequestError
+from .ask import Ask
+from .chat_writer import ChatWriter
+from .generation import Generations
+from .kept import KeptReply
+from .protocol import MAX_CHOICES, MAX_INT, SEEDS, Budget, StreamOptions, Text, TokenCount
+from .replies import ChatCompletion, ErrorBody
+from .respond import respond
+from .security import owner_of
+
+ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorBody}, "503": {"model": ErrorBody}}
+Offset = Annotated[int, Field(ge=0, le=MAX_INT)]
+
+
+class TokenAt(BaseModel):
+    """Behind so many tokens of the reply: those of the thought, of its closing tag, of the answer."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    token: Offset
+
+
+class CharAt(BaseModel):
+    """Behind so many characters of the thought."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    char: Offset
+
+
+def _kind_of_place(value: Any) -> str:
+    if isinstance(value, (dict, TokenAt, CharAt)):
+        return "(token)" if "token" in value or isinstance(value, TokenAt) else "(char)"
+    return "(name)"
+
+
+class ForkRequest(BaseModel):
+    """Body of POST /v1/reasoning/fork: the reply `id`, or the `choice`-th of its replies (of a vote: the thought's
+    index; left out, the winner's), up to `at`, then `text`, then what the model makes of it.
+
+    What is not said stays as it was asked for the first time; `max_tokens` and the budget count what is new.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    id: Annotated[Text, Field(min_length=1, max_length=200)]
+    choice: Annotated[int, Field(ge=0, lt=MAX_CHOICES)] | None = None
+    at: Annotated[
+        Annotated[TokenAt, Tag("(token)")]
+        | Annotated[CharAt, Tag("(char)")]
+        | Annotated[Literal["think_end"], Tag("(name)")],
+        Discriminator(_kind_of_place),
+    ]
+    text: Text = ""
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_completion_tokens: TokenCount | None = None
+    max_tokens: TokenCount | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    reasoning_budget_tokens: Budget | None = None
+
+    def params(self, before: SamplingParams) -> SamplingParams:
+        """As `before`, but for what this body says."""
+        said = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": None if self.seed is None else self.seed % SEEDS,
+            "max_tokens": self.max_completion_tokens or self.max_tokens,
+            "reasoning_budget": self.reasoning_budget_tokens,
+        }
+        return msgspec.structs.replace(before, **{name: value for name, value in said.items() if value is not None})
+
+
+def fork_router(generations: Generations, model_id: str) -> APIRouter:
+    """The route, for the model that is served under `model_id`."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/reasoning/fork",
+        response_model=ChatCompletion,
+        responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
+    )
+    async def fork_reply(body: ForkRequest, request: Request) -> Response:
+        ask = forked(generations.kept.get(body.id, body.choice, owner_of(request)), body)
+        completion_id = f"chatcmpl-{uuid.uuid4().hex}"
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        writer = ChatWriter(completion_id, model_id, n=1, include_usage=include_usage, deterministic=ask.deterministic)
+        outputs = await generations.start(ask, completion_id, streamed=bool(body.stream))
+        return await respond(request, outputs, writer, stream=bool(body.stream))
+
+    return router
+
+
+def forked(kept: KeptReply, body: ForkRequest) -> Ask:
+    """The same question, with a reply that has begun. Raises InvalidRequestError for a place that it lacks."""
+    segments = (Segment(body.text, False),) if body.text else ()
+    tokens = tuple(kept.tokens)
+    if isinstance(body.at, TokenAt):
+        if body.at.token > len(tokens):
+            raise InvalidRequestError(f"The reply has {len(tokens)} tokens.", "at.token")
+        begun = Begun(tokens=tokens[: body.at.token], segments=segments, echo=True)
+    elif isinstance(body.at, CharAt):
+        if body.at.char > kept.n_chars:
+            raise InvalidRequestError(f"The thought has {kept.n_chars} characters.", "at.char")
+        begun = Begun(tokens=tokens, cut="char", n_chars=body.at.char, segments=segments, echo=True)
+    else:
+        if kept.reasoning_end in (None, "length"):
+            raise InvalidRequestError("The reply has no thought that has ended.", "at")
+        begun = Begun(tokens=tokens, cut="think_end", segments=segments, echo=True)
+    return replace(kept.ask, n=1, begun=begun, params=body.params(kept.ask.params))

@@ -1,0 +1,115 @@
+"""Replies that have ended, for a while: what a fork needs to go on from any point of one.
+
+Bounded in number, bytes and age; the oldest go first. Belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ..engine.request import Channel, Event, Finished, TokenOutput
+from ..errors import NotFoundError
+from .ask import Ask
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReply:
+    """What was asked, the tokens of the reply, and how its thought ended, which had `n_chars` characters."""
+
+    ask: Ask
+    tokens: array[int]
+    n_chars: int
+    reasoning_end: str | None
+
+    @property
+    def n_bytes(self) -> int:
+        said = [part for turn in self.ask.turns for part in turn if isinstance(part, str)]
+        n_chars = sum(len(part) for part in said) + len(self.ask.text or "")
+        return n_chars + self.tokens.itemsize * len(self.tokens)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The replies to one request. `shown` is the one that its client was shown as the first."""
+
+    owner: str
+    made: float
+    replies: dict[int, KeptReply] = field(default_factory=dict)
+    shown: int = 0
+    n_bytes: int = 0
+
+
+class KeptReplies:
+    """By the completion's id and the choice; only who asked may have them back."""
+
+    def __init__(
+        self,
+        *,
+        max_count: int = 1000,
+        max_bytes: int = 64 * 1024**2,
+        max_age_s: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_count = max_count
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}  # oldest first
+        self._n_bytes = 0
+
+    async def follow(
+        self, events: AsyncGenerator[E, None], ask: Ask, completion_id: str, choice: int
+    ) -> AsyncGenerator[E, None]:
+        """Passes a reply's events on, and keeps it when it has ended."""
+        n_chars = 0
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, TokenOutput) and event.channel is Channel.REASONING:
+                    n_chars += len(event.text)
+                elif isinstance(event, Finished):
+                    reply = KeptReply(ask, array("i", event.tokens), n_chars, event.reasoning_end)
+                    self.put(completion_id, choice, reply)
+                yield event
+
+    def put(self, completion_id: str, choice: int, reply: KeptReply) -> None:
+        entry = self._entries.setdefault(completion_id, _Entry(reply.ask.owner, self._clock()))
+        entry.replies[choice] = reply
+        entry.n_bytes += reply.n_bytes
+        self._n_bytes += reply.n_bytes
+        self._forget()
+
+    def show(self, completion_id: str, choice: int) -> None:
+        """`choice` is what stands for the whole request, as a vote's winner does."""
+        if entry := self._entries.get(completion_id):
+            entry.shown = choice
+
+    def get(self, completion_id: str, choice: int | None, owner: str) -> KeptReply:
+        """Raises NotFoundError: it never was, was forgotten, or is somebody else's; which of these is not told."""
+        self._forget()
+        entry = self._entries.get(completion_id)
+        if entry is not None and entry.owner == owner:
+            reply = entry.replies.get(entry.shown if choice is None else choice)
+            if reply is not None:
+                return reply
+        which = "" if choice is None else f", choice {choice},"
+        raise NotFoundError(
+            f"There is no finished reply {completion_id[:80]!r}{which} of yours; replies are kept a while."
+        )
+
+    def _forget(self) -> None:
+        now = self._clock()
+        while self._entries:
+            oldest = next(iter(self._entries))
+            entry = self._entries[oldest]
+            too_much = len(self._entries) > self._max_count or self._n_bytes > self._max_bytes
+            if not too_much and now - entry.made <= self._max_age_s:
+                return
+            self._n_bytes -= entry.n_bytes
+            del self._entries[oldest]
