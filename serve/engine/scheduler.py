@@ -128,7 +128,9 @@ class Scheduler:
             ),
             default=0,
         )
-        return ahead >= WORTH_WAITING and ahead - self._cache.n_available(sequence) >= WORTH_WAITING
+        # the same question several times over, as for a vote, is computed once however short it is
+        worth = 2 if ahead == len(sequence.tokens) else WORTH_WAITING
+        return ahead >= worth and ahead - self._cache.n_available(sequence) >= worth
 
     def _makes_way(self, sequence: Sequence) -> bool:
         """There is a place and room for it, perhaps one that background work had."""
