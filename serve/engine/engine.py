@@ -1,4 +1,4 @@
-"""The loop: schedule, forward, sample, emit. One thread owns an engine and its runner.
+"""The loop: schedule, forward, draw, emit. One thread owns an engine and its runner.
 
 A request ends in exactly one terminal event, Finished or Failed, unless `add_request` raised.
 """
@@ -6,21 +6,17 @@ A request ends in exactly one terminal event, Finished or Failed, unless `add_re
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
-from time import perf_counter
+from typing import Literal
 
-from ..errors import InvalidRequestError, NonFiniteLogitsError, R1ChatError
+from ..errors import InvalidRequestError, R1ChatError
 from .batch import Batch
-from .detokenizer import TextDelta
 from .executor import Executor, Refusal
-from .governor import Force
 from .host_cache import HostCache
 from .intake import Intake, SpeculatorFactory
 from .kv_cache import KVCache
 from .messages import EngineStats
 from .model_runner import KVFullError, ModelRunner
 from .request import (
-    NO_BIAS,
     Accepted,
     Event,
     Failed,
@@ -30,11 +26,11 @@ from .request import (
     ModelInfo,
     PrepareRequest,
     Segment,
-    TokenOutput,
 )
 from .row_costs import RowCosts
 from .scheduler import Scheduler
 from .sequence import Sequence
+from .token_writer import TokenWriter
 
 
 @dataclass(slots=True)
@@ -69,8 +65,10 @@ class Engine:
         self._scheduler = Scheduler(self._cache, self._costs, n_seq_max=n_seq_max, n_batch=runner.n_batch)
         self._executor = Executor(runner, self._cache, self._scheduler, self._costs)
         self._intake = Intake(runner, make_speculator)
+        self._writer = TokenWriter(runner, self._cache)
         self._live: dict[str, Sequence] = {}
         self._counts = TokenCounts()
+        self._said: list[Event] = []  # between steps
 
     @property
     def info(self) -> ModelInfo:
@@ -82,7 +80,7 @@ class Engine:
 
     @property
     def has_work(self) -> bool:
-        return self._scheduler.has_work
+        return self._scheduler.has_work or bool(self._said)
 
     def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
         """Safe from any thread. Message text never becomes special tokens."""
@@ -110,11 +108,26 @@ class Engine:
     def abort(self, request_id: str) -> list[Event]:
         """Ends the request now and frees its place; of a request that has ended, nothing."""
         sequence = self._live.get(request_id)
-        return [self._finish(sequence, FinishReason.ABORT)] if sequence else []
+        return [*self._take_said(), self._finish(sequence, FinishReason.ABORT)] if sequence else []
+
+    def control(self, request_id: str, action: Literal["answer_now", "think_more"]) -> bool:
+        """Ends a thought now, or lets it go on when it would have ended; False where none is going on.
+
+        What that brings comes with the next step's events; to end the thought costs that step and no other.
+        """
+        sequence = self._live.get(request_id)
+        if sequence is None or sequence.governor is None:
+            return False
+        if action == "think_more":
+            return sequence.governor.think_more()
+        if not sequence.governor.answer_now():
+            return False
+        self._said += [*self._writer.govern(sequence), *self._outcome(sequence)]
+        return True
 
     def step(self) -> list[Event]:
         """One forward pass, and what it brought to each request in it."""
-        events: list[Event] = []
+        events = self._take_said()
         for done in self._executor.run(self._scheduler.schedule()):
             events += self._refused(done) if isinstance(done, Refusal) else self._sample(done)
         return events
@@ -155,8 +168,16 @@ class Engine:
         self._live.clear()
         self._runner.close()
 
+    def _take_said(self) -> list[Event]:
+        said, self._said = self._said, []
+        return said
+
     def _sample(self, batch: Batch) -> list[Event]:
-        return [event for c in batch.chunks for event in self._draw(c.sequence, c.logit_rows, c.draft)]
+        events: list[Event] = []
+        for chunk in batch.chunks:
+            events += self._writer.draw(chunk.sequence, chunk.logit_rows, chunk.draft)
+            events += self._outcome(chunk.sequence)
+        return events
 
     def _refused(self, refusal: Refusal) -> list[Event]:
         sequence = refusal.sequence
@@ -164,102 +185,44 @@ class Engine:
             self._scheduler.finish(sequence, keep=False)
             return []
         if isinstance(refusal.error, KVFullError):
-            return [*self._rest(sequence), self._finish(sequence, FinishReason.LENGTH)]
-        return [self._fail(sequence, refusal.error)]
+            return [*self._writer.end(sequence, FinishReason.LENGTH), *self._outcome(sequence)]
+        sequence.outcome = refusal.error
+        return self._outcome(sequence)
 
-    def _draw(self, sequence: Sequence, rows: range, draft: list[int]) -> list[Event]:
-        """Draws a token from each row for as long as the draft had guessed the one before it.
-
-        Every token is drawn as it would be without a draft, so a draft changes nothing but the speed.
-        """
-        events: list[Event] = []
-        n_known, n_accepted = len(sequence.tokens), 0
-        for row, guess in zip_longest(rows, draft):
-            events += self._advance(sequence, row)
-            as_guessed = len(sequence.tokens) == n_known + n_accepted + 1 and sequence.tokens[-1] == guess
-            if not as_guessed or sequence.request_id not in self._live:
-                break
-            n_accepted += 1
-        if draft:
-            sequence.n_drafted += len(draft)
-            sequence.n_accepted += n_accepted
-            if sequence.seq_id >= 0:
-                self._cache.truncate(sequence, n_known + n_accepted)
-        return events
-
-    def _advance(self, sequence: Sequence, row: int) -> list[Event]:
-        """Draws the request's next token, or puts others there, and says what became certain by it."""
-        assert sequence.sampler
-        try:
-            token = sequence.sampler.sample(row, sequence.bias)
-        except NonFiniteLogitsError as error:
-            return [self._fail(sequence, error)]
-        if not sequence.marks.first_token:
-            sequence.marks.first_token = perf_counter()
-        piece, is_end = self._runner.piece(token), self._runner.is_end(token)
-        governor = sequence.governor
-        if governor and (force := governor.review(piece, is_end=is_end, n_left=sequence.n_left)):
-            return self._put(sequence, force)
-        events = self._append(sequence, token, piece, is_end=is_end)
-        if governor and sequence.request_id in self._live:
-            verdict = governor.verdict(sequence.n_left)
-            if isinstance(verdict, Force):
-                events += self._put(sequence, verdict)
-            else:
-                sequence.bias = verdict.bias
-        return events
-
-    def _put(self, sequence: Sequence, force: Force) -> list[Event]:
-        """Tokens that nobody drew; they are computed together, in the next step."""
-        assert sequence.sampler and sequence.governor
-        if force.n_dropped:
-            del sequence.tokens[-force.n_dropped :]
-        # a draft may lie where they go
-        self._cache.truncate(sequence, len(sequence.tokens) - 1)
-        events: list[Event] = []
-        for token in force.tokens:
-            sequence.sampler.accept(token)
-            events += self._append(sequence, token, self._runner.piece(token))
-            if sequence.request_id not in self._live:
-                return events
-        verdict = sequence.governor.verdict(sequence.n_left)
-        sequence.bias = NO_BIAS if isinstance(verdict, Force) else verdict.bias
-        return events
-
-    def _append(self, sequence: Sequence, token: int, piece: bytes, *, is_end: bool = False) -> list[Event]:
-        """One token more, and with it perhaps the end."""
-        sequence.tokens.append(token)
-        if is_end:
-            return [*self._rest(sequence), self._finish(sequence, FinishReason.STOP)]
-        detokenizer = sequence.detokenizer
-        events = _outputs(sequence, detokenizer.feed(piece))
-        if sequence.governor:
-            sequence.governor.accept(token)
-        if detokenizer.in_answer and not sequence.marks.answer:
-            sequence.marks.answer = perf_counter()
-        if detokenizer.stopped:
-            events.append(self._finish(sequence, FinishReason.STOP))
-        elif sequence.is_full:
-            events += [*self._rest(sequence), self._finish(sequence, FinishReason.LENGTH)]
-        return events
-
-    def _rest(self, sequence: Sequence) -> list[Event]:
-        return _outputs(sequence, sequence.detokenizer.finish())
+    def _outcome(self, sequence: Sequence) -> list[Event]:
+        """The terminal event of a request that is over, of others nothing."""
+        outcome = sequence.outcome
+        if outcome is None:
+            return []
+        if isinstance(outcome, R1ChatError):
+            self._remove(sequence, keep=False)
+            return [failed(sequence.request_id, outcome)]
+        return [self._finish(sequence, outcome)]
 
     def _finish(self, sequence: Sequence, reason: FinishReason) -> Finished:
+        assert sequence.governor
         usage = sequence.usage()
         self._counts.cached_tokens_total += usage.cached_tokens
         self._counts.predicted_tokens_total += usage.completion_tokens
         self._counts.reasoning_tokens_total += usage.reasoning_tokens
         self._counts.drafted_tokens_total += usage.drafted_tokens
         self._counts.accepted_tokens_total += usage.accepted_tokens
-        end = sequence.governor.reasoning_end() if sequence.governor else None
         self._remove(sequence)
-        return Finished(sequence.request_id, reason, usage, sequence.marks.timings(), end)
+        end = sequence.governor.reasoning_end(is_over=reason is not FinishReason.ABORT)
+        return Finished(
+            sequence.request_id,
+            reason,
+            usage,
+            sequence.marks.timings(),
+            end,
+            sequence.governor.evidence if end else None,
+            self._said_tokens(sequence),
+        )
 
-    def _fail(self, sequence: Sequence, error: R1ChatError) -> Failed:
-        self._remove(sequence, keep=False)
-        return failed(sequence.request_id, error)
+    def _said_tokens(self, sequence: Sequence) -> tuple[int, ...]:
+        """The whole reply, without the token that ended it."""
+        reply = sequence.tokens[sequence.reply_at :]
+        return tuple(reply[:-1] if reply and self._runner.is_end(reply[-1]) else reply)
 
     def _remove(self, sequence: Sequence, *, keep: bool = True) -> None:
         self._scheduler.finish(sequence, keep=keep)
@@ -281,7 +244,3 @@ def failed(request_id: str, error: R1ChatError) -> Failed:
         prompt_tokens=getattr(error, "prompt_tokens", 0),
         n_ctx=getattr(error, "n_ctx", 0),
     )
-
-
-def _outputs(sequence: Sequence, deltas: list[TextDelta]) -> list[Event]:
-    return [TokenOutput(sequence.request_id, d.channel, d.text, d.tokens) for d in deltas]

@@ -118,9 +118,18 @@ class Governor:
         self._biased_tag = False
         self._in_tag = False
 
-    def reasoning_end(self) -> ReasoningEnd | None:
-        """Of a generation that is over."""
-        return ReasoningEnd.LENGTH if self._thinking else self.end
+    def reasoning_end(self, *, is_over: bool = True) -> ReasoningEnd | None:
+        """None while the thought goes on, and where there is none, as with a budget of 0. `is_over`: nothing comes
+        any more.
+        """
+        if self._plan.budget == 0 and not self._n_thought:
+            return None
+        return ReasoningEnd.LENGTH if self._thinking and is_over else self.end
+
+    @property
+    def evidence(self) -> str | None:
+        """What the loop detector noticed, in words."""
+        return self.loop.in_words() if self.loop else None
 
     def answer_now(self) -> bool:
         """The thought ends with the next verdict. False: it has ended already, or there is none."""
@@ -191,10 +200,10 @@ class Governor:
         if self.loop:
             return ReasoningEnd.LOOP
         n_more, cause = self._n_more(n_left)
+        if n_more > 0 and self._at_sentence_end and (softly := self._due_at_sentence_end(n_left)):
+            return softly
         margin = min(_MARGIN, self._plan.grace_tokens) if cause is ReasoningEnd.BUDGET else _MARGIN
-        if n_more <= 0 or (n_more <= margin and not self._detokenizer.in_character):
-            return cause
-        return self._due_at_sentence_end(n_left) if self._at_sentence_end else None
+        return cause if n_more <= 0 or (n_more <= margin and not self._detokenizer.in_character) else None
 
     def _due_at_sentence_end(self, n_left: int) -> ReasoningEnd | None:
         if self._plan.budget is not None and self._n_thought >= self._plan.budget:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import ContextLengthError, InvalidRequestError
-from .closing_run import ClosingRun, read_closing_run
+from .closing_run import read_closing_run
 from .detokenizer import Detokenizer
 from .governor import Force, Governor, ReasoningPlan
 from .model_runner import ModelRunner
-from .request import GenerateRequest, PrepareRequest, Priority, Segment
+from .request import GenerateRequest, PrepareRequest, Priority, SamplingParams, Segment
 from .sequence import Sequence
 from .speculation import Speculator
 
@@ -22,7 +22,7 @@ class Intake:
     def __init__(self, runner: ModelRunner, make_speculator: SpeculatorFactory | None) -> None:
         self._runner = runner
         self._make_speculator = make_speculator or (lambda prompt: None)
-        self._closing_run: ClosingRun | None = None
+        self._closing_run = read_closing_run(runner)
 
     def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
         """Safe from any thread. Message text never becomes special tokens."""
@@ -36,15 +36,14 @@ class Intake:
             request_id=request.request_id,
             tokens=list(tokens),
             max_tokens=n_ctx if max_tokens is None else min(n_ctx, len(tokens) + max_tokens),
-            sampler=self._runner.make_sampler(request.params, tokens),
             detokenizer=Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop),
             priority=request.priority,
             cache_scope=_cache_scope(request),
             deterministic=request.deterministic,
             speculator=self._make_speculator(tokens),
         )
-        if request.params.reasoning_budget is not None:
-            self._govern(sequence, request.params.reasoning_budget)
+        self._govern(sequence, request.params)
+        sequence.sampler = self._runner.make_sampler(request.params, sequence.tokens)
         return sequence
 
     def prepared(self, request: PrepareRequest, tokens: list[int]) -> Sequence | None:
@@ -70,10 +69,9 @@ class Intake:
         if request.params.max_tokens is not None and request.params.max_tokens < 1:
             raise InvalidRequestError("max_tokens must be at least 1.", param="max_tokens")
 
-    def _govern(self, sequence: Sequence, budget: int) -> None:
+    def _govern(self, sequence: Sequence, params: SamplingParams) -> None:
         """A thought that must not even begin is closed by the prompt."""
-        self._closing_run = self._closing_run or read_closing_run(self._runner)
-        plan = ReasoningPlan(max_new=sequence.n_left, budget=budget)
+        plan = ReasoningPlan(max_new=sequence.n_left, budget=params.reasoning_budget, grace=params.reasoning_grace)
         sequence.governor = governor = Governor(plan, self._closing_run, sequence.detokenizer)
         verdict = governor.verdict(sequence.n_left)
         if not isinstance(verdict, Force):

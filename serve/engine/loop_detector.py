@@ -31,6 +31,14 @@ class Loop:
     at: int
     period: int | None = None
 
+    def in_words(self) -> str:
+        what = {
+            "period": f"the same {f'{self.period} tokens' if self.period != 1 else 'token'} over and over",
+            "repeats": "mostly what was said before",
+            "punctuation": "nothing but punctuation",
+        }
+        return f"{what[self.test]}, noticed at token {self.at}"
+
 
 class LoopDetector:
     def __init__(self) -> None:

@@ -20,9 +20,10 @@ import msgspec
 from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, QueueFullError
 from .config import EngineConfig
 from .link import ChildLink
-from .messages import Abort, EngineStats, LoadFailed, Ready, Reply, Shutdown
-from .request import Accepted, Finished, GenerateRequest, ModelInfo, PrepareRequest, TokenOutput
-from .stream import EventStream
+from .messages import Abort, Control, Controlled, EngineStats, LoadFailed, Ready, Reply, Shutdown
+from .questions import Questions
+from .request import Finished, GenerateRequest, ModelInfo, PrepareRequest
+from .stream import EventStream, LiveEvent
 
 __all__ = ["BackOff", "EngineConfig", "EngineProcess"]
 
@@ -61,6 +62,7 @@ class EngineProcess:
         self._settled = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
         self._live: dict[str, EventStream] = {}
+        self._controls: Questions[bool] = Questions()
         self._n_entering = 0
         self._busy_since = 0.0
         self._ends: deque[float] = deque(maxlen=self._back_off.limit)
@@ -101,8 +103,9 @@ class EngineProcess:
         self._fail_live("The engine is shutting down.")
         await self._end_child(grace_s=grace_s)
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Accepted | TokenOutput | Finished, None]:
-        """Yields Accepted, then TokenOutputs, then Finished. Closing the generator aborts the request.
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[LiveEvent, None]:
+        """Yields Accepted, then TokenOutputs and where there is a thought its end, then Finished. Closing the
+        generator aborts the request.
 
         Raises QueueFullError, EngineStoppedError, InvalidRequestError, ContextLengthError and
         NonFiniteLogitsError.
@@ -119,6 +122,21 @@ class EngineProcess:
             del self._live[request.request_id]
             if not (ended or stream.failed):
                 link.send(Abort(request.request_id))
+
+    def abort(self, request_id: str) -> None:
+        """Has a running request end; its generator yields the Finished, so that what it cost is known."""
+        if request_id in self._live and self._link is not None:
+            self._link.send(Abort(request_id))
+
+    async def control(self, request_id: str, action: Literal["answer_now", "think_more"]) -> bool:
+        """Has a running request's thought end now, or go on when it would have ended. False where none goes on."""
+        if request_id not in self._live or self._link is None:
+            return False
+        self._link.send(Control(request_id, action))
+        try:
+            return await self._controls.ask(request_id)
+        except EngineStoppedError:
+            return False
 
     def prepare(self, request: PrepareRequest) -> None:
         """Asks for a prompt to be computed ahead, when there is nothing better to do. Forgotten if not ready."""
@@ -242,6 +260,9 @@ class EngineProcess:
         if isinstance(reply, (Ready, LoadFailed)):
             self._on_loaded(reply)
             return
+        if isinstance(reply, Controlled):
+            self._controls.answer(reply.request_id, reply.done)
+            return
         self._stats = reply.stats
         for event in reply.events:
             if stream := self._live.get(event.request_id):
@@ -258,6 +279,7 @@ class EngineProcess:
     def _fail_live(self, message: str) -> None:
         for stream in self._live.values():
             stream.fail(EngineStoppedError(message))
+        self._controls.give_up(EngineStoppedError(message))
 
     def _enter(self, state: State) -> None:
         self.state = state

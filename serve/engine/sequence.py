@@ -8,9 +8,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .detokenizer import Detokenizer
-from .request import NO_BIAS, Priority, Timings, Usage
+from .request import NO_BIAS, FinishReason, Priority, Timings, Usage
 
 if TYPE_CHECKING:
+    from ..errors import R1ChatError
     from .governor import Governor
     from .model_runner import Sampler
     from .speculation import Speculator
@@ -33,7 +34,8 @@ class Marks:
         now = perf_counter()
         admitted = self.admitted or now
         first_token = self.first_token or now
-        answer = self.answer or now
+        # a thought may be closed before its first token
+        answer = max(self.answer or now, first_token)
         return Timings(
             queue_s=admitted - self.arrived,
             prefill_s=first_token - admitted,
@@ -49,6 +51,8 @@ class Sequence:
     `max_tokens` is the length at which the request ends: prompt, output and context counted in.
     `only_prepares`: a prompt computed ahead, from which nothing is sampled (it has no `sampler`); it puts
     the finished request `replaces` into the form in which it will come back.
+    Output is counted from `n_prompt` on; the reply may have begun before, at `reply_at`. `outcome` is how it
+    ended, once nothing more is written.
     """
 
     request_id: str
@@ -57,6 +61,7 @@ class Sequence:
     sampler: Sampler | None = None
     detokenizer: Detokenizer = field(default_factory=lambda: Detokenizer(reasoning_open=False))
     n_prompt: int = 0
+    reply_at: int = 0
     n_cached: int = 0
     n_computed: int = 0
     seq_id: int = -1
@@ -71,9 +76,11 @@ class Sequence:
     bias: Mapping[int, float] = field(default_factory=lambda: NO_BIAS)
     n_drafted: int = 0
     n_accepted: int = 0
+    said_thought_ended: bool = False
+    outcome: FinishReason | R1ChatError | None = None
 
     def __post_init__(self) -> None:
-        self.n_prompt = len(self.tokens)
+        self.n_prompt = self.reply_at = len(self.tokens)
 
     @property
     def n_left(self) -> int:

@@ -6,14 +6,16 @@ import asyncio
 from collections import deque
 
 from .. import errors
-from .request import Accepted, Event, Failed, Finished, TokenOutput
+from .request import Accepted, Event, Failed, Finished, ThoughtEnded, TokenOutput
+
+LiveEvent = Accepted | TokenOutput | ThoughtEnded | Finished
 
 
 class EventStream:
     """Never blocks the writer. What a slow reader finds is joined: one event per change of channel."""
 
     def __init__(self) -> None:
-        self._events: deque[Accepted | TokenOutput | Finished] = deque()
+        self._events: deque[LiveEvent] = deque()
         self._error: Exception | None = None
         self._changed = asyncio.Event()
 
@@ -34,7 +36,7 @@ class EventStream:
         self._error = self._error or error
         self._changed.set()
 
-    async def get(self) -> Accepted | TokenOutput | Finished:
+    async def get(self) -> LiveEvent:
         """The next event; raises the error that ended the stream."""
         while not self._events:
             if self._error:
@@ -53,7 +55,8 @@ class EventStream:
         if len(run) == 1:
             return first
         text, tokens = "".join(event.text for event in run), sum(event.tokens for event in run)
-        return TokenOutput(first.request_id, first.channel, text, tokens)
+        logprobs = tuple(each for event in run for each in event.logprobs)
+        return TokenOutput(first.request_id, first.channel, text, tokens, logprobs)
 
 
 def _error_of(event: Failed) -> errors.R1ChatError:

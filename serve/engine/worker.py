@@ -23,6 +23,8 @@ from .host_cache import HostCache, cache_key, default_max_bytes, load_entries, s
 from .messages import (
     Abort,
     Command,
+    Control,
+    Controlled,
     LoadFailed,
     Ready,
     Reply,
@@ -46,7 +48,7 @@ class _Tokenized:
     tokens: list[int]
 
 
-_Item = _Tokenized | Failed | Abort | Shutdown
+_Item = _Tokenized | Failed | Abort | Control | Shutdown
 
 
 def main(config: EngineConfig, pipe: Connection) -> None:
@@ -116,7 +118,10 @@ class Worker:
             for item in self._arrivals(wait=not engine.has_work):
                 if isinstance(item, Shutdown):
                     return
-                events += _apply(engine, item)
+                if isinstance(item, Control):
+                    self._send(Controlled(item.request_id, engine.control(item.request_id, item.action)))
+                else:
+                    events += _apply(engine, item)
             if events:
                 # before the step: whoever asked hears at once that the request is in
                 self._send(StepReport(events, engine.stats()))
@@ -152,6 +157,9 @@ class Worker:
         if isinstance(command, Abort):
             self._inbox.put(command)
             self._engine.give_way(aborted=command.request_id)
+            return
+        if isinstance(command, Control):
+            self._inbox.put(command)
             return
         self._inbox.put(self._tokenized(command))
         if isinstance(command, GenerateRequest) and command.priority is not Priority.BACKGROUND:

@@ -3,7 +3,8 @@
 Start it with EngineConfig(runner="scripted_runner:ScriptedRunner", runner_args={...}); tests/fakes is on
 sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
 
-    script          what every request is answered with; words are tokens, the text ends with EOS
+    script          what every request is answered with; words are tokens, the text ends with EOS. Where it must
+                    not end yet, or only its thought has been closed for it, it goes on with FILLER
     scripts         {word of the prompt: script}, tried first
     tokens_per_s    pace of one step; 0 is as fast as it goes
     prefill_s       seconds per prompt token
@@ -17,6 +18,7 @@ to tokenise.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -36,6 +38,7 @@ SCRIPT = "Let me count the sheep.\nAll but nine ran away, so nine are left.\n</t
 BOS = "<｜begin▁of▁sentence｜>"
 EOS = "<｜end▁of▁sentence｜>"
 SPECIAL = (EOS, BOS, "<｜User｜>", "<｜Assistant｜>")
+FILLER = " well"
 _WORD = re.compile(r"\s*[^\s<]+|\s*</?\w*>?|\s+")
 # An interrupt loses what is being computed, in pieces of so many rows.
 _PIECE_ROWS = 60
@@ -101,9 +104,13 @@ class ScriptedRunner:
     def make_sampler(self, params: SamplingParams, prompt: list[int]) -> ScriptedSampler:
         words = [self._pieces[token].strip() for token in prompt]
         script = next((self._scripts[word] for word in words if word in self._scripts), self._script)
-        tokens = [*self.tokenize(script, special=False), 0]
-        closing = next((i for i, token in enumerate(tokens) if self._is_closing(token)), None)
-        return ScriptedSampler(tokens, closing, self._is_closing, broken="NAN" in words)
+        sampler = ScriptedSampler(
+            self.tokenize(script, special=False), self._id(FILLER), self._is_closing, broken="NAN" in words
+        )
+        opening = max((i for i, word in enumerate(words) if word == "<think>"), default=len(words))
+        for token in prompt[opening:]:
+            sampler.accept(token)
+        return sampler
 
     def forward(self, batch: Batch) -> None:
         assert 0 < batch.n_rows + batch.n_idle <= self.n_batch
@@ -198,13 +205,12 @@ class _Cell:
 
 
 class ScriptedSampler:
-    """Says its tokens in order, whatever the row. A thought that is closed for it ends there."""
+    """Says its tokens in order, whatever the row, then EOS for ever. A thought that is closed for it ends there."""
 
-    def __init__(
-        self, tokens: list[int], closing: int | None, is_closing: Callable[[int], bool], *, broken: bool
-    ) -> None:
+    def __init__(self, tokens: list[int], filler: int, is_closing: Callable[[int], bool], *, broken: bool) -> None:
         self._tokens = tokens
-        self._closing = closing
+        self._filler = filler
+        self._closing = next((i for i, token in enumerate(tokens) if is_closing(token)), len(tokens) - 1)
         self._is_closing = is_closing
         self._next = 0
         self._broken = broken
@@ -213,11 +219,12 @@ class ScriptedSampler:
         if self._broken:
             raise NonFiniteLogitsError("The model produced non-finite logits.")
         self._next += 1
-        return self._tokens[self._next - 1]
+        token = self._tokens[self._next - 1] if self._next <= len(self._tokens) else 0
+        return self._filler if bias.get(token) == -math.inf else token
 
     def accept(self, token: int) -> None:
         """Of tokens put there only the closing tag moves the script: to what follows its own."""
-        if self._closing is not None and self._is_closing(token):
+        if self._is_closing(token):
             self._next = max(self._next, self._closing + 1)
 
     def close(self) -> None:

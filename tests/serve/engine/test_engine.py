@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from engine_tools import finish_of, request, run, scripted_config, scripted_engine, terminals, text_of
-from scripted_runner import SCRIPT, ScriptedRunner
+from scripted_runner import FILLER, SCRIPT, ScriptedRunner
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.engine import Engine
@@ -120,7 +120,7 @@ def test_a_request_that_was_thrown_out_for_room_goes_on_where_it_was() -> None:
     events = run(engine, [request("a", "one"), request("b", "two")])
     for each in events.values():
         assert text_of(each, Channel.REASONING) == script
-        assert finish_of(each).usage.completion_tokens == 401
+        assert finish_of(each).usage.reasoning_tokens == 401, "with the line break before the closing tag"
 
 
 def test_the_same_prompt_again_is_served_from_the_cache() -> None:
@@ -132,11 +132,12 @@ def test_the_same_prompt_again_is_served_from_the_cache() -> None:
 
 
 def test_max_tokens_and_the_end_of_the_context_give_length() -> None:
-    engine, _ = scripted_engine(n_ctx=64, script="word " * 500)
+    engine, _ = scripted_engine(n_ctx=64, script="a</think>" + "word " * 500)
     events = run(engine, [request("few", max_tokens=7), request("all", max_tokens=None)])
     few, all_ = finish_of(events["few"]), finish_of(events["all"])
     assert (few.reason, few.usage.completion_tokens) == (FinishReason.LENGTH, 7)
     assert (all_.reason, all_.usage.prompt_tokens + all_.usage.completion_tokens) == (FinishReason.LENGTH, 64)
+    assert (few.reasoning_end, all_.reasoning_end) == ("reserve", "natural")
 
 
 def test_a_prompt_that_leaves_no_room_is_refused_with_both_numbers() -> None:
@@ -145,8 +146,12 @@ def test_a_prompt_that_leaves_no_room_is_refused_with_both_numbers() -> None:
         engine.add_request(request("r", ("word " * 59).strip()))
     assert (caught.value.prompt_tokens, caught.value.n_ctx) == (64, 64)
     assert not engine.has_work
-    engine.add_request(request("fits", ("word " * 58).strip()))
-    assert finish_of(run(engine)["fits"]).usage.completion_tokens == 1
+    with pytest.raises(ContextLengthError):
+        engine.add_request(request("no answer", ("word " * 58).strip()))
+    engine.add_request(request("fits", ("word " * 56).strip()))
+    events = run(engine)["fits"]
+    assert finish_of(events).usage.completion_tokens == 1
+    assert text_of(events, Channel.CONTENT) == "The", "its thought was closed for want of room"
     assert runner.cells
 
 
@@ -215,13 +220,15 @@ def test_stop_strings_end_the_answer_across_tokens_and_never_the_thought() -> No
     assert finish_of(events).reason is FinishReason.STOP
 
 
-def test_eos_inside_the_thought_leaves_all_text_in_the_thought() -> None:
-    engine, _ = scripted_engine(script="so far, so </thin")
+def test_eos_inside_the_thought_closes_it_and_an_answer_follows() -> None:
+    engine, _ = scripted_engine(script="so far, so good")
     events = run(engine, [request("r")])["r"]
-    assert text_of(events, Channel.REASONING) == "so far, so </thin"
-    assert text_of(events, Channel.CONTENT) == ""
+    assert text_of(events, Channel.REASONING) == "so far, so good"
+    assert text_of(events, Channel.CONTENT) == FILLER
     finished = finish_of(events)
-    assert finished.usage.reasoning_tokens == finished.usage.completion_tokens - 1, "all but EOS"
+    assert finished.reasoning_end == "eos_in_think"
+    assert finished.usage.reasoning_tokens == 5, "with the line break before the closing tag"
+    assert finished.usage.completion_tokens == 5 + 2 + 1 + 1, "the closing run, the answer, EOS"
 
 
 def test_tokens_on_the_deltas_add_up_to_the_usage() -> None:
@@ -255,7 +262,7 @@ def resident_texts(runner: ScriptedRunner) -> list[bytes]:
     return sorted(b"".join(map(runner.piece, cells)) for cells in runner.cells.values() if cells)
 
 
-@pytest.mark.parametrize("params", [{}, {"max_tokens": 7}, {"stop": ("answer is",)}])
+@pytest.mark.parametrize("params", [{}, {"max_tokens": 32}, {"stop": ("answer is",)}])
 def test_drafts_right_and_wrong_change_neither_text_nor_counts_nor_cache(params: dict[str, Any]) -> None:
     plain, plain_runner = scripted_engine()
     runner = ScriptedRunner(scripted_config())

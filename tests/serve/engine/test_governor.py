@@ -196,7 +196,7 @@ def test_no_budget_is_no_thought_at_all_and_costs_no_max_tokens(run: ClosingRun)
     assert generation.prompt == run.tag
     assert (generation.thought, generation.answer) == ("", " and")
     assert generation.detokenizer.reasoning_tokens == 0
-    assert generation.governor.reasoning_end() is ReasoningEnd.BUDGET
+    assert generation.governor.reasoning_end() is None
 
 
 @both_tags
@@ -251,6 +251,7 @@ def test_a_tag_in_the_answer_of_a_model_that_was_left_alone_is_text(run: Closing
 def test_a_loop_ends_the_thought_and_is_reported(run: ClosingRun) -> None:
     generation = Generation(says(then=" so"), run=run, max_new=5_000).play()
     assert generation.governor.reasoning_end() is ReasoningEnd.LOOP
+    assert generation.governor.evidence == "the same token over and over, noticed at token 97"
     assert generation.governor.loop and generation.governor.loop.period == 1
     assert generation.detokenizer.reasoning_tokens < 300
 
@@ -365,7 +366,8 @@ def test_whatever_the_model_says_the_bounds_hold_and_there_is_an_answer(
     assert generation.answer.strip()
     assert generation.detokenizer.reasoning_tokens <= (math.inf if budget is None else budget + grace)
     assert len(generation.tokens) <= max_new
-    assert generation.governor.reasoning_end() not in (None, ReasoningEnd.LENGTH)
+    end = generation.governor.reasoning_end()
+    assert end is not ReasoningEnd.LENGTH and (end is None) == (budget == 0)
     natural = generation.governor.reasoning_end() in (ReasoningEnd.NATURAL, ReasoningEnd.SOFT_LANDING) and not any(
         force.tokens[-1] == run.tag[-1] for force in generation.forced
     )

@@ -121,9 +121,11 @@ def test_penalties_on_the_output_forbid_repetition(model: Path) -> None:
         runner.close()
         return record.tokens
 
-    assert len(set(greedy())) < 60, "greedy on noise repeats itself"
-    assert len(set(greedy(frequency_penalty=100.0))) == 60
-    assert len(set(greedy(presence_penalty=100.0))) == 60
+    thoughts_and_answers = greedy()
+    assert len(set(thoughts_and_answers)) < len(thoughts_and_answers), "greedy on noise repeats itself"
+    for penalty in ("frequency_penalty", "presence_penalty"):
+        drawn = greedy(**{penalty: 100.0})
+        assert len(set(drawn)) == len(drawn)
     assert greedy(repetition_penalty=1.5) != greedy()
 
 

@@ -32,7 +32,7 @@ from r1chat.serve.errors import (
 
 pytestmark = pytest.mark.anyio
 
-LONG = "word " * 3000
+LONG = "word\n</think>" + "word " * 3000
 ANSWER = "The answer is \\boxed{9}."
 
 
@@ -307,3 +307,32 @@ def test_the_child_ends_when_its_parent_is_gone() -> None:
     ours.close()
     child.join(5)
     assert child.exitcode == 0, "even in the middle of a step that never ends"
+
+
+async def test_control_reaches_a_running_thought_and_says_whether_it_did() -> None:
+    async with engine(tokens_per_s=50, script=" ".join(f"w{i}" for i in range(400))) as process:
+        events: list[Event] = []
+
+        async def answered() -> None:
+            events.extend([event async for event in process.generate(request("r"))])
+
+        answering = asyncio.create_task(answered())
+        await eventually(lambda: process.stats()["steps_total"] > 3)
+        done = await asyncio.gather(*(process.control("r", "answer_now") for _ in range(3)))
+        assert done == [True, False, False], "then there is no thought any more"
+        await answering
+        assert finish_of(events).reasoning_end == "user"
+        assert not await process.control("r", "answer_now")
+
+
+async def test_control_says_no_when_the_child_dies_before_it_heard() -> None:
+    async with engine(script="x HANG", tokens_per_s=50) as process:
+        generating = asyncio.create_task(collect(process, request("r")))
+        await asyncio.sleep(0.2)
+        asking = asyncio.create_task(process.control("r", "think_more"))
+        await asyncio.sleep(0.1)
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        assert await asyncio.wait_for(asking, 5) is False
+        with pytest.raises(EngineStoppedError):
+            await generating
