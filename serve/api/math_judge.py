@@ -13,8 +13,8 @@ import logging
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class MathJudge:
         self._lock = asyncio.Lock()
         self._n_sessions = 0
 
-    @contextmanager
-    def session(self, budget_s: float = 30.0) -> Iterator[JudgeSession]:
+    @asynccontextmanager
+    async def session(self, budget_s: float = 30.0) -> AsyncIterator[JudgeSession]:
         """For one vote, which may have the child compute for `budget_s` in all."""
         self._n_sessions += 1
         try:
@@ -42,7 +42,7 @@ class MathJudge:
         finally:
             self._n_sessions -= 1
             if not self._n_sessions:
-                self._kill()
+                await self._end_child()
 
     async def equal(self, one: str, other: str) -> bool:
         """False also where the child cannot tell in time."""
@@ -53,10 +53,10 @@ class MathJudge:
                 return await self._asked(one, other)
             except (TimeoutError, OSError, ValueError) as error:
                 logger.info("two answers were compared as text: %s", type(error).__name__)
-                self._kill()
+                await self._end_child()
                 return False
             except asyncio.CancelledError:
-                self._kill()
+                await self._end_child()
                 raise
 
     async def _asked(self, one: str, other: str) -> bool:
@@ -73,11 +73,14 @@ class MathJudge:
             await child.stdin.drain()
             return bool(json.loads(await child.stdout.readline()))
 
-    def _kill(self) -> None:
+    async def _end_child(self) -> None:
         child, self._child = self._child, None
         if child is not None:
             with suppress(ProcessLookupError):
                 child.kill()
+            assert child.stdin
+            child.stdin.close()
+            await child.wait()
 
 
 class JudgeSession:

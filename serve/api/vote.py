@@ -91,17 +91,16 @@ class _Voting:
 
     async def follow(self, outputs: Outputs, judge: MathJudge) -> Outputs:
         accepted = False
-        with judge.session() as session:
-            async with aclosing(outputs):
-                async for index, event in outputs:
-                    if isinstance(event, (TokenOutput, ThoughtEnded)):
-                        self._thoughts[index].events.append(event)
-                    elif isinstance(event, Finished):
-                        if report := await self._count(index, event, session):
-                            yield Output(0, report)
-                    elif isinstance(event, Accepted) and not accepted:
-                        accepted = True
-                        yield Output(0, event)
+        async with judge.session() as session, aclosing(outputs):
+            async for index, event in outputs:
+                if isinstance(event, (TokenOutput, ThoughtEnded)):
+                    self._thoughts[index].events.append(event)
+                elif isinstance(event, Finished):
+                    if report := await self._count(index, event, session):
+                        yield Output(0, report)
+                elif isinstance(event, Accepted) and not accepted:
+                    accepted = True
+                    yield Output(0, event)
         for output in self._outcome():
             yield output
 

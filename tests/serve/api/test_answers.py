@@ -1,0 +1,89 @@
+"""What counts as a reply's answer, and which answers are the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from r1chat.serve.api.answers import comparable, extract
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("The answer is \\boxed{9}.", "9"),
+        ("First \\boxed{1}, no, \\boxed{ 2 }", "2"),
+        ("\\boxed{\\frac{\\sqrt{2}}{2}}", "\\frac{\\sqrt{2}}{2}"),
+        ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
+        ("It is \\boxed{7}, that is \\boxed{7", "7"),
+        ("\\boxed{}", None),
+        ("9", None),
+        ("", None),
+    ],
+)
+def test_the_last_complete_box_is_the_answer(content: str, answer: str | None) -> None:
+    assert extract(content, "boxed") == answer
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("There are 17 sheep and 9 are left.", "9"),
+        ("It costs $1,234.50.", "1234.50"),
+        ("3-5 = -2", "-2"),
+        ("5-3", "3"),
+        ("minus: −4", "-4"),
+        ("v1.2 of x9", None),
+        ("none", None),
+    ],
+)
+def test_the_last_number_is_the_answer(content: str, answer: str | None) -> None:
+    assert extract(content, "last_number") == answer
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"b": 2.0, "a": [1, "é"]}',
+        '{\n  "a": [1, "\\u00e9"],\n  "b": 2\n}',
+        'Here it is:\n```json\n{"a": [1, "é"], "b": 2}\n```',
+        'The object {"b": 2, "a": [1, "é"]} is it.',
+    ],
+)
+def test_json_has_one_form_however_it_is_written(content: str) -> None:
+    assert extract(content, "json") == '{"a":[1,"é"],"b":2}'
+
+
+@pytest.mark.parametrize("content", ["nothing", '{"a": ', '{"a": NaN}', '{"a": 1e999}', "[" * 100_000])
+def test_what_is_no_json_is_no_answer(content: str) -> None:
+    assert extract(content, "json") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("36", "36.0"),
+        ("36", "36."),
+        ("1,234", "1234"),
+        ("0.5", "\\frac{1}{2}"),
+        ("\\dfrac12", "1/2"),
+        ("$5$", "5"),
+        ("5\\%", "5"),
+        ("\\text{Monday}", "monday"),
+        ("\\left( 1, 2 \\right)", "(1,2)"),
+        ("-\\frac{3}{4}", "-0.75"),
+    ],
+)
+def test_dress_makes_no_answer_another(one: str, other: str) -> None:
+    assert comparable(one) == comparable(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("3", "4"), ("9.9", "9.11"), ("x+1", "x-1"), ("1/2", "1/3"), ("-3", "3"), ("12", "1,2")]
+)
+def test_different_answers_stay_different(one: str, other: str) -> None:
+    assert comparable(one) != comparable(other)
+
+
+@pytest.mark.parametrize("answer", ["1e999999999", "9" * 100_000, "1/0", "1/000", ".", "", "\\frac{1}{0}"])
+def test_no_answer_is_too_strange_to_be_compared(answer: str) -> None:
+    assert comparable(answer) == comparable(answer)
