@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import logging
-import re
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jinja2
 
-from ..engine.request import ModelInfo, Segment
+from ..engine.request import Begun, ModelInfo, Segment
 from ..errors import InvalidRequestError
-from ..models.templates import R1_DISTILL
-from .sandbox import compile_template, fill, is_bounded
+from .marks import JsonText, Put, segments_of
+from .model_template import ModelTemplate, template_of
+from .sandbox import fill
+from .tools import Tool, call_text, description, result_text, wire_form
 
 logger = logging.getLogger(__name__)
 
 OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
+OPENING = Segment(f"{OPEN_TAG}\n", True)
+CLOSING = Segment(f"\n{CLOSE_TAG}\n\n", True)
+
+
+class TurnCall(NamedTuple):
+    """A tool call of an earlier reply; `arguments` is JSON as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 class Turn(NamedTuple):
-    """One message as a template sees it: system, user or assistant, and its text."""
+    """One message as a template sees it: system, user, assistant or tool, and its text.
+
+    `reasoning` and `tool_calls` are the assistant's; `tool_call_id` says which call a tool's text answers.
+    """
 
     role: str
     content: str
+    reasoning: str | None = None
+    tool_calls: tuple[TurnCall, ...] = ()
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,76 +57,139 @@ class RenderedPrompt:
         return "".join(segment.text for segment in self.segments)
 
 
-def render(turns: Sequence[Turn], info: ModelInfo) -> RenderedPrompt:
-    """The prompt for a reply to `turns`. Raises InvalidRequestError where the template refuses them."""
-    turns = [_without_old_thought(turn) for turn in turns]
-    template = _template_for(info.chat_template)
+def render(
+    turns: Sequence[Turn], info: ModelInfo, tools: Sequence[Tool] = (), *, enable_thinking: bool | None = None
+) -> RenderedPrompt:
+    """The prompt for a reply to `turns`. Raises InvalidRequestError where the template refuses them.
 
-    def text_of(contents: Sequence[str]) -> str:
-        messages = [{"role": turn.role, "content": text} for turn, text in zip(turns, contents, strict=True)]
-        return _fill(template, messages, info)
+    A template that knows tools in our form gets them; to any other they are told as text. Thoughts are kept
+    where a reply goes on after tools have answered, and dropped everywhere else. `enable_thinking` False goes
+    to templates that know the word.
+    """
+    template = template_of(info.chat_template)
+    turns = _with_thoughts_in_place(turns)
+    if not template.knows_tools:
+        turns, tools = _told(turns, tools), ()
 
-    segments = _segments(text_of, [turn.content for turn in turns])
+    def print_with(put: Put) -> str:
+        shown = [] if not tools else [_marked(wire_form(tool), put) for tool in tools]
+        messages = [_message(turn, put, template) for turn in turns]
+        return _fill(template, messages, info, tools=shown, enable_thinking=enable_thinking is not False)
+
+    segments = segments_of(print_with)
     tail = segments[-1] if segments else Segment("", True)
     return RenderedPrompt(segments, tail.special and tail.text.rstrip().endswith(OPEN_TAG))
 
 
-def _without_old_thought(turn: Turn) -> Turn:
-    """Drops a thought written into an old answer, exactly as the R1 template does it."""
-    if turn.role != "assistant":
-        return turn
-    return turn._replace(content=turn.content.split(CLOSE_TAG)[-1])
+def render_begun(
+    turns: Sequence[Turn],
+    info: ModelInfo,
+    tools: Sequence[Tool] = (),
+    *,
+    into: Literal["reasoning_content", "content"] | None = None,
+    enable_thinking: bool | None = None,
+) -> tuple[RenderedPrompt, Begun]:
+    """The prompt for the last turn, an assistant's, and what there is of it: the reply goes on from there.
 
-
-def _segments(text_of: Callable[[Sequence[str]], str], contents: list[str]) -> tuple[Segment, ...]:
-    """Renders with placeholders nobody can guess in place of the texts, then puts the texts back as such.
-
-    Templates that trim the texts see only placeholders, hence the second try with trimmed texts.
+    `into` says where: amid the thought, or in the answer, which closes it; else the answer's text decides.
+    Raises InvalidRequestError.
     """
-    nonce = secrets.token_hex(16)
-    marked = text_of([f"r1chat-{nonce}-{i}-" for i in range(len(contents))])
-    pieces = re.split(rf"r1chat-{nonce}-(\d+)-", marked)
-    expected = text_of(contents)
-    for texts in (contents, [text.strip() for text in contents]):
-        segments = _assemble(pieces, texts)
-        if "".join(segment.text for segment in segments) == expected:
-            return segments
-    return _assemble(pieces, contents)
+    *before, last = turns or [Turn("", "")]
+    if last.role != "assistant" or last.tool_calls:
+        raise InvalidRequestError("Only an assistant's last message of text can be continued.", "messages")
+    last = _split(last)
+    if into == "reasoning_content" and last.content:
+        raise InvalidRequestError("A message with content has closed its thought.", "continue_final_message")
+    prompt = render(before, info, tools, enable_thinking=enable_thinking)
+    segments = [] if prompt.reasoning_open else [OPENING]
+    segments.append(Segment(last.reasoning or "", False))
+    if into == "content" or (into is None and last.content):
+        segments += [CLOSING, Segment(last.content, False)]
+        if not prompt.reasoning_open and not last.reasoning:
+            segments = [Segment(last.content, False)]
+    elif not prompt.reasoning_open and last.reasoning is None and into is None:
+        segments = []
+    return prompt, Begun(segments=tuple(segment for segment in segments if segment.text))
 
 
-def _assemble(pieces: list[str], texts: list[str]) -> tuple[Segment, ...]:
-    """`pieces` alternates template text and the number of a message."""
-    segments = [Segment(texts[int(piece)], False) if i % 2 else Segment(piece, True) for i, piece in enumerate(pieces)]
-    return tuple(segment for segment in segments if segment.text)
+def _with_thoughts_in_place(turns: Sequence[Turn]) -> list[Turn]:
+    """Thoughts go, as R1 was trained; those that led to calls stay until the user has spoken again."""
+    n_past = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=-1)
+    return [
+        _split(turn, keeps=i > n_past and bool(turn.tool_calls))
+        if turn.role == "assistant"
+        else turn._replace(reasoning=None, tool_calls=())
+        for i, turn in enumerate(turns)
+    ]
 
 
-@lru_cache(maxsize=8)
-def _template_for(own: str | None) -> jinja2.Template:
-    """The model's own template, unless it is one of R1's, does not parse or is a bomb."""
-    if own is None or _is_r1(own):
-        return compile_template(R1_DISTILL)
-    # Before anything else: compiling alone evaluates constants, however large.
-    if not is_bounded(own):
-        logger.warning("the model's chat template is broken or takes too much time or memory, using R1's")
-        return compile_template(R1_DISTILL)
+def _split(turn: Turn, *, keeps: bool = True) -> Turn:
+    """A thought written into the text is no text, exactly as the R1 template has it."""
+    thought, tag, answer = turn.content.rpartition(CLOSE_TAG)
+    reasoning = turn.reasoning
+    if tag and reasoning is None:
+        reasoning = thought.lstrip().removeprefix(OPEN_TAG).strip("\n")
+    return turn._replace(content=answer, reasoning=reasoning if keeps else None)
+
+
+def _told(turns: Sequence[Turn], tools: Sequence[Tool]) -> list[Turn]:
+    """Tools, calls and results as text of the roles that every template knows."""
+    told: list[Turn] = []
+    for i, turn in enumerate(turns):
+        if turn.role == "tool":
+            result = result_text(turn.content)
+            if i and turns[i - 1].role == "tool":
+                told[-1] = told[-1]._replace(content=f"{told[-1].content}\n{result}")
+            else:
+                told.append(Turn("user", result))
+        else:
+            calls = [call_text(call.name, call.arguments) for call in turn.tool_calls]
+            told.append(Turn(turn.role, "\n".join(filter(None, [turn.content, *calls])), turn.reasoning))
+    return _with_tools(told, tools) if tools else told
+
+
+def _with_tools(turns: list[Turn], tools: Sequence[Tool]) -> list[Turn]:
+    """The last system text is the one that R1's template shows."""
+    at = next((i for i in reversed(range(len(turns))) if turns[i].role == "system"), None)
+    if at is None:
+        return [Turn("system", description(tools)), *turns]
+    text = "\n\n".join(filter(None, [turns[at].content, description(tools)]))
+    return [*turns[:at], turns[at]._replace(content=text), *turns[at + 1 :]]
+
+
+def _message(turn: Turn, put: Put, template: ModelTemplate) -> dict[str, Any]:
+    """The message as Hugging Face's templates expect it."""
+    message: dict[str, Any] = {"role": turn.role}
+    if turn.reasoning and template.knows_tools and template.knows_reasoning:
+        message["reasoning_content"] = put(turn.reasoning)
+        message["content"] = put(turn.content)
+    else:
+        lead = (OPENING, Segment(turn.reasoning, False), CLOSING) if turn.reasoning else ()
+        message["content"] = put(turn.content, lead)
+    if turn.tool_calls:
+        message["tool_calls"] = [_call(call, put) for call in turn.tool_calls]
+    if turn.tool_call_id is not None:
+        message["tool_call_id"] = put(turn.tool_call_id)
+    return message
+
+
+def _call(call: TurnCall, put: Put) -> dict[str, Any]:
+    arguments = JsonText(put(call.arguments or "{}"))
+    return {"id": put(call.id), "type": "function", "function": {"name": put(call.name), "arguments": arguments}}
+
+
+def _marked(value: Any, put: Put) -> Any:
+    """A tool with marks for all its texts that could hold template text; names that templates ask for hold none."""
+    if isinstance(value, dict):
+        return {_marked(key, put): _marked(child, put) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_marked(child, put) for child in value]
+    return value if not isinstance(value, str) or value.replace("_", "").isalnum() else put(value)
+
+
+def _fill(template: ModelTemplate, messages: list[dict[str, Any]], info: ModelInfo, **given: Any) -> str:
     try:
-        return compile_template(own)
-    except jinja2.TemplateError as error:
-        logger.warning("the model's chat template does not parse, using R1's: %s", error)
-        return compile_template(R1_DISTILL)
-
-
-def _is_r1(template: str) -> bool:
-    """R1's, in any of its forms: files made before February 2025 lack the opening tag, ours always has it.
-
-    DeepSeek V3.1 shares the role tokens; it alone tracks the last user turn.
-    """
-    return "<｜User｜>" in template and "<｜Assistant｜>" in template and "is_last_user" not in template
-
-
-def _fill(template: jinja2.Template, messages: list[dict[str, str]], info: ModelInfo) -> str:
-    try:
-        return fill(template, messages, bos_token=info.bos_token, eos_token=info.eos_token)
+        return fill(template.compiled, messages, bos_token=info.bos_token, eos_token=info.eos_token, **given)
     except jinja2.TemplateError as error:
         raise InvalidRequestError(
             f"The model's chat template refuses these messages: {error}", param="messages"

@@ -26,18 +26,19 @@ from ..engine.request import (
 )
 from ..errors import InvalidRequestError
 from .chat_template import Turn, render
+from .tools import CALL_OPEN, Tool
 
 E = TypeVar("E", bound=Event)
 
 
-def next_prefix(turns: Sequence[Turn], answer: str, info: ModelInfo) -> tuple[Segment, ...]:
+def next_prefix(turns: Sequence[Turn], answer: str, info: ModelInfo, tools: Sequence[Tool] = ()) -> tuple[Segment, ...]:
     """The segments before the text of a further question; none where the template allows no such turn.
 
     Exact: the seam between two segments is a seam between tokens, whatever the question will be.
     """
     question = f"r1chat-{secrets.token_hex(16)}"
     try:
-        segments = render([*turns, Turn("assistant", answer), Turn("user", question)], info).segments
+        segments = render([*turns, Turn("assistant", answer), Turn("user", question)], info, tools).segments
     except InvalidRequestError:
         return ()
     return segments[: next((i for i, segment in enumerate(segments) if segment.text == question), 0)]
@@ -51,10 +52,18 @@ class NextTurns:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def follow(
-        self, events: AsyncGenerator[E, None], request: GenerateRequest, turns: Sequence[Turn], *, streamed: bool
+        self,
+        events: AsyncGenerator[E, None],
+        request: GenerateRequest,
+        turns: Sequence[Turn],
+        *,
+        streamed: bool,
+        tools: Sequence[Tool] = (),
     ) -> AsyncGenerator[E, None]:
         """Passes the events of `request` on, and prepares the turn after it when they end.
 
+        None is prepared after a tool call, where what is cached comes back as it is, thought and all, nor after
+        the rest of a reply that was begun elsewhere.
         Whoever leaves a stream keeps the answer as far as it came; whoever leaves a whole reply has nothing.
         """
         answer: list[str] = []
@@ -71,18 +80,21 @@ class NextTurns:
             raise
         finally:
             await events.aclose()
-            if kept and any(answer):
-                self._start(request, turns, "".join(answer))
+            text = "".join(answer)
+            if kept and text and request.begun is None and not (tools and CALL_OPEN in text):
+                self._start(request, turns, text, tools)
 
-    def _start(self, request: GenerateRequest, turns: Sequence[Turn], answer: str) -> None:
-        task = asyncio.create_task(self._prepare(request, turns, answer))
+    def _start(self, request: GenerateRequest, turns: Sequence[Turn], answer: str, tools: Sequence[Tool]) -> None:
+        task = asyncio.create_task(self._prepare(request, turns, answer, tools))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _prepare(self, request: GenerateRequest, turns: Sequence[Turn], answer: str) -> None:
+    async def _prepare(
+        self, request: GenerateRequest, turns: Sequence[Turn], answer: str, tools: Sequence[Tool]
+    ) -> None:
         info = self._engine.info
         assert info is not None, "a reply came from a loaded model"
-        prompt = await asyncio.to_thread(next_prefix, turns, answer, info)
+        prompt = await asyncio.to_thread(next_prefix, turns, answer, info, tools)
         if not prompt:
             return
         self._engine.prepare(

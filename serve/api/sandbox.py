@@ -7,14 +7,18 @@ this file is that process.
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 import sys
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from .marks import JsonText
 
 logger = logging.getLogger(__name__)
 
@@ -28,22 +32,54 @@ TRIAL = [
     {"role": "assistant", "content": "2"},
     {"role": "user", "content": "And 2 + 2?"},
 ]
+TRIAL_TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "sum",
+            "description": "Adds.",
+            "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+        },
+    }
+]
+TRIAL_CALL = {"id": "call_1", "type": "function", "function": {"name": "sum", "arguments": JsonText('{"n": 1}')}}
+TOOL_TRIAL = [
+    {"role": "user", "content": "What is 1 + 1?"},
+    {"role": "assistant", "content": "", "reasoning_content": "I ask the tool.", "tool_calls": [TRIAL_CALL]},
+    {"role": "tool", "content": "It is two.", "tool_call_id": "call_1", "name": "sum"},
+]
 
 
 def compile_template(source: str) -> jinja2.Template:
     """With the settings of transformers, which templates are written against. Raises TemplateError."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.globals["raise_exception"] = _refuse
+    environment.filters["tojson"] = _tojson
     return environment.from_string(source)
 
 
-def fill(template: jinja2.Template, messages: list[dict[str, str]], *, bos_token: str, eos_token: str) -> str:
+def fill(
+    template: jinja2.Template,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    bos_token: str,
+    eos_token: str,
+    tools: Sequence[Mapping[str, Any]] = (),
+    enable_thinking: bool = True,
+) -> str:
     """The prompt that asks for a reply. Raises whatever the template raises."""
-    return template.render(messages=messages, add_generation_prompt=True, bos_token=bos_token, eos_token=eos_token)
+    return template.render(
+        messages=messages,
+        tools=tools or None,
+        add_generation_prompt=True,
+        enable_thinking=enable_thinking,
+        bos_token=bos_token,
+        eos_token=eos_token,
+    )
 
 
 def is_bounded(source: str) -> bool:
-    """True when the template, given a small conversation, ends soon, stays small and does not fall over."""
+    """True when the template, given small conversations, ends soon, stays small and does not fall over."""
     command = [sys.executable, "-m", __name__]
     try:
         trial = subprocess.run(command, input=source.encode(), capture_output=True, timeout=TIMEOUT_S, check=False)
@@ -56,6 +92,11 @@ def is_bounded(source: str) -> bool:
 
 def _refuse(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
+
+
+def _tojson(value: Any, ensure_ascii: bool = False, **layout: Any) -> str:
+    """As transformers has it: Jinja's own writes for HTML, and models were trained on this."""
+    return str(value) if isinstance(value, JsonText) else json.dumps(value, ensure_ascii=ensure_ascii, **layout)
 
 
 def _limit() -> None:
@@ -73,13 +114,21 @@ def _limit() -> None:
 
 def _trial(source: str) -> int:
     _limit()
-    try:
-        text = fill(compile_template(source), TRIAL, bos_token="<s>", eos_token="</s>")
-    except jinja2.TemplateError:
-        return 0  # it refuses this conversation, which is its right
-    except Exception:
-        return 2
-    return 3 if len(text) > MAX_TRIAL_TEXT else 0
+    for messages, tools in ((TRIAL, []), (TOOL_TRIAL, TRIAL_TOOLS)):
+        try:
+            text = fill(compile_template(source), messages, tools=tools, bos_token="<s>", eos_token="</s>")
+        except jinja2.TemplateError:
+            continue  # it refuses this conversation, which is its right
+        except (MemoryError, RecursionError):
+            return 2
+        except Exception:
+            # Many a template knows no tools and falls over them; it will not be given any.
+            if not tools:
+                return 2
+            continue
+        if len(text) > MAX_TRIAL_TEXT:
+            return 3
+    return 0
 
 
 if __name__ == "__main__":

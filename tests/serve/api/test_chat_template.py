@@ -92,7 +92,7 @@ def test_a_thought_inside_an_old_answer_is_dropped() -> None:
 
 def reference(turns: list[Turn]) -> str:
     """The stock template on the bare texts."""
-    messages = [turn._asdict() for turn in turns]
+    messages = [{"role": turn.role, "content": turn.content} for turn in turns]
     return jinja2.Template(R1_DISTILL).render(messages=messages, bos_token=BOS, add_generation_prompt=True)
 
 
@@ -112,6 +112,9 @@ def test_message_text_never_becomes_template_text(text: str) -> None:
             Turn,
             st.sampled_from(["system", "user", "assistant"]),
             st.lists(st.sampled_from([*HOSTILE, "a", "\n", " ", "9.9"]), max_size=4).map("".join),
+            st.none() | st.text(max_size=3),
+            st.just(()),
+            st.none(),
         ),
         min_size=1,
         max_size=5,
