@@ -23,6 +23,7 @@ from ..serve.engine.process import EngineConfig, EngineProcess
 from ..serve.models.catalog import DEMO, ModelEntry
 from ..serve.models.gguf_info import read_info
 from .errors import UsageError
+from .slow_clients import ImpatientProtocol
 from .terminal import printable
 
 # How long open connections may take to end by themselves once the server is told to stop.
@@ -70,7 +71,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=ImpatientProtocol,
                 h11_max_incomplete_event_size=MAX_HEADER_BYTES,
                 timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
                 access_log=False,

@@ -48,6 +48,14 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a host name under which clients may call this server, besides its address; may be repeated",
     )
+    parser.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a web page's origin, such as http://localhost:3000, from which browsers may call this server "
+        "(default: none but its own page); may be repeated",
+    )
     add_engine_options(parser)
 
 
@@ -79,6 +87,7 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
             api_key=api_key,
             more_keys=tuple(more_keys),
             allowed_hosts=tuple(args.allowed_host),
+            cors_origins=tuple(args.cors_origin),
             model_id=entry.id,
             owned_by=entry.owned_by,
             cache_scope=args.cache_scope,

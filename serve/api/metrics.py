@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from ..engine.governor import ReasoningEnd
 from ..engine.process import EngineProcess
 from ..engine.request import Channel, Event, Finished, FinishReason, Priority, Timings, TokenOutput, Usage
 from .replies import ErrorBody
@@ -57,6 +58,7 @@ GAUGES = (
     ("r1chat_threads", "n_threads", "Threads that compute."),
 )
 FIRST_TOKEN_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+THOUGHT_TOKENS = (0, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 BETWEEN_TOKENS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5)
 
 
@@ -73,6 +75,14 @@ class Metrics:
             "Requests that ended: stop, length, abort (the client left), or the code of an error.",
             ["reason", "priority"],
             registry=self._registry,
+        )
+        self._reasoning_ends = Counter(
+            "r1chat_reasoning_end", "Thoughts that ended, by what ended them.", ["cause"], registry=self._registry
+        )
+        for cause in ReasoningEnd:  # from the start, so that a rate can be had of the first one
+            self._reasoning_ends.labels(cause)
+        self._thought_tokens = Histogram(
+            "r1chat_thought_tokens", "Tokens of a thought.", buckets=THOUGHT_TOKENS, registry=self._registry
         )
         self._first_token = self._histogram("time_to_first_token", "Arrival to first token.", FIRST_TOKEN_S)
         self._first_answer = self._histogram("time_to_first_answer", "Arrival to end of thought.", FIRST_TOKEN_S)
@@ -97,12 +107,18 @@ class Metrics:
                     elif isinstance(event, Finished):
                         reason = str(event.reason)
                         self._speeds.add(event.usage, event.timings)
+                        self._count_thought(event)
                     yield event
         except Exception as error:
             reason = wire_error(error).code or "error"
             raise
         finally:
             self._requests.labels(reason, priority).inc()
+
+    def _count_thought(self, finished: Finished) -> None:
+        if finished.reasoning_end is not None:
+            self._reasoning_ends.labels(finished.reasoning_end).inc()
+            self._thought_tokens.observe(finished.usage.reasoning_tokens)
 
 
 class _Clock:

@@ -1,16 +1,18 @@
-"""Who may talk to the server: host and origin, key, body size. Pure ASGI, round the whole app, page included.
+"""Who may talk to the server: host and origin, key, size and pace of the body. Pure ASGI, round the whole app.
 
 Decides on scope headers and scope["path"] alone; a URL rebuilt from the Host header could be forged.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -19,9 +21,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import InvalidRequestError
+from . import sign_in
 from .wire_errors import plain_error
 
 MAX_BODY = 2 * 1024 * 1024
+# From the first byte to the last; 2 MB come in that time at 70 kB/s.
+BODY_S = 30.0
 OPEN_PATHS = frozenset({"/health"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -51,25 +56,37 @@ def check_bind(host: str, api_key: str | None) -> None:
 class Security:
     """Middleware: every route denies by default, for HTTP and websockets alike.
 
-    Host must be this machine by name (against DNS rebinding); a browser's Origin must be the same host
-    (against other sites' pages); with a key set, all but /health want it as a bearer token, or as
-    the password of HTTP Basic, which browsers ask for by themselves. Which key it was, owner_of() tells.
+    Host must be this machine by name (against DNS rebinding); a browser's Origin must be the same host, or one
+    of `origins` (against other sites' pages). With a key set, all but /health want it: as a bearer token, as
+    x-api-key, as the password of HTTP Basic, or as the cookie that a browser gets for it, which is asked with
+    a form. Which key it was, owner_of() tells.
     """
 
     def __init__(
-        self, app: ASGIApp, *, host: str, allowed_hosts: Iterable[str] = (), api_keys: Iterable[str] = ()
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        allowed_hosts: Iterable[str] = (),
+        api_keys: Iterable[str] = (),
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
         self._names = LOOPBACK_NAMES | {name.lower() for name in (host, *allowed_hosts)}
         # An address cannot be rebound, so on a network bind each of the machine's own is fine.
         self._any_address = not is_loopback(host)
-        self._key_hashes = [_hash(key.encode()) for key in api_keys]
+        keys = [key.encode() for key in api_keys]
+        self._key_hashes = [_hash(key) for key in keys]
+        self._cookies = sign_in.Cookies(keys)
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
+        if refusal is None and self._signs_in(scope):
+            refusal = await self._sign_in(scope, _limited(scope, receive))
         if refusal is None:
             await self._app(scope, _limited(scope, receive), send)
         elif scope["type"] == "http":
@@ -82,16 +99,32 @@ class Security:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._host_allowed(hosts[0].lower()):
             return plain_error(403, "This server does not answer to that Host; call it by the address it listens on.")
-        if not _same_origin(headers, hosts[0].lower(), scope):
+        if not _same_origin(headers, hosts[0].lower(), scope, self._origins):
             return plain_error(403, "Requests from other sites' pages are refused.")
-        if self._key_hashes and scope["path"] not in OPEN_PATHS and not self._key_fits(headers, scope):
-            challenge = "Bearer" if scope["path"].startswith("/v1") else 'Basic realm="r1chat", charset="UTF-8"'
-            return plain_error(401, "A key is needed: Authorization: Bearer <key>.", {"www-authenticate": challenge})
+        if self._key_hashes and scope["path"] not in OPEN_PATHS and not self._signs_in(scope):
+            owner = self._owner(headers, scope)
+            if owner is None:
+                return _ask_for_key(scope, headers)
+            scope["r1chat.owner"] = owner
         if _int_or_zero(headers.get("content-length")) > MAX_BODY:
             return _too_large()
         if _is_api_post(scope) and _has_body(headers) and not _is_json(headers):
             return plain_error(415, "Send JSON: Content-Type: application/json.")
         return None
+
+    def _signs_in(self, scope: Scope) -> bool:
+        """The one path besides /health that no key opens: there it is given."""
+        return (
+            bool(self._key_hashes)
+            and scope["type"] == "http"
+            and (scope["method"], scope["path"]) == ("POST", sign_in.PATH)
+        )
+
+    async def _sign_in(self, scope: Scope, receive: Receive) -> Response:
+        index = self._index(await sign_in.submitted_key(receive))
+        if index is None:
+            return sign_in.form("That is not the key.")
+        return self._cookies.signed_in(scope, index)
 
     def _host_allowed(self, host: str) -> bool:
         match = HOST.fullmatch(host)
@@ -99,16 +132,39 @@ class Security:
             return False
         return match[1] in self._names or (self._any_address and _is_address(match[1]))
 
-    def _key_fits(self, headers: Headers, scope: Scope) -> bool:
-        scheme, _, value = headers.get("authorization", "").encode("latin-1").partition(b" ")
-        if scheme.lower() == b"basic":
-            value = _basic_password(value)
-        elif scheme.lower() != b"bearer":
-            return False
-        # Both sides hashed: the comparison takes the same time whatever the length.
-        given = _hash(value.strip())
-        scope["r1chat.owner"] = given.hex()
-        return any([hmac.compare_digest(given, known) for known in self._key_hashes])
+    def _owner(self, headers: Headers, scope: Scope) -> str | None:
+        """The digest of the key that came with the request, by whatever way; None where none of ours did."""
+        for given in _given_keys(headers):
+            if (index := self._index(given)) is not None:
+                return self._key_hashes[index].hex()
+        if (index := self._cookies.key_index(scope, headers)) is not None:
+            return self._key_hashes[index].hex()
+        return None
+
+    def _index(self, key: bytes) -> int | None:
+        """Which of ours it is. Both sides hashed: the comparison takes the same time whatever the length."""
+        given = _hash(key)
+        fits = [hmac.compare_digest(given, known) for known in self._key_hashes]
+        return fits.index(True) if any(fits) else None
+
+
+def _given_keys(headers: Headers) -> Iterator[bytes]:
+    """What the request's headers hold in the place of a key."""
+    scheme, _, value = headers.get("authorization", "").encode("latin-1").partition(b" ")
+    if scheme.lower() == b"basic":
+        yield _basic_password(value).strip()
+    elif scheme.lower() == b"bearer":
+        yield value.strip()
+    # Anthropic's clients send it under this name.
+    if "x-api-key" in headers:
+        yield headers["x-api-key"].encode("latin-1").strip()
+
+
+def _ask_for_key(scope: Scope, headers: Headers) -> Response:
+    if sign_in.wants_form(scope, headers):
+        return sign_in.form()
+    challenge = "Bearer" if scope["path"].startswith("/v1") else 'Basic realm="r1chat", charset="UTF-8"'
+    return plain_error(401, "A key is needed: Authorization: Bearer <key>.", {"www-authenticate": challenge})
 
 
 def owner_of(request: Request) -> str:
@@ -116,9 +172,12 @@ def owner_of(request: Request) -> str:
     return str(request.scope.get("r1chat.owner", ""))
 
 
-def _same_origin(headers: Headers, host: str, scope: Scope) -> bool:
-    """Programs send no Origin; browsers do, and only our own page's is welcome."""
-    for origin in headers.getlist("origin"):
+def _same_origin(headers: Headers, host: str, scope: Scope, others: frozenset[str]) -> bool:
+    """Programs send no Origin; browsers do, and only our own page's is welcome, or one let in by name."""
+    origins = headers.getlist("origin")
+    if len(origins) == 1 and origins[0].lower() in others:
+        return True
+    for origin in origins:
         scheme, separator, netloc = origin.lower().partition("://")
         if scheme not in ("http", "https") or not separator or netloc != host:
             return False
@@ -134,15 +193,21 @@ def _same_origin(headers: Headers, host: str, scope: Scope) -> bool:
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Counts the body as it arrives: Content-Length may be missing or lie."""
+    """Counts the body as it arrives, and the time it takes: Content-Length may be missing or lie."""
     if scope["type"] != "http":
         return receive
-    seen = 0
+    seen, whole, deadline = 0, False, time.monotonic() + BODY_S
 
     async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, whole
+        if whole:
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            raise HTTPException(408, "The body took too long to arrive.", {"connection": "close"}) from None
         seen += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
         if seen > MAX_BODY:
             raise HTTPException(413, f"The body is larger than {MAX_BODY} bytes.", {"connection": "close"})
         return message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ..engine.process import EngineProcess
 from ..errors import ModelLoadError
 from . import wire_errors
 from .chat import chat_router
+from .cross_origin import CrossOrigin, check_origins
 from .generation import Generations
 from .metrics import Metrics, metrics_router
 from .models import LoadReport, models_router
@@ -26,6 +28,8 @@ from .security import Security, check_bind
 logger = logging.getLogger(__name__)
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+WITHOUT_V1 = frozenset({"chat", "completions", "responses", "messages", "models"})
+REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class ServerConfig:
     """Where to listen, who may come, and the name under which the model is served.
 
     The page uses `api_key`; `more_keys` let in as well. `cache_scope` "key" keeps what one key's requests
-    left in the prompt cache from the requests of another.
+    left in the prompt cache from the requests of another. Pages of `cors_origins` may call the API.
     """
 
     host: str = "127.0.0.1"
@@ -41,6 +45,7 @@ class ServerConfig:
     api_key: str | None = None
     more_keys: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     model_id: str = "demo"
     owned_by: str = "r1chat"
     cache_scope: Literal["shared", "key"] = "shared"
@@ -53,9 +58,10 @@ class ServerConfig:
 def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     """The API. Its lifespan starts the engine, and stops it again, unless it was running already.
 
-    Raises InvalidRequestError where `config` would let the network in without a key.
+    Raises InvalidRequestError where `config` would let the network in without a key, or names a wrong origin.
     """
     check_bind(config.host, config.api_key)
+    origins = check_origins(config.cors_origins)
     load = LoadReport()
 
     @contextlib.asynccontextmanager
@@ -78,8 +84,13 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     app.include_router(models_router(engine, config.model_id, config.owned_by, load))
     app.add_api_route("/v1/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
     wire_errors.install(app)
-    app.add_middleware(Security, host=config.host, allowed_hosts=config.allowed_hosts, api_keys=config.keys)
+    app.add_middleware(
+        Security, host=config.host, allowed_hosts=config.allowed_hosts, api_keys=config.keys, origins=origins
+    )
+    app.add_middleware(ShortPaths)
     app.add_middleware(LastResort)
+    if origins:
+        app.add_middleware(CrossOrigin, origins=origins)
     return app
 
 
@@ -99,8 +110,24 @@ async def _start(engine: EngineProcess, load: LoadReport) -> None:
         logger.error("the model cannot be loaded: %s", error)
 
 
+class ShortPaths:
+    """Middleware: /chat/completions is /v1/chat/completions, for clients whose base URL ends at the port.
+
+    Outside of whatever decides by the path, so that all see one and the same.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].partition("/")[2].partition("/")[0] in WITHOUT_V1:
+            path = f"/v1{scope['path']}"
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(scope, receive, send)
+
+
 class LastResort:
-    """Outermost middleware: names every request, and turns what nobody caught into a clean 503."""
+    """Outermost middleware: sees that every request has a name, and turns what nobody caught into a clean 503."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -109,7 +136,7 @@ class LastResort:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope["r1chat.request_id"] = f"req_{uuid.uuid4().hex}"
+        request_id = scope["r1chat.request_id"] = _given_id(scope) or f"req_{uuid.uuid4().hex}"
         started = False
 
         async def named(message: Message) -> None:
@@ -125,3 +152,9 @@ class LastResort:
             if started:
                 raise
             await wire_errors.error_response(error, request_id)(scope, receive, named)
+
+
+def _given_id(scope: Scope) -> str | None:
+    """The id that the client gave its request, if it may stand in a log and a header as it is."""
+    given = [value for name, value in scope["headers"] if name == b"x-request-id"]
+    return given[0].decode() if len(given) == 1 and REQUEST_ID.fullmatch(given[0]) else None

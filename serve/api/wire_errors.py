@@ -45,7 +45,7 @@ class WireError:
 
 
 TABLE: dict[type[Exception], WireError] = {
-    ContextLengthError: WireError(400, "invalid_request_error", "context_length_exceeded"),
+    ContextLengthError: WireError(400, "exceed_context_size_error", "context_length_exceeded"),
     NotSupportedError: WireError(400, "not_supported", "not_supported"),
     InvalidRequestError: WireError(400, "invalid_request_error", "invalid_value"),
     NotFoundError: WireError(404, "invalid_request_error", "not_found"),
@@ -65,6 +65,7 @@ HTTP_CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     413: "body_too_large",
     415: "unsupported_media_type",
 }
@@ -102,9 +103,13 @@ def error_response(error: Exception, request_id: str) -> Response:
     return json_response(body_of(error, request_id), wire.status, wire.headers)
 
 
+# OpenAI names its kinds of refusal in `code`; Anthropic and llama-server do so in `type`.
+HTTP_TYPES = {401: "authentication_error", 403: "permission_error"}
+
+
 def plain_error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """An error that has no exception type of ours: raised by routing, or before it."""
-    wire = WireError(status, "invalid_request_error", HTTP_CODES.get(status))
+    wire = WireError(status, HTTP_TYPES.get(status, "invalid_request_error"), HTTP_CODES.get(status))
     return json_response(error_body(message, wire), status, headers or {})
 
 

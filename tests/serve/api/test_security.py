@@ -318,13 +318,13 @@ def test_an_endless_header_is_cut_off(live: LiveServer) -> None:
 def test_an_unexpected_failure_is_a_503_that_tells_nothing_of_the_inside(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, start_server: StartServer
 ) -> None:
-    from r1chat.serve.api import chat
+    from r1chat.serve.api import generation
 
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("at 0x7f00 in /home/me/secret.py")
 
     server = start_server()
-    monkeypatch.setattr(chat, "render", broken)
+    monkeypatch.setattr(generation, "render", broken)
     answer = httpx2.post(f"{server.url}/v1/chat/completions", json={"messages": QUESTION})
     assert answer.status_code == 503 and answer.json()["error"]["code"] == "internal_error"
     assert "0x7f00" not in answer.text and "secret" not in answer.text and "Traceback" not in answer.text
