@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from time import perf_counter
 from typing import cast
 
+import numpy as np
+
 from .bench_loop import Measurement, clear
 from .engine import Engine, SpeculatorFactory
 from .llama_runner import LlamaModelRunner
+from .logprobs import Ranking
 from .request import NO_BIAS, GenerateRequest, SamplingParams
 from .sampler import LlamaSampler
 from .speculation import Proposal, Speculator
@@ -49,9 +52,15 @@ class _Replay:
         self._sampler = sampler
         self._text = iter(text)
 
-    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
-        self._sampler.sample(row, bias)
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:
+        self._sampler.sample(row, bias, allowed)
         return next(self._text)
+
+    def rank(self, row: int, token: int, n_top: int) -> Ranking:
+        return self._sampler.rank(row, token, n_top)
+
+    def accept(self, token: int) -> None:
+        self._sampler.accept(token)
 
     def close(self) -> None:
         self._sampler.close()

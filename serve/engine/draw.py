@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from ..errors import InvalidRequestError
 from .request import SamplingParams
 
 # As many logits tell where the others lie.
@@ -55,6 +56,19 @@ class Draw:
         np.exp(weights, out=weights)
         index = first_reaching(weights, share * float(weights.sum(dtype=np.float64)))
         return index if tokens is None else int(tokens[index])
+
+    def among(self, allowed: np.ndarray, row: np.ndarray) -> int:
+        """The token, as if there were none but `allowed` (ids, ascending): cuts and temperature see those only.
+
+        What is allowed alone is no draw and takes no number, so that it may as well be put there without one.
+        Raises InvalidRequestError where all of them are forbidden.
+        """
+        if len(allowed) == 1:
+            return int(allowed[0])
+        logits = row[allowed]
+        if not len(logits) or logits.max() == -np.inf:
+            raise InvalidRequestError("The answer's form leaves no token to go on with.", param="response_format")
+        return int(allowed[self(logits)])
 
     def candidates(self, row: np.ndarray, greatest: np.float32) -> np.ndarray | None:
         """The tokens that the cuts leave, in order of id; None: all of them. Of equals the first ids stay."""

@@ -23,6 +23,7 @@ from .request import (
     Finished,
     FinishReason,
     GenerateRequest,
+    Grammar,
     ModelInfo,
     PrepareRequest,
     Segment,
@@ -85,6 +86,14 @@ class Engine:
     def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
         """Safe from any thread. Message text never becomes special tokens."""
         return self._intake.tokenize(prompt)
+
+    def compile(self, grammar: Grammar) -> None:
+        """So that a request with it is added in no time. Safe from any thread. Raises InvalidRequestError."""
+        self._intake.grammars.compile(grammar)
+
+    def token_text(self, token: int) -> bytes:
+        """The bytes of a token, control tokens written out. Safe from any thread."""
+        return self._runner.token_text(token)
 
     def add_request(self, request: GenerateRequest, tokens: list[int] | None = None) -> Accepted:
         """Queues the request; `tokens` where the prompt is tokenised already.
@@ -243,4 +252,5 @@ def failed(request_id: str, error: R1ChatError) -> Failed:
         str(error),
         prompt_tokens=getattr(error, "prompt_tokens", 0),
         n_ctx=getattr(error, "n_ctx", 0),
+        param=getattr(error, "param", None),
     )

@@ -57,12 +57,14 @@ class ReasoningPlan:
     """`max_new`: tokens that the thought and the answer have together, by max_tokens and by the context.
 
     The thought takes at most `budget` tokens (None: no limit, 0: no thought) and up to `grace` more, but
-    never more than a quarter of the budget, to end with a sentence.
+    never more than a quarter of the budget, to end with a sentence. With `closes_cleanly` the closing run
+    takes the place of the token that would close the thought, so that nothing else comes with it.
     """
 
     max_new: int
     budget: int | None = None
     grace: int = 32
+    closes_cleanly: bool = False
 
     @property
     def limit(self) -> float:
@@ -154,12 +156,16 @@ class Governor:
 
     def review(self, piece: bytes, *, is_end: bool, n_left: int) -> Force | None:
         """Of a drawn token's bytes: what comes in its place, if it must not come. `n_left` as before it."""
-        if not self._thinking or not (is_end or (self._n_swallow and self._detokenizer.closes_with(piece))):
+        looks = self._thinking and (self._n_swallow or self._plan.closes_cleanly)
+        closes = looks and self._detokenizer.closes_with(piece)
+        if not self._thinking or not (is_end or closes):
             return None
         n_wait = len(self._run.line_break) + len(self._run.wait)
         if self._n_swallow and self._n_more(n_left)[0] >= n_wait + _MARGIN:
             self._n_swallow -= 1
             return self._wait()
+        if closes and self._plan.closes_cleanly:
+            return Force(self._run.rest(self._begun_tag))
         return self._close(ReasoningEnd.EOS_IN_THINK, n_left) if is_end and self._has_room(n_left) else None
 
     def accept(self, token: int) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from ..errors import ContextLengthError, InvalidRequestError
 from .closing_run import read_closing_run
+from .constraint import Grammars
 from .detokenizer import Detokenizer
 from .governor import Force, Governor, ReasoningPlan
+from .logprobs import MAX_TOP, LogprobQueue
 from .model_runner import ModelRunner
 from .request import GenerateRequest, PrepareRequest, Priority, SamplingParams, Segment
 from .sequence import Sequence
@@ -23,6 +25,7 @@ class Intake:
         self._runner = runner
         self._make_speculator = make_speculator or (lambda prompt: None)
         self._closing_run = read_closing_run(runner)
+        self.grammars = Grammars(runner)
 
     def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
         """Safe from any thread. Message text never becomes special tokens."""
@@ -42,6 +45,7 @@ class Intake:
             deterministic=request.deterministic,
             speculator=self._make_speculator(tokens),
         )
+        self._constrain(sequence, request)
         self._govern(sequence, request.params)
         sequence.sampler = self._runner.make_sampler(request.params, sequence.tokens)
         return sequence
@@ -68,10 +72,26 @@ class Intake:
             raise ContextLengthError(len(tokens), n_ctx)
         if request.params.max_tokens is not None and request.params.max_tokens < 1:
             raise InvalidRequestError("max_tokens must be at least 1.", param="max_tokens")
+        if not 0 <= (request.params.top_logprobs or 0) <= MAX_TOP:
+            raise InvalidRequestError(f"top_logprobs must be between 0 and {MAX_TOP}.", param="top_logprobs")
+
+    def _constrain(self, sequence: Sequence, request: GenerateRequest) -> None:
+        """An answer without a thought before it is bound from its first token on."""
+        if request.grammar:
+            sequence.constraint = self.grammars.constraint(request.grammar)
+            if not request.reasoning_open:
+                sequence.constraint.bind()
+        if request.params.top_logprobs is not None:
+            sequence.logprobs = LogprobQueue(request.params.top_logprobs, in_thought=request.reasoning_open)
 
     def _govern(self, sequence: Sequence, params: SamplingParams) -> None:
         """A thought that must not even begin is closed by the prompt."""
-        plan = ReasoningPlan(max_new=sequence.n_left, budget=params.reasoning_budget, grace=params.reasoning_grace)
+        plan = ReasoningPlan(
+            max_new=sequence.n_left,
+            budget=params.reasoning_budget,
+            grace=params.reasoning_grace,
+            closes_cleanly=sequence.constraint is not None,
+        )
         sequence.governor = governor = Governor(plan, self._closing_run, sequence.detokenizer)
         verdict = governor.verdict(sequence.n_left)
         if not isinstance(verdict, Force):

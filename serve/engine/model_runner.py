@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import EngineError
 from .batch import Batch
 from .config import EngineConfig
+from .logprobs import Ranking
 from .request import NO_BIAS, ModelInfo, SamplingParams
 
 
@@ -30,8 +31,15 @@ class InterruptedStep(EngineError):
 class Sampler(Protocol):
     """Draws one request's tokens. It remembers what it drew, so each row is drawn from once."""
 
-    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
-        """The next token, from the logits of batch row `row` with `bias` added. Raises NonFiniteLogitsError."""
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:
+        """The next token, from the logits of batch row `row` with `bias` added; one of `allowed` (ids, ascending).
+
+        Raises NonFiniteLogitsError, and InvalidRequestError where nothing is left to choose from.
+        """
+        ...
+
+    def rank(self, row: int, token: int, n_top: int) -> Ranking:
+        """Log probabilities in batch row `row` before any change: of `token`, and of the `n_top` likeliest."""
         ...
 
     def accept(self, token: int) -> None:

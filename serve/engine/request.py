@@ -216,6 +216,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     message: str
     prompt_tokens: int = 0
     n_ctx: int = 0
+    param: str | None = None
 
 
 Event = Accepted | TokenOutput | ThoughtEnded | Finished | Failed

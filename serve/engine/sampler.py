@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InvalidRequestError, NonFiniteLogitsError
 from .draw import Draw, Scratch
+from .logprobs import Ranking, rank
 from .request import NO_BIAS, SamplingParams
 
 # llama.cpp reads this seed as "choose one"
@@ -41,14 +42,20 @@ class LlamaSampler:
         self._changes = Changes(params, prompt)
         self._draw = Draw(params, self._scratch)
 
-    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:
         """The next token; sampling accepts it too, so it must not be accepted again."""
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
         check_finite(pointer, self._shape)
         logits = self._changes.apply(np.ctypeslib.as_array(pointer, self._shape), self._scratch.row)
-        token = self._draw(biased(logits, bias, self._scratch.row) if bias else logits)
+        logits = biased(logits, bias, self._scratch.row) if bias else logits
+        token = self._draw(logits) if allowed is None else self._draw.among(allowed, logits)
         self._changes.count(token)
         return token
+
+    def rank(self, row: int, token: int, n_top: int) -> Ranking:
+        """Log probabilities before any change: of `token`, and of the `n_top` likeliest."""
+        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
+        return rank(np.ctypeslib.as_array(pointer, self._shape), token, n_top, self._scratch.mass)
 
     def accept(self, token: int) -> None:
         """`token` was put there without a draw; the penalties count it all the same."""

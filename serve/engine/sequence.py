@@ -12,7 +12,9 @@ from .request import NO_BIAS, FinishReason, Priority, Timings, Usage
 
 if TYPE_CHECKING:
     from ..errors import R1ChatError
+    from .constraint import Constraint
     from .governor import Governor
+    from .logprobs import LogprobQueue
     from .model_runner import Sampler
     from .speculation import Speculator
 
@@ -73,6 +75,8 @@ class Sequence:
     replaces: str = ""
     speculator: Speculator | None = None
     governor: Governor | None = None
+    constraint: Constraint | None = None
+    logprobs: LogprobQueue | None = None
     bias: Mapping[int, float] = field(default_factory=lambda: NO_BIAS)
     n_drafted: int = 0
     n_accepted: int = 0

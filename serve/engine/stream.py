@@ -62,8 +62,9 @@ class EventStream:
 def _error_of(event: Failed) -> errors.R1ChatError:
     if event.error == "ContextLengthError":
         return errors.ContextLengthError(event.prompt_tokens, event.n_ctx)
+    if event.error == "InvalidRequestError":
+        return errors.InvalidRequestError(event.message, param=event.param)
     kinds: dict[str, type[errors.R1ChatError]] = {
-        "InvalidRequestError": errors.InvalidRequestError,
         "NonFiniteLogitsError": errors.NonFiniteLogitsError,
     }
     return kinds.get(event.error, errors.EngineError)(event.message)

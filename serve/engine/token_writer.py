@@ -8,13 +8,15 @@ from __future__ import annotations
 from itertools import zip_longest
 from time import perf_counter
 
-from ..errors import NonFiniteLogitsError
+import numpy as np
+
+from ..errors import InvalidRequestError, NonFiniteLogitsError
 from .detokenizer import TextDelta
 from .governor import Force
 from .kv_cache import KVCache
 from .model_runner import ModelRunner
-from .request import NO_BIAS, Channel, Event, FinishReason, ThoughtEnded, TokenOutput
-from .sequence import Sequence
+from .request import NO_BIAS, Channel, Event, FinishReason, ThoughtEnded, TokenLogprob, TokenOutput
+from .sequence import MAX_ROWS_AT_ONCE, Sequence
 
 
 class TokenWriter:
@@ -32,7 +34,10 @@ class TokenWriter:
         events: list[Event] = []
         n_known, n_accepted = len(sequence.tokens), 0
         for row, guess in zip_longest(rows, draft):
-            events += self._advance(sequence, row)
+            try:
+                events += self._advance(sequence, row)
+            except (NonFiniteLogitsError, InvalidRequestError) as error:
+                sequence.outcome = error
             as_guessed = len(sequence.tokens) == n_known + n_accepted + 1 and sequence.tokens[-1] == guess
             if not as_guessed or sequence.outcome:
                 break
@@ -60,24 +65,44 @@ class TokenWriter:
     def _advance(self, sequence: Sequence, row: int) -> list[Event]:
         """Draws the request's next token, or puts others there, and says what became certain by it."""
         assert sequence.sampler and sequence.governor
-        try:
-            token = sequence.sampler.sample(row, sequence.bias)
-        except NonFiniteLogitsError as error:
-            sequence.outcome = error
-            return []
+        token = sequence.sampler.sample(row, sequence.bias, _allowed(sequence))
         if not sequence.marks.first_token:
             sequence.marks.first_token = perf_counter()
         piece, is_end = self._runner.piece(token), self._runner.is_end(token)
         if force := sequence.governor.review(piece, is_end=is_end, n_left=sequence.n_left):
             return self._put(sequence, force)
-        events = self._append(sequence, token, piece, is_end=is_end)
-        return events if sequence.outcome else events + self.govern(sequence)
+        events = self._append(sequence, token, piece, self._logprob(sequence, row, token), is_end=is_end)
+        if not sequence.outcome:
+            events += self.govern(sequence)
+        return events if sequence.outcome else events + self._constrain(sequence)
+
+    def _constrain(self, sequence: Sequence) -> list[Event]:
+        """Of an answer with a given form: its end, or tokens in whose places no others may come."""
+        constraint = sequence.constraint
+        if constraint is None or not constraint.bound:
+            return []
+        # what is put there has no log probability
+        forced = [] if sequence.logprobs else constraint.forced(MAX_ROWS_AT_ONCE - 1)
+        events = self._put(sequence, Force(forced)) if forced else []
+        if constraint.done and not sequence.outcome:
+            events += self.end(sequence, FinishReason.STOP)
+        return events
+
+    def _logprob(self, sequence: Sequence, row: int, token: int) -> TokenLogprob | None:
+        if sequence.logprobs is None:
+            return None
+        assert sequence.sampler
+        logprob, top = sequence.sampler.rank(row, token, sequence.logprobs.n_top)
+        likeliest = tuple(TokenLogprob(each, self._runner.piece(each), value) for each, value in top)
+        return TokenLogprob(token, self._runner.piece(token), logprob, likeliest)
 
     def _put(self, sequence: Sequence, force: Force) -> list[Event]:
         """Tokens that nobody drew; they are computed together, in the next step."""
         assert sequence.sampler and sequence.governor
         if force.n_dropped:
             del sequence.tokens[-force.n_dropped :]
+            if sequence.logprobs:
+                sequence.logprobs.drop(force.n_dropped)
         # a draft may lie where they go
         self._cache.truncate(sequence, len(sequence.tokens) - 1)
         events: list[Event] = []
@@ -90,7 +115,9 @@ class TokenWriter:
         sequence.bias = NO_BIAS if isinstance(verdict, Force) else verdict.bias
         return events
 
-    def _append(self, sequence: Sequence, token: int, piece: bytes, *, is_end: bool = False) -> list[Event]:
+    def _append(
+        self, sequence: Sequence, token: int, piece: bytes, logprob: TokenLogprob | None = None, *, is_end: bool = False
+    ) -> list[Event]:
         """One token more, and with it perhaps the end."""
         assert sequence.governor
         sequence.tokens.append(token)
@@ -99,6 +126,10 @@ class TokenWriter:
         detokenizer = sequence.detokenizer
         deltas = detokenizer.feed(piece)
         sequence.governor.accept(token)
+        if sequence.constraint and sequence.constraint.bound:
+            sequence.constraint.accept(token)
+        if sequence.logprobs:
+            sequence.logprobs.feed(detokenizer.text, logprob)
         events = _outputs(sequence, deltas)
         if detokenizer.in_answer and not sequence.marks.answer:
             sequence.marks.answer = perf_counter()
@@ -109,10 +140,24 @@ class TokenWriter:
         return events
 
 
+def _allowed(sequence: Sequence) -> np.ndarray | None:
+    """What the answer's form leaves for the next token, once there is an answer."""
+    constraint = sequence.constraint
+    if constraint is None:
+        return None
+    if not constraint.bound and sequence.detokenizer.state == "content":
+        constraint.bind()
+    return constraint.allowed() if constraint.bound else None
+
+
 def _outputs(sequence: Sequence, deltas: list[TextDelta]) -> list[Event]:
     """With the news that the thought has ended behind the last of its text, once that is known."""
     n_thought = max((i for i, delta in enumerate(deltas, 1) if delta.channel is Channel.REASONING), default=0)
-    outputs: list[Event] = [TokenOutput(sequence.request_id, d.channel, d.text, d.tokens) for d in deltas]
+    queue = sequence.logprobs
+    outputs: list[Event] = [
+        TokenOutput(sequence.request_id, d.channel, d.text, d.tokens, queue.take(d.channel, d.text) if queue else ())
+        for d in deltas
+    ]
     return [*outputs[:n_thought], *_thought_ended(sequence), *outputs[n_thought:]]
 
 

@@ -168,6 +168,8 @@ class Worker:
     def _tokenized(self, request: GenerateRequest | PrepareRequest) -> _Item:
         assert self._engine is not None, "requests follow Ready"
         try:
+            if isinstance(request, GenerateRequest) and request.grammar:
+                self._engine.compile(request.grammar)
             return _Tokenized(request, self._engine.tokenize(request.prompt))
         except R1ChatError as error:
             return failed(request.request_id, error)

@@ -9,6 +9,7 @@ import llama_cpp
 import numpy as np
 
 from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.logprobs import Ranking
 from r1chat.serve.engine.request import NO_BIAS, SamplingParams
 from r1chat.serve.engine.sampler import LlamaSampler
 
@@ -39,12 +40,15 @@ class _RecordingSampler:
     def __init__(self, runner: RecordingRunner, sampler: LlamaSampler, record: Record) -> None:
         self._runner, self._sampler, self._record = runner, sampler, record
 
-    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:
         second, best = np.partition(self._runner.logits(row), -2)[-2:]
-        token = self._sampler.sample(row, bias)
+        token = self._sampler.sample(row, bias, allowed)
         self._record.tokens.append(token)
         self._record.margins.append(float(best - second))
         return token
+
+    def rank(self, row: int, token: int, n_top: int) -> Ranking:
+        return self._sampler.rank(row, token, n_top)
 
     def accept(self, token: int) -> None:
         self._sampler.accept(token)

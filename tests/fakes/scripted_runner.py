@@ -13,7 +13,8 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
 
 Words of a prompt that act when they are computed: CRASH aborts the process, HANG never returns,
 NAN makes its request's logits non-finite, REFUSE makes the batch invalid. Text with LONGTEXT takes a second
-to tokenise.
+to tokenise. Where a grammar does not allow what the script says, the first token comes that it allows; tokens
+that it forces are the script's if they are next in it. All log probabilities are zero.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import numpy as np
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
+from r1chat.serve.engine.logprobs import Ranking
 from r1chat.serve.engine.model_runner import InterruptedStep, InvalidBatchError
 from r1chat.serve.engine.request import NO_BIAS, ModelInfo, SamplingParams
 from r1chat.serve.errors import ModelLoadError, NonFiniteLogitsError
@@ -42,6 +44,7 @@ FILLER = " well"
 _WORD = re.compile(r"\s*[^\s<]+|\s*</?\w*>?|\s+")
 # An interrupt loses what is being computed, in pieces of so many rows.
 _PIECE_ROWS = 60
+_LETTERS = [chr(code) for code in range(32, 127)]
 _UNPACED_STEP_S = 1e-3
 
 
@@ -58,6 +61,9 @@ class ScriptedRunner:
         self._lock = threading.Lock()
         self._pieces: list[str] = list(SPECIAL)
         self._ids = {piece: token for token, piece in enumerate(self._pieces)}
+        self._is_known = False  # the vocabulary, to somebody who read all of it
+        for text in (self._script, *self._scripts.values(), *_LETTERS):
+            self.tokenize(text, special=False)
         self._cells: dict[int, list[_Cell]] = {}
         self._interrupted = threading.Event()
         self.n_threads = config.n_threads or 1
@@ -87,7 +93,8 @@ class ScriptedRunner:
         if "LONGTEXT" in text:
             time.sleep(1)
         if not special:
-            return [self._id(word) for word in _WORD.findall(text)]
+            words: list[str] = _WORD.findall(text)
+            return [self._id(part) for word in words for part in ([word] if self._may_use(word) else word)]
         parts = re.split(f"({'|'.join(map(re.escape, SPECIAL))})", text)
         return [
             token
@@ -96,7 +103,11 @@ class ScriptedRunner:
         ]
 
     def piece(self, token: int) -> bytes:
-        return b"" if token < len(SPECIAL) else self._pieces[token].encode()
+        self._is_known = self._is_known or token >= len(self._pieces)
+        return self._pieces[token].encode() if len(SPECIAL) <= token < len(self._pieces) else b""
+
+    def token_text(self, token: int) -> bytes:
+        return self._pieces[token].encode() if token < len(self._pieces) else b""
 
     def is_end(self, token: int) -> bool:
         return token == 0
@@ -189,6 +200,10 @@ class ScriptedRunner:
         if "REFUSE" in words:
             raise InvalidBatchError("refused by the script")
 
+    def _may_use(self, word: str) -> bool:
+        """Whoever read the vocabulary knows no later words, but letters."""
+        return not self._is_known or word in self._ids
+
     def _id(self, word: str) -> int:
         with self._lock:
             if word not in self._ids:
@@ -215,15 +230,21 @@ class ScriptedSampler:
         self._next = 0
         self._broken = broken
 
-    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS) -> int:
+    def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:
         if self._broken:
             raise NonFiniteLogitsError("The model produced non-finite logits.")
         self._next += 1
         token = self._tokens[self._next - 1] if self._next <= len(self._tokens) else 0
-        return self._filler if bias.get(token) == -math.inf else token
+        token = self._filler if bias.get(token) == -math.inf else token
+        return token if allowed is None or token in allowed else int(allowed[0])
+
+    def rank(self, row: int, token: int, n_top: int) -> Ranking:
+        return Ranking(0.0, [(token, 0.0)] * min(1, n_top))
 
     def accept(self, token: int) -> None:
-        """Of tokens put there only the closing tag moves the script: to what follows its own."""
+        """Of tokens put there the closing tag moves the script to what follows its own, its next one behind it."""
+        if self._tokens[self._next : self._next + 1] == [token]:
+            self._next += 1
         if self._is_closing(token):
             self._next = max(self._next, self._closing + 1)
 
