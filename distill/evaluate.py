@@ -7,10 +7,12 @@ independent, so the interval is over problems (the cluster), not over samples.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
+
+import numpy as np
 
 from ..serve.client import Client, Completion
 from .problems import Problem
@@ -30,6 +32,7 @@ class Accuracy:
     high: float
     truncated: float
     mean_tokens: float
+    mean_reasoning_tokens: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ class Sample:
     right: bool
     truncated: bool
     tokens: int
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher one mean is than another on the same problems; low..high is the 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
 
 
 async def evaluate(
@@ -66,7 +79,23 @@ async def evaluate(
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Asks every problem k times, each sample with its own seed. Raises what the client raises."""
-    settings = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "k": k}
+    settings = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+    samples = await draw_samples(base_url, problems, k=k, concurrency=concurrency, body=settings, report=report)
+    return summarise(samples, k, {**settings, "k": k})
+
+
+async def draw_samples(
+    base_url: str,
+    problems: Sequence[Problem],
+    *,
+    k: int,
+    body: Mapping[str, Any],
+    concurrency: int = 16,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Sample]:
+    """k samples of each problem, one problem's side by side, in the problems' order. Sample i of a problem has
+    seed i, whatever `body`, the other fields of each request, asks for. Raises what the client raises.
+    """
     gate = asyncio.Semaphore(concurrency)
     done = 0
 
@@ -75,23 +104,22 @@ async def evaluate(
         async def sample(problem: Problem, seed: int) -> Sample:
             nonlocal done
             async with gate:
-                completion = await client.complete(
-                    [{"role": "user", "content": problem.prompt}],
-                    temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed, priority="batch",
-                )  # fmt: skip
+                messages = [{"role": "user", "content": problem.prompt}]
+                completion = await client.complete(messages, seed=seed, priority="batch", **body)
             done += 1
             report(done, len(problems) * k)
             return judge(problem, completion)
 
-        samples = await asyncio.gather(*(sample(p, seed) for p in problems for seed in range(k)))
-    return summarise(samples, k, settings)
+        return list(await asyncio.gather(*(sample(p, seed) for p in problems for seed in range(k))))
 
 
 def judge(problem: Problem, completion: Completion) -> Sample:
     """A sample cut off by the token limit is wrong, whatever it says."""
     truncated = completion.finish_reason == "length"
     right = not truncated and is_right(completion.content, problem)
-    return Sample(problem, right, truncated, int(completion.usage.get("completion_tokens", 0)))
+    details = completion.usage.get("completion_tokens_details") or {}
+    tokens, reasoning = completion.usage.get("completion_tokens", 0), details.get("reasoning_tokens", 0)
+    return Sample(problem, right, truncated, int(tokens), int(reasoning))
 
 
 def summarise(samples: Sequence[Sample], k: int, settings: dict[str, Any]) -> Evaluation:
@@ -107,10 +135,7 @@ def summarise(samples: Sequence[Sample], k: int, settings: dict[str, Any]) -> Ev
 
 def accuracy(samples: Sequence[Sample], k: int) -> Accuracy:
     """The samples of one problem must number k. The interval is Wilson's, on an effective sample size."""
-    by_problem: dict[str, list[Sample]] = {}
-    for sample in samples:
-        by_problem.setdefault(sample.problem.prompt, []).append(sample)
-    shares = [sum(s.right for s in group) / len(group) for group in by_problem.values()]
+    shares = list(shares_right(samples).values())
     n = len(shares)
     mean = sum(shares) / n
     low, high = _interval(mean, shares)
@@ -118,7 +143,29 @@ def accuracy(samples: Sequence[Sample], k: int) -> Accuracy:
         n=n, k=k, pass_at_1=mean, low=low, high=high,
         truncated=sum(s.truncated for s in samples) / len(samples),
         mean_tokens=sum(s.tokens for s in samples) / len(samples),
+        mean_reasoning_tokens=sum(s.reasoning_tokens for s in samples) / len(samples),
     )  # fmt: skip
+
+
+def shares_right(samples: Sequence[Sample]) -> dict[str, float]:
+    """The share of right samples of each problem, by its prompt."""
+    by_problem: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_problem.setdefault(sample.problem.prompt, []).append(sample)
+    return {prompt: sum(s.right for s in group) / len(group) for prompt, group in by_problem.items()}
+
+
+def paired_difference(ours: Sequence[float], theirs: Sequence[float], n_resamples: int = 10_000) -> Difference:
+    """Of the means of two shares per problem, in the same order of problems.
+
+    The interval is Efron's percentile bootstrap over problems (Efron and Tibshirani 1993, chapter 13), from
+    the same resamples each time.
+    """
+    differences = np.subtract(ours, theirs)
+    rng = np.random.default_rng(0)
+    means = [rng.choice(differences, len(differences)).mean() for _ in range(n_resamples)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Difference(float(differences.mean()), float(low), float(high))
 
 
 def _interval(mean: float, shares: Sequence[float]) -> tuple[float, float]:

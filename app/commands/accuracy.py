@@ -42,22 +42,22 @@ async def _measure(entry: ModelEntry, splits: dict[str, tuple[Problem, ...]], k:
 
     async with local_server(entry, n_ctx=None) as url:
         return {
-            split: (await evaluate(url, problems, k=k, report=_Counter(split))).as_dict()
+            split: (await evaluate(url, problems, k=k, report=Counter(split))).as_dict()
             for split, problems in splits.items()
         }
 
 
-class _Counter:
-    """How far a split is, on a terminal."""
+class Counter:
+    """How far a measurement is, on a terminal."""
 
-    def __init__(self, split: str) -> None:
-        self._split = split
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._shown = sys.stderr.isatty()
 
     def __call__(self, done: int, total: int) -> None:
         if self._shown and (done % 20 == 0 or done == total):
             end = "\r\x1b[K" if done == total else ""
-            print(f"\r{self._split}: {done} of {total} {end}", end="", file=sys.stderr, flush=True)
+            print(f"\r{self._what}: {done} of {total} {end}", end="", file=sys.stderr, flush=True)
 
 
 def accuracy_table(evaluation: dict[str, Any]) -> str:

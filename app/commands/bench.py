@@ -10,18 +10,17 @@ import asyncio
 import json
 import os
 import platform
-import signal
 import sys
 import time
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..bench.interrupt import until_told
 from ..terminal import printable
-from . import accuracy, bench_engine
+from . import accuracy, bench_budget, bench_engine, bench_vote
 from .bench_model import add_model_options, number, resolve_model
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     subjects = parser.add_subparsers(dest="subject", metavar="[SUBJECT]", title="subjects instead of the server")
     bench_engine.add_parser(subjects)
     accuracy.add_parser(subjects)
+    bench_budget.add_parser(subjects)
+    bench_vote.add_parser(subjects)
 
 
 def _names(text: str) -> list[str]:
@@ -87,11 +88,13 @@ def _peer(text: str) -> Peer:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.subject == "accuracy":
-        return accuracy.run(args)
-    if args.subject == "engine":
-        return bench_engine.run(args)
-    return _run_server_bench(args)
+    subjects = {
+        "accuracy": accuracy.run,
+        "budget": bench_budget.run,
+        "engine": bench_engine.run,
+        "vote": bench_vote.run,
+    }
+    return subjects.get(args.subject, _run_server_bench)(args)
 
 
 def _run_server_bench(args: argparse.Namespace) -> int:
@@ -101,26 +104,9 @@ def _run_server_bench(args: argparse.Namespace) -> int:
     path = resolve_model(args)
     seed = time.time_ns() % 2**31
     outcomes: list[Outcome] = []
-    interrupted = asyncio.run(_until_told(_measure(path, scenarios, args.against, seed, args.rounds, outcomes)))
+    interrupted = asyncio.run(until_told(_measure(path, scenarios, args.against, seed, args.rounds, outcomes)))
     _report(args, path, seed, scenarios, outcomes)
     return 130 if interrupted else 1 if any(outcome.error for outcome in outcomes) else 0
-
-
-async def _until_told(work: Coroutine[Any, Any, None]) -> bool:
-    """Runs `work` to its end, or until a signal; True then. A second signal does not keep it from cleaning up."""
-    task = asyncio.ensure_future(work)
-    told = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, told.set)
-    waiting = asyncio.ensure_future(told.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if not task.done():
-        task.cancel()
-        await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()
-    return told.is_set()
 
 
 async def _measure(

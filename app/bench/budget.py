@@ -1,0 +1,95 @@
+"""What a thought is worth: accuracy with ever larger budgets, landed softly and cut hard, on the same problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...distill.evaluate import Accuracy, Difference, Sample, accuracy, draw_samples, paired_difference, shares_right
+from ...distill.problems import Problem
+
+# Arm -> how many tokens over its budget a thought may go to end with a sentence.
+ARMS = {"soft landing": 32, "hard cut": 0}
+SAMPLING = {"temperature": 0.6, "top_p": 0.95, "max_tokens": 1024}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One budget in one arm; `budget` None is as long a thought as the model likes."""
+
+    budget: int | None
+    arm: str
+    accuracy: Accuracy
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much more is solved at a budget with the first arm than with the second."""
+
+    budget: int
+    difference: Difference
+
+
+@dataclass
+class Curves:
+    """What has been measured so far."""
+
+    points: list[Point]
+    gains: list[Gain]
+
+
+async def measure_budgets(
+    url: str,
+    problems: Sequence[Problem],
+    budgets: Sequence[int],
+    k: int,
+    curves: Curves,
+    report: Callable[[str], Callable[[int, int], None]],
+) -> None:
+    """Fills `curves`, first with the free thought. Both arms have the same seeds. `report` makes a counter for
+    each part of the work. Raises what the client raises.
+    """
+
+    async def drawn(what: str, **body: Any) -> list[Sample]:
+        return await draw_samples(url, problems, k=k, body={**SAMPLING, **body}, report=report(what))
+
+    curves.points.append(Point(None, "free", accuracy(await drawn("free"), k)))
+    for budget in budgets:
+        shares = []
+        for arm, grace in ARMS.items():
+            samples = await drawn(f"{arm} at {budget}", reasoning_budget_tokens=budget, reasoning_grace_tokens=grace)
+            curves.points.append(Point(budget, arm, accuracy(samples, k)))
+            shares.append(list(shares_right(samples).values()))
+        curves.gains.append(Gain(budget, paired_difference(*shares)))
+
+
+def table(curves: Curves) -> str:
+    """The arms side by side, a line for each budget, and what the thoughts came to."""
+    named = {(point.budget, point.arm): point.accuracy for point in curves.points}
+    gains = {gain.budget: gain.difference for gain in curves.gains}
+    soft, hard = ARMS
+    lines = [
+        f"{'':>6}  {soft:^32}  {hard:^32}  {'soft - hard, paired':^24}",
+        f"{'budget':>6}  " + f"{'pass@1':>7}  {'95 % interval':<14} {'tokens':>7}  " * 2 + "points, 95 % interval",
+    ]
+    for budget in sorted({point.budget for point in curves.points if point.budget is not None}):
+        cells = [_cell(named.get((budget, arm))) for arm in ARMS]
+        lines.append(f"{budget:>6}  {cells[0]}  {cells[1]}  {_gain(gains.get(budget))}".rstrip())
+    if free := named.get((None, "free")):
+        lines.append(f"{'free':>6}  {_cell(free)}")
+        n_k = f"{free.n} problems x {free.k} samples"
+        most = max(point.accuracy.truncated for point in curves.points)
+        lines.append(f"{n_k}; tokens: mean of the thoughts' lengths; cut off by max_tokens: {most:.1%} at most.")
+    return "\n".join(lines)
+
+
+def _cell(found: Accuracy | None) -> str:
+    if found is None:
+        return " " * 32
+    interval = f"{found.low:.1%}-{found.high:.1%}"
+    return f"{found.pass_at_1:7.1%}  {interval:<14} {found.mean_reasoning_tokens:>7.1f}"
+
+
+def _gain(found: Difference | None) -> str:
+    return f"{found.mean * 100:+6.1f}  {found.low * 100:+.1f} to {found.high * 100:+.1f}" if found else ""

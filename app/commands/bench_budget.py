@@ -1,0 +1,116 @@
+"""r1chat bench budget: accuracy over reasoning budgets, landed softly and cut hard, asked through /v1."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..bench.interrupt import until_told
+from ..terminal import printable
+from .accuracy import Counter
+from .bench_model import number
+
+if TYPE_CHECKING:
+    from ...distill.problems import Problem
+    from ..bench.budget import Curves
+
+DESCRIPTION = """\
+Asks a model the held-out problems with ever larger budgets for its thought: once landed softly, where a
+thought may go up to 32 tokens over its budget to end with a sentence, and once cut hard at the budget
+(reasoning_grace_tokens 0), with the same seeds. A soft landing may spend more, so the chart's axis is what
+the thoughts really came to. Prints pass@1 with 95 % intervals and the paired difference between the two.
+Ctrl-C ends it with what has been measured.
+"""
+EPILOG = """\
+examples:
+  r1chat bench budget --problems 5 --samples 1                  a first look, a minute
+  r1chat bench budget --chart docs/budget.svg --json > budget.json
+"""
+BUDGETS = (0, 10, 20, 30, 40, 60, 80, 120)
+
+
+def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subjects.add_parser(
+        "budget",
+        help="accuracy over reasoning budgets, landed softly and cut hard",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_problem_options(parser, split="test")
+    parser.add_argument("--samples", type=number, default=4, metavar="K", help="per problem and budget (default: 4)")
+    parser.add_argument(
+        "--budgets",
+        type=_budgets,
+        default=BUDGETS,
+        metavar="N,N",
+        help=f"tokens (default: {','.join(map(str, BUDGETS))})",
+    )
+    parser.add_argument("--json", action="store_true", help="print one object")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write the curves as SVG")
+
+
+def add_problem_options(parser: argparse.ArgumentParser, *, split: str) -> None:
+    """Which model is asked which problems."""
+    parser.add_argument("--model", metavar="MODEL", default="demo", help="demo, a .gguf file, or user/repo:QUANT")
+    parser.add_argument(
+        "--split",
+        choices=("test", "unseen_wording", "larger"),
+        default=split,
+        help=f"of the held-out problems (default: {split})",
+    )
+    parser.add_argument(
+        "--problems", type=number, default=60, metavar="N", help="of each family (default and most: 60)"
+    )
+
+
+def chosen_problems(split: str, per_family: int) -> list[Problem]:
+    """The first `per_family` of each family but the prompts that are to be declined."""
+    from ...distill.problems.held_out import held_out
+
+    taken: dict[str, list[Problem]] = {}
+    for problem in held_out()[split]:
+        if problem.family != "outside":
+            taken.setdefault(problem.family, []).append(problem)
+    return [problem for family in taken.values() for problem in family[:per_family]]
+
+
+def _budgets(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and int(part) <= 1_000_000 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers of tokens, such as 0,20,40")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..bench.budget import SAMPLING, Curves, table
+    from ..bench.curve import curve
+
+    problems = chosen_problems(args.split, args.problems)
+    curves = Curves([], [])
+    interrupted = asyncio.run(until_told(_measure(args, problems, curves)))
+    if args.chart:
+        args.chart.write_text(curve(curves, f"{args.model}: accuracy over thought, {args.split}"), encoding="utf-8")
+    if args.json:
+        about = {"model": args.model, "split": args.split, "n": len(problems), "k": args.samples, **SAMPLING}
+        print(json.dumps({**about, **asdict(curves)}))
+    else:
+        print(printable(table(curves)))
+    return 130 if interrupted else 0
+
+
+async def _measure(args: argparse.Namespace, problems: list[Problem], curves: Curves) -> None:
+    from ...serve.models.catalog import resolve
+    from ..bench.budget import measure_budgets
+    from ..bench.own_server import own_server
+
+    path = resolve(args.model).path
+    print(f"{len(problems)} problems; the server is being started ...", file=sys.stderr)
+    async with own_server(path, {}) as server:
+        await measure_budgets(server.target.url, problems, args.budgets, args.samples, curves, Counter)
