@@ -19,11 +19,16 @@ from ..engine.process import EngineProcess
 from ..errors import ModelLoadError
 from . import wire_errors
 from .chat import chat_router
+from .completions import completions_router
 from .cross_origin import CrossOrigin, check_origins
 from .generation import Generations
+from .messages.errors import MessagesErrors
+from .messages.routes import messages_router
 from .metrics import Metrics, metrics_router
 from .models import LoadReport, models_router
+from .responses.routes import responses_router
 from .security import Security, check_bind
+from .tokens import tokens_router
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +85,8 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     metrics = Metrics(engine)
     generations = Generations(engine, metrics, scope_by_key=config.cache_scope == "key")
     app.include_router(chat_router(generations, config.model_id))
+    for make_router in (completions_router, responses_router, messages_router, tokens_router):
+        app.include_router(make_router(generations, config.model_id))
     app.include_router(metrics_router(metrics))
     app.include_router(models_router(engine, config.model_id, config.owned_by, load))
     app.add_api_route("/v1/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
@@ -89,6 +96,7 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     )
     app.add_middleware(ShortPaths)
     app.add_middleware(LastResort)
+    app.add_middleware(MessagesErrors)
     if origins:
         app.add_middleware(CrossOrigin, origins=origins)
     return app

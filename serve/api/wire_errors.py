@@ -28,6 +28,8 @@ from ..errors import (
 
 logger = logging.getLogger(__name__)
 
+# The type of a validator's error that says so.
+NOT_SUPPORTED = "not_supported"
 RETRY_SOON = {"retry-after": "1"}
 # The SDKs try again by themselves on 503; asking a damaged model twice is of no use.
 NO_RETRY = {"x-should-retry": "false"}
@@ -46,7 +48,7 @@ class WireError:
 
 TABLE: dict[type[Exception], WireError] = {
     ContextLengthError: WireError(400, "exceed_context_size_error", "context_length_exceeded"),
-    NotSupportedError: WireError(400, "not_supported", "not_supported"),
+    NotSupportedError: WireError(400, NOT_SUPPORTED, NOT_SUPPORTED),
     InvalidRequestError: WireError(400, "invalid_request_error", "invalid_value"),
     NotFoundError: WireError(404, "invalid_request_error", "not_found"),
     ModelNotFoundError: WireError(404, "invalid_request_error", "model_not_found", param="model"),
@@ -145,7 +147,9 @@ def _validation_response(error: RequestValidationError) -> Response:
     """Says where and what, never the value: it may be huge, secret or not encodable."""
     problems = error.errors()[:3]
     lines = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in problems]
-    wire = WireError(400, "invalid_request_error", "invalid_value")
+    wire = TABLE[InvalidRequestError]
+    if any(problem["type"] == NOT_SUPPORTED for problem in problems):
+        wire = TABLE[NotSupportedError]
     return json_response(error_body("; ".join(lines), wire, _path(problems[0]["loc"])), wire.status, {})
 
 

@@ -1,0 +1,145 @@
+"""POST /v1/completions: text that is continued as it stands, without a chat template."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BeforeValidator, Field, Tag
+from starlette.responses import Response
+
+from ..errors import InvalidRequestError
+from .ask import Ask, check_model
+from .chat import ERRORS, log_ignored
+from .chat_template import OPEN_TAG
+from .completions_writer import CompletionBody, CompletionsWriter
+from .dialects import ThinkingFields
+from .fields import SamplingFields, Stop, Unsupported, one_or_list, stop_of, unsupported
+from .generation import Generations, Output, Outputs, merged
+from .protocol import StreamOptions
+from .respond import respond
+from .security import owner_of
+from .structure import StructureFields, grammar_of
+from .wire_errors import request_id_of
+from .wire_types import MAX_CHOICES, Text, TokenCount
+
+logger = logging.getLogger(__name__)
+
+# OpenAI's, for the route that has no other bound.
+DEFAULT_MAX_TOKENS = 16
+
+
+def _no_token_ids(value: Any) -> Any:
+    if isinstance(value, list) and value and not all(isinstance(item, str) for item in value):
+        raise unsupported("prompts of token ids are")
+    return value
+
+
+Prompt = Annotated[
+    Annotated[Text, Tag("(one)")] | Annotated[list[Text], Field(min_length=1, max_length=MAX_CHOICES), Tag("(list)")],
+    one_or_list,
+    BeforeValidator(_no_token_ids),
+]
+
+
+class CompletionRequest(SamplingFields, ThinkingFields, StructureFields):
+    """Body of POST /v1/completions. Special tokens may be written out in the prompt, which begins with the
+    model's own first token; one that ends in an opening tag is continued inside the thought.
+    """
+
+    prompt: Prompt
+    model: Annotated[Text, Field(max_length=512)] | None = None
+    max_tokens: TokenCount | None = DEFAULT_MAX_TOKENS
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    stop: Stop | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    user: str | None = None
+    best_of: Annotated[Literal[1] | None, Unsupported("best_of above 1 is", harmless=(1,))] = None
+    echo: Annotated[Literal[False] | None, Unsupported("echo is", harmless=(False,))] = None
+    suffix: Annotated[Literal[""] | None, Unsupported("suffix is", harmless=("",))] = None
+    prompt_embeds: Annotated[None, Unsupported("prompt_embeds are")] = None
+    use_beam_search: Annotated[Literal[False] | None, Unsupported("beam search is", harmless=(False,))] = None
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    def ask(self, text: str, owner: str) -> Ask:
+        """What is asked for one of the prompts."""
+        params = self.drawn(
+            max_tokens=self.max_tokens,
+            stop=stop_of(self.stop),
+            top_logprobs=self.logprobs,
+            reasoning_budget=self.asked_thinking.budget,
+            reasoning_grace=self.reasoning_grace_tokens,
+        )
+        return Ask(
+            text=text,
+            params=params,
+            grammar=grammar_of(self.asked_format, self.asked_regex, self.asked_choice),
+            n=self.n or 1,
+            priority=self.waits,
+            owner=owner,
+            cache_salt=self.cache_salt or "",
+            deterministic=bool(self.deterministic),
+            keeps=False,
+        )
+
+
+def completions_router(generations: Generations, model_id: str) -> APIRouter:
+    """The route, for the model that is served under `model_id`."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/completions",
+        response_model=CompletionBody,
+        responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
+    )
+    async def create_completion(body: CompletionRequest, request: Request) -> Response:
+        check_model(body.model, model_id)
+        if body.ignored:
+            log_ignored(body.ignored, request_id_of(request))
+        asks = [body.ask(text, owner_of(request)) for text in body.prompts]
+        if len(asks) * asks[0].n > MAX_CHOICES:
+            raise InvalidRequestError(f"Prompts times n may be {MAX_CHOICES} at most.", "n")
+        completion_id = f"cmpl-{uuid.uuid4().hex}"
+        writer = CompletionsWriter(
+            completion_id,
+            model_id,
+            thinking=[ask.text is not None and ask.text.rstrip().endswith(OPEN_TAG) for ask in asks],
+            n=asks[0].n,
+            include_usage=bool(body.stream_options and body.stream_options.include_usage),
+            with_logprobs=body.logprobs is not None,
+        )
+        outputs = await _started(generations, asks, completion_id, streamed=bool(body.stream))
+        return await respond(request, outputs, writer, stream=bool(body.stream))
+
+    return router
+
+
+async def _started(generations: Generations, asks: Sequence[Ask], completion_id: str, *, streamed: bool) -> Outputs:
+    """All prompts at once; the choices of the second come behind those of the first."""
+    if len(asks) == 1:
+        return await generations.start(asks[0], completion_id, streamed=streamed)
+    parts: list[Outputs] = []
+    try:
+        for i, ask in enumerate(asks):
+            outputs = await generations.start(ask, f"{completion_id}-p{i}", streamed=streamed)
+            parts.append(_shifted(outputs, i * ask.n))
+    except BaseException:
+        for part in parts:
+            await part.aclose()
+        raise
+    return merged(parts)
+
+
+async def _shifted(outputs: Outputs, by: int) -> Outputs:
+    async with aclosing(outputs):
+        async for choice, event in outputs:
+            yield Output(by + choice, event)

@@ -1,0 +1,134 @@
+"""Fields that the bodies of several routes share: how tokens are drawn, and what is known but not to be had here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from ..engine.request import Priority, SamplingParams
+from .wire_errors import NOT_SUPPORTED
+from .wire_types import MAX_INT, SEEDS, StopText, Text, TokenId
+
+one_or_list = Discriminator(lambda value: "(list)" if isinstance(value, list) else "(one)")
+
+Stop = Annotated[
+    Annotated[StopText, Tag("(one)")] | Annotated[list[StopText], Field(max_length=4), Tag("(list)")], one_or_list
+]
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """Marks a field that a client may name only as null or as what the field's own type still allows.
+
+    Anything in `harmless` goes on to that type; all else is answered with not_supported.
+    """
+
+    what: str
+    harmless: tuple[Any, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        if value is None or any(value == one for one in self.harmless):
+            return value
+        raise unsupported(self.what)
+
+
+def unsupported(what: str) -> PydanticCustomError:
+    """What a validator raises for something that exists elsewhere and not here."""
+    return PydanticCustomError(NOT_SUPPORTED, "{what} not supported here", {"what": what})
+
+
+def kinds(*known: str, default: str, what: str) -> Discriminator:
+    """Chooses a branch by the member `type`; of branches that we lack it says that they are not supported."""
+
+    def kind_of(value: Any) -> str | None:
+        kind = value.get("type", default) if isinstance(value, dict) else getattr(value, "type", default)
+        if not isinstance(kind, str):
+            return default
+        return kind if kind in known else None
+
+    return Discriminator(
+        kind_of,
+        custom_error_type=NOT_SUPPORTED,
+        custom_error_message=f"{what} of this type are not supported here",
+    )
+
+
+def number(low: float, high: float) -> Any:
+    return Field(default=None, ge=low, le=high, allow_inf_nan=False)
+
+
+class Strict(BaseModel):
+    """No conversions: true is no number and "1" is no number either. Unknown fields inside are dropped."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class Body(BaseModel):
+    """A request's body. A null field means what its absence means; fields nobody knows are let through."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of the fields that we do not know."""
+        return sorted(self.model_extra or {})
+
+
+class SamplingFields(Body):
+    """How tokens are drawn, in OpenAI's names and our own, with the bounds of the chat route."""
+
+    temperature: float | None = number(0, 2)
+    top_p: float | None = number(0, 1)
+    top_k: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None
+    min_p: float | None = number(0, 1)
+    repetition_penalty: float | None = number(0.01, 10)
+    presence_penalty: float | None = number(-2, 2)
+    frequency_penalty: float | None = number(-2, 2)
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    logit_bias: (
+        Annotated[dict[TokenId, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]], Field(max_length=1024)]
+        | None
+    ) = None
+    priority: Literal["interactive", "batch", "background"] | None = None
+    cache_salt: Annotated[Text, Field(max_length=512)] | None = None
+    deterministic: bool | None = None
+
+    @property
+    def waits(self) -> Priority:
+        """Who waits for the reply; a person, unless it was said otherwise."""
+        return Priority(self.priority or Priority.INTERACTIVE)
+
+    def drawn(self, **more: Any) -> SamplingParams:
+        """The engine's parameters; what was not given, here and in `more`, keeps the engine's default."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in _SAMPLING_FIELDS} | more
+        if self.seed is not None:
+            given["seed"] = self.seed % SEEDS
+        elif self.deterministic:
+            given["seed"] = 0
+        if self.logit_bias:
+            given["logit_bias"] = {int(token): bias for token, bias in self.logit_bias.items()}
+        return SamplingParams(**{name: value for name, value in given.items() if value is not None})
+
+
+_SAMPLING_FIELDS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+)
+
+
+def stop_of(stop: str | list[str] | None) -> tuple[str, ...]:
+    """One or several stop strings as the engine wants them."""
+    if stop is None:
+        return ()
+    return (stop,) if isinstance(stop, str) else tuple(stop)

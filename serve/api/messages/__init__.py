@@ -1,0 +1,1 @@
+"""Anthropic's Messages API: its bodies, its turns, its stream of blocks and its errors."""

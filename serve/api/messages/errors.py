@@ -1,0 +1,70 @@
+"""Anthropic's shape for every error below /v1/messages, wherever in the server it was raised."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .body import ErrorDetail, MessagesError
+
+PREFIX = "/v1/messages"
+# By the code or type that the error has in OpenAI's shape. What is not listed keeps its type.
+TYPES = {
+    "invalid_api_key": "authentication_error",
+    "forbidden": "permission_error",
+    "not_found": "not_found_error",
+    "model_not_found": "not_found_error",
+    "body_too_large": "request_too_large",
+    "server_error": "api_error",
+}
+
+
+def translated(body: bytes, request_id: str | None) -> bytes:
+    """An error in OpenAI's shape as Anthropic has it, in one line; what we say more stays."""
+    error = json.loads(body)["error"]
+    kind = TYPES.get(error["code"], TYPES.get(error["type"], error["type"]))
+    detail = ErrorDetail(type=kind, message=error["message"], param=error["param"], code=error["code"])
+    return msgspec.json.encode(MessagesError(error=detail, request_id=request_id).model_dump())
+
+
+class MessagesErrors:
+    """Outermost middleware: rewrites error bodies, and names the request as Anthropic's clients look for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        parts: list[bytes] = []
+
+        async def rewritten(message: Message) -> None:
+            """Holds the start of an error back until its body is whole."""
+            nonlocal start
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                if request_id := headers.get("x-request-id"):
+                    headers["request-id"] = request_id
+                if message["status"] >= 400:
+                    start = message
+                    return
+            if start is None:
+                await send(message)
+                return
+            parts.append(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            headers = MutableHeaders(raw=start["headers"])
+            body = b"".join(parts)
+            if headers.get("content-type", "").startswith("application/json"):
+                body = translated(body, headers.get("x-request-id"))
+                headers["content-length"] = str(len(body))
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+
+        await self._app(scope, receive, rewritten)

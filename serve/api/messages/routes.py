@@ -1,0 +1,52 @@
+"""POST /v1/messages and /v1/messages/count_tokens."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ..ask import check_model
+from ..chat import log_ignored
+from ..generation import Generations
+from ..respond import respond
+from ..security import owner_of
+from ..wire_errors import request_id_of
+from .asking import ask_of, prompt_of
+from .body import CountBody, MessageBody, MessagesError
+from .protocol import CountRequest, MessagesRequest
+from .writer import MessagesWriter
+
+ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": MessagesError}, "503": {"model": MessagesError}}
+
+
+def messages_router(generations: Generations, model_id: str) -> APIRouter:
+    """Both routes, for the model that is served under `model_id`."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/messages",
+        response_model=MessageBody,
+        responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
+    )
+    async def create_message(body: MessagesRequest, request: Request) -> Response:
+        check_model(body.model, model_id)
+        if body.ignored:
+            log_ignored(body.ignored, request_id_of(request))
+        message_id = f"msg_{uuid.uuid4().hex}"
+        writer = MessagesWriter(
+            message_id, model_id, request_id=request_id_of(request), hides_thought=body.hides_thought
+        )
+        outputs = await generations.start(ask_of(body, owner_of(request)), message_id, streamed=bool(body.stream))
+        return await respond(request, outputs, writer, stream=bool(body.stream))
+
+    @router.post("/v1/messages/count_tokens", responses=ERRORS)
+    async def count_message_tokens(body: CountRequest, request: Request) -> CountBody:
+        check_model(body.model, model_id)
+        prompt = await generations.prompt(prompt_of(body, owner_of(request)))
+        answer = await generations.engine.tokenize(prompt.segments)
+        return CountBody(input_tokens=len(answer.tokens))
+
+    return router

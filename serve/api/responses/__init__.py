@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: its bodies, its items and its stream of numbered events. Nothing is stored."""

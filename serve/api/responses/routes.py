@@ -1,0 +1,43 @@
+"""POST /v1/responses."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ..ask import check_model
+from ..chat import ERRORS, log_ignored
+from ..generation import Generations
+from ..respond import respond
+from ..security import owner_of
+from ..wire_errors import request_id_of
+from .asking import ask_of
+from .body import ResponseBody, response_of
+from .protocol import ResponsesRequest
+from .writer import ResponsesWriter
+
+
+def responses_router(generations: Generations, model_id: str) -> APIRouter:
+    """The route, for the model that is served under `model_id`."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/responses",
+        response_model=ResponseBody,
+        responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
+    )
+    async def create_response(body: ResponsesRequest, request: Request) -> Response:
+        check_model(body.model, model_id)
+        if body.ignored:
+            log_ignored(body.ignored, request_id_of(request))
+        ask = ask_of(body, owner_of(request))
+        response_id = f"resp_{uuid.uuid4().hex}"
+        response = response_of(body, response_id, model_id, int(time.time()))
+        writer = ResponsesWriter(response, with_logprobs=body.wants_logprobs is not None)
+        outputs = await generations.start(ask, response_id, streamed=bool(body.stream))
+        return await respond(request, outputs, writer, stream=bool(body.stream))
+
+    return router

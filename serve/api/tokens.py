@@ -1,0 +1,85 @@
+"""POST /tokenize, /detokenize and /apply-template, as llama-server has them: what the model sees of a text."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from ..engine.request import Segment
+from ..errors import InvalidRequestError
+from .chat import ERRORS
+from .fields import Body
+from .generation import Generations
+from .wire_types import MAX_INT, Text
+
+TokenNumber = Annotated[int, Field(ge=0, le=MAX_INT)]
+
+
+class TokenizeRequest(Body):
+    """`add_special` puts the model's first token in front; `parse_special` lets the text spell special tokens."""
+
+    content: Text
+    add_special: bool = False
+    parse_special: bool = True
+    with_pieces: bool = False
+
+
+class TokenPiece(BaseModel):
+    """`piece` is a token's text, or its bytes where they are no text by themselves."""
+
+    id: int
+    piece: str | list[int]
+
+
+class Tokens(BaseModel):
+    """Plain numbers, unless pieces were asked for."""
+
+    tokens: list[int] | list[TokenPiece]
+
+
+class DetokenizeRequest(Body):
+    tokens: Annotated[list[TokenNumber], Field(max_length=1_000_000)]
+
+
+class Content(BaseModel):
+    content: str
+
+
+class Prompt(BaseModel):
+    prompt: str
+
+
+def tokens_router(generations: Generations, model_id: str) -> APIRouter:
+    """The routes, with and without /v1, for the model that is served under `model_id`."""
+    router = APIRouter()
+
+    async def tokenize(body: TokenizeRequest) -> Tokens:
+        bos = generations.info.bos_token if body.add_special else ""
+        segments = (Segment(bos, True), Segment(body.content, body.parse_special))
+        answer = await generations.engine.tokenize(tuple(segment for segment in segments if segment.text))
+        if not body.with_pieces:
+            return Tokens(tokens=list(answer.tokens))
+        pieces = zip(answer.tokens, answer.pieces, strict=True)
+        return Tokens(tokens=[TokenPiece(id=token, piece=_text_or_bytes(piece)) for token, piece in pieces])
+
+    async def detokenize(body: DetokenizeRequest) -> Content:
+        n_vocab = generations.info.n_vocab
+        if any(token >= n_vocab for token in body.tokens):
+            raise InvalidRequestError(f"This model's tokens are numbered up to {n_vocab - 1}.", "tokens")
+        answer = await generations.engine.pieces(tuple(body.tokens))
+        return Content(content=b"".join(answer.pieces).decode(errors="replace"))
+
+    for path in ("/tokenize", "/v1/tokenize"):
+        router.post(path, response_model=Tokens, responses=ERRORS)(tokenize)
+    for path in ("/detokenize", "/v1/detokenize"):
+        router.post(path, response_model=Content, responses=ERRORS)(detokenize)
+    return router
+
+
+def _text_or_bytes(piece: bytes) -> str | list[int]:
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return list(piece)
