@@ -1,0 +1,99 @@
+"""The served command and clients that waste its time; and its word to those whom it leaves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from served import served
+
+from r1chat.app import slow_clients
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server that answers everything with `ok`, and gives heads half a second."""
+    monkeypatch.setattr(slow_clients, "HEAD_S", 0.5)
+
+    async def app(scope, receive, send):  # type: ignore[no-untyped-def]
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=slow_clients.ImpatientProtocol, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    yield sock.getsockname()[1]
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+def silence_after(port: int, head: bytes, *, drip: bytes = b"") -> tuple[bytes, float]:
+    """What came back, and after how many seconds the server hung up; `drip` is sent byte by byte meanwhile."""
+    started, answer = time.monotonic(), b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(head)
+        sock.settimeout(0.1)
+        while time.monotonic() - started < 8:
+            try:
+                part = sock.recv(65536)
+                if not part:
+                    break
+                answer += part
+            except TimeoutError:
+                if drip:
+                    sock.sendall(drip[:1])
+                    drip = drip[1:]
+            except OSError:
+                break
+    return answer, time.monotonic() - started
+
+
+@pytest.mark.parametrize("head", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: "])
+def test_a_head_that_does_not_end_ends_the_connection(port: int, head: bytes) -> None:
+    answer, after_s = silence_after(port, head, drip=b"x" * 100 if head else b"")
+    assert b" 200 " not in answer and 0.4 < after_s < 3
+
+
+def test_a_second_head_on_a_kept_connection_has_no_more_time_than_the_first(port: int) -> None:
+    answer, after_s = silence_after(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT", drip=b"TP/1.1\r\nX" + b"x" * 90)
+    assert answer.count(b" 200 ") == 1 and after_s < 3
+
+
+def test_a_slow_body_and_a_kept_connection_are_not_cut_by_the_time_for_heads(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        for _ in range(2):
+            sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
+            for byte in (b"a", b"b", b"c"):
+                time.sleep(0.3)
+                sock.sendall(byte)
+            answer = b""
+            while not answer.endswith(b"ok"):
+                assert (part := sock.recv(65536)), "the server hung up"
+                answer += part
+            time.sleep(0.7)
+
+
+def test_sigterm_during_a_stream_ends_it_with_one_error_event_and_succeeds(noise_model: Path) -> None:
+    with served("serve", "--model", str(noise_model)) as server:
+        body = {"messages": [{"role": "user", "content": "hi"}], "stream": True, "max_tokens": 4000, "seed": 1}
+        request = urllib.request.Request(
+            f"{server.url()}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as stream:
+            first, started = stream.readline(), time.monotonic()
+            assert server.stop(signal.SIGTERM) == 0
+            events = [line for line in (first + stream.read()).split(b"\n") if line.startswith(b"data: ")]
+        assert time.monotonic() - started < 12
+        assert b'"error"' in events[-1] and [b'"error"' in event for event in events].count(True) == 1
