@@ -72,6 +72,9 @@ class LlamaModelRunner:
     def piece(self, token: int) -> bytes:
         return self._vocab.piece(token)
 
+    def token_text(self, token: int) -> bytes:
+        return self._vocab.token_text(token)
+
     def is_end(self, token: int) -> bool:
         return self._vocab.is_end(token)
 

@@ -40,6 +40,10 @@ class LlamaVocab:
             piece = self._pieces[token] = self._render(token, special=False)
         return piece
 
+    def token_text(self, token: int) -> bytes:
+        """As piece(), but control tokens are written out."""
+        return self.piece(token) or self._render(token, special=True)
+
     def is_end(self, token: int) -> bool:
         end = self._ends.get(token)
         if end is None:

@@ -50,7 +50,8 @@ class Sampler(Protocol):
 
 
 class ModelRunner(Protocol):
-    """One loaded model with one cache of `n_cells` tokens, used by one thread; `tokenize` and `interrupt` by any.
+    """One loaded model with one cache of `n_cells` tokens, used by one thread; by any: `tokenize`, `piece`,
+    `token_text`, `interrupt`.
 
     Sequence ids are 0 to `n_resident` - 1. Positions of a sequence are consecutive from 0.
     """
@@ -66,6 +67,10 @@ class ModelRunner(Protocol):
 
     def piece(self, token: int) -> bytes:
         """The bytes `token` stands for; they may be part of a character. Control tokens: empty."""
+        ...
+
+    def token_text(self, token: int) -> bytes:
+        """As piece(), but control tokens are written out."""
         ...
 
     def is_end(self, token: int) -> bool:

@@ -22,7 +22,9 @@ class Questions(Generic[Answer]):
         return future
 
     def answer(self, key: str, answer: Answer) -> None:
-        waiting = self._waiting[key]
+        waiting = self._waiting.get(key)
+        if not waiting:  # given up by now
+            return
         future = waiting.popleft()
         if not waiting:
             del self._waiting[key]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
-from threading import Thread
+from threading import Lock, Thread
 
 from ..errors import R1ChatError
 from .config import EngineConfig
@@ -26,14 +26,17 @@ from .messages import (
     Control,
     Controlled,
     LoadFailed,
+    PiecesQuery,
     Ready,
     Reply,
     Shutdown,
     StepReport,
+    TokenizeQuery,
     command_decoder,
     encode,
 )
 from .model_runner import load_runner
+from .queries import QueryThread
 from .request import Event, Failed, GenerateRequest, PrepareRequest, Priority
 from .speculation import PromptLookup, Speculator
 
@@ -69,6 +72,8 @@ class Worker:
         self._engine: Engine | None = None
         self._cache_key = ""
         self._told_to_stop = Flag()
+        self._sending = Lock()
+        self._queries = QueryThread(self._send)
 
     def run(self) -> None:
         # reading begins before loading, so that a parent that dies meanwhile is noticed
@@ -161,6 +166,9 @@ class Worker:
         if isinstance(command, Control):
             self._inbox.put(command)
             return
+        if isinstance(command, (TokenizeQuery, PiecesQuery)):
+            self._queries.ask(self._engine, command)
+            return
         self._inbox.put(self._tokenized(command))
         if isinstance(command, GenerateRequest) and command.priority is not Priority.BACKGROUND:
             self._engine.give_way()
@@ -175,8 +183,10 @@ class Worker:
             return failed(request.request_id, error)
 
     def _send(self, reply: Reply) -> None:
+        data = encode(reply)
         try:
-            self._pipe.send_bytes(encode(reply))
+            with self._sending:
+                self._pipe.send_bytes(data)
         except OSError:
             os._exit(0)
 

@@ -19,7 +19,7 @@ from engine_tools import finish_of, request, scripted_config, text_of
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.messages import encode
 from r1chat.serve.engine.process import BackOff, EngineProcess
-from r1chat.serve.engine.request import Channel, Event, Finished, FinishReason, GenerateRequest
+from r1chat.serve.engine.request import Channel, Event, Finished, FinishReason, GenerateRequest, Segment
 from r1chat.serve.engine.worker import main as worker_main
 from r1chat.serve.errors import (
     ContextLengthError,
@@ -336,3 +336,37 @@ async def test_control_says_no_when_the_child_dies_before_it_heard() -> None:
         assert await asyncio.wait_for(asking, 5) is False
         with pytest.raises(EngineStoppedError):
             await generating
+
+
+async def test_questions_about_the_vocabulary_are_answered_while_the_engine_works() -> None:
+    async with engine(tokens_per_s=20) as process:
+        (stream,) = await streaming(process, 1)
+        answer = await process.tokenize((Segment("<｜User｜>", True), Segment("<｜User｜> two", False)))
+        assert b"".join(answer.pieces).decode() == "<｜User｜><｜User｜> two"
+        assert (await process.pieces(answer.tokens[:2])).pieces == answer.pieces[:2]
+        assert not stream.done()
+        for bad in (-1, 100_000, 2**31, 2**70):
+            with pytest.raises(InvalidRequestError):
+                await process.pieces((bad,))
+        with pytest.raises(InvalidRequestError):
+            await process.tokenize((Segment("half \ud83d a pair", False),))
+        await stream
+
+
+async def test_a_question_of_a_megabyte_holds_up_neither_streams_nor_requests() -> None:
+    async with engine(tokens_per_s=100) as process:
+        asking = asyncio.create_task(process.tokenize((Segment("LONGTEXT", False),)))
+        began = time.monotonic()
+        assert text_of(await collect(process, request("r")), Channel.CONTENT) == ANSWER
+        assert time.monotonic() - began < 0.9 and not asking.done()
+        assert (await asking).pieces == (b"LONGTEXT",)
+
+
+async def test_a_question_fails_when_the_child_dies() -> None:
+    async with engine() as process:
+        asking = asyncio.create_task(process.tokenize((Segment("LONGTEXT", False),)))
+        await asyncio.sleep(0.1)
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(EngineStoppedError):
+            await asking

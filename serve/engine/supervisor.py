@@ -1,0 +1,209 @@
+"""Keeps one child alive: starts it, watches it, replaces it when it dies or hangs, ever more slowly.
+
+On one event loop. Knows nothing of requests but since when somebody waits for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from ..errors import EngineStoppedError, ModelLoadError
+from .back_off import BackOff, Ends
+from .config import EngineConfig
+from .link import ChildLink
+from .messages import EngineStats, LoadFailed, Ready, Reply, Shutdown, StepReport
+from .request import ModelInfo
+
+logger = logging.getLogger(__name__)
+
+State = Literal["starting", "ready", "restarting", "broken", "stopped"]
+
+# a step may take this many times its prediction before the child counts as hung
+HANG_FACTOR = 20
+STOP_GRACE_S = 2.0
+# gigabytes may have to be written and flushed
+KEEP_CACHE_GRACE_S = 60.0
+
+
+class Supervisor:
+    """`on_reply` hears what the child says once it is ready, `on_end` why it says nothing any more.
+
+    `waiting_since` tells since when (monotonic) somebody has waited for it without a break; None: nobody does.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        back_off: BackOff,
+        *,
+        on_reply: Callable[[Reply], None],
+        on_end: Callable[[str], None],
+        waiting_since: Callable[[], float | None],
+    ) -> None:
+        self.info: ModelInfo | None = None
+        self.stats = EngineStats()
+        self.restarts = 0
+        self.state: State = "stopped"
+        self.link: ChildLink | None = None
+        self._config = config
+        self._back_off = back_off
+        self._ends = Ends(back_off)
+        self._reply_to = on_reply
+        self._tell_end = on_end
+        self._waiting_since = waiting_since
+        self._loaded: asyncio.Future[ModelInfo] | None = None
+        self._settled = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> ModelInfo:
+        """Spawns the child and loads the model. Raises ModelLoadError."""
+        self._enter("starting")
+        try:
+            info = await self._load()
+        except BaseException:
+            await self._end_child(grace_s=0)
+            self._enter("stopped")
+            raise
+        self._task = asyncio.create_task(self._supervise())
+        return info
+
+    async def stop(self) -> None:
+        """Lets the child finish its step, and kills it if it does not."""
+        grace_s = 0.0
+        if self.state == "ready":
+            grace_s = KEEP_CACHE_GRACE_S if self._config.cache_folder else STOP_GRACE_S
+        self._enter("stopped")
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        self._tell_end("The engine is shutting down.")
+        await self._end_child(grace_s=grace_s)
+
+    async def ready_link(self) -> ChildLink:
+        """The child, once it is ready; the wait is bounded. Raises EngineStoppedError."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._config.load_timeout_s):
+                while self.state in ("starting", "restarting"):
+                    await self._settled.wait()
+        if self.state != "ready" or self.link is None:
+            raise EngineStoppedError(f"The engine is not running (state: {self.state}).")
+        return self.link
+
+    async def _supervise(self) -> None:
+        while True:
+            await self._watch()
+            self._after_end()
+            while self.state != "ready":
+                await self._restart()
+
+    async def _watch(self) -> None:
+        """Returns when the child has ended; ends it when it hangs."""
+        assert self.link is not None
+        while not self.link.exited.done():
+            await asyncio.wait({self.link.exited}, timeout=self._patience_s / 8)
+            since = self._waiting_since()
+            if since is None or self.link.exited.done():
+                continue
+            silent_s = time.monotonic() - max(self.link.last_reply_at, since)
+            if silent_s > self._patience_s:
+                logger.error("the engine finished no step for %.0f s: killing it", silent_s)
+                self.link.kill()
+                await self.link.exited
+
+    @property
+    def _patience_s(self) -> float:
+        return max(self._config.hang_floor_s, HANG_FACTOR * self.stats.predicted_step_s)
+
+    def _after_end(self) -> None:
+        assert self.link is not None
+        how = _describe(self.link.exit_code)
+        logger.error("the engine's process ended (%s)", how)
+        self._count_end()
+        self._tell_end(
+            f"The engine's process ended ({how}) while it worked on this request; a new one is being started."
+        )
+
+    def _count_end(self) -> None:
+        """Enters restarting, or broken where the child has ended too often lately."""
+        self.stats = EngineStats()
+        self._enter("broken" if self._ends.count() else "restarting")
+
+    async def _restart(self) -> None:
+        """One attempt, after the pause that the number of ends asks for."""
+        if self.state == "broken":
+            await asyncio.sleep(self._back_off.broken_s)
+            self._ends.forget()
+        else:
+            await asyncio.sleep(self._ends.pause_s)
+        self.restarts += 1
+        self._enter("restarting")
+        try:
+            await self._load()
+        except ModelLoadError as error:
+            logger.error("restart failed: %s", error)
+            await self._end_child(grace_s=0)
+            self._count_end()
+
+    async def _load(self) -> ModelInfo:
+        """A new child, ready for requests. Raises ModelLoadError."""
+        self._loaded = loaded = asyncio.get_running_loop().create_future()
+        try:
+            self.link = link = ChildLink(self._config, self._on_reply)
+            async with asyncio.timeout(self._config.load_timeout_s):
+                await asyncio.wait({loaded, link.exited}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise ModelLoadError(
+                f"Loading took longer than {self._config.load_timeout_s:.0f} s; the attempt was given up."
+            ) from None
+        except OSError as error:
+            raise ModelLoadError(f"The engine's process cannot be started: {error}") from error
+        if not loaded.done():
+            raise ModelLoadError(f"The engine's process ended while it loaded the model ({_describe(link.exit_code)}).")
+        self.info = loaded.result()
+        self._enter("ready")
+        return self.info
+
+    async def _end_child(self, *, grace_s: float) -> None:
+        if self.link is None:
+            return
+        self.link.send(Shutdown())
+        await asyncio.wait({self.link.exited}, timeout=grace_s)
+        self.link.kill()
+        await self.link.exited
+        self.link = None
+
+    def _on_reply(self, reply: Reply) -> None:
+        if isinstance(reply, (Ready, LoadFailed)):
+            self._on_loaded(reply)
+            return
+        if isinstance(reply, StepReport):
+            self.stats = reply.stats
+        self._reply_to(reply)
+
+    def _on_loaded(self, reply: Ready | LoadFailed) -> None:
+        if self._loaded is None or self._loaded.done():
+            return
+        if isinstance(reply, Ready):
+            self._loaded.set_result(reply.info)
+        else:
+            self._loaded.set_exception(ModelLoadError(reply.message))
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        if state in ("starting", "restarting"):
+            self._settled.clear()
+        else:
+            self._settled.set()
+
+
+def _describe(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "still running"
+    return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
