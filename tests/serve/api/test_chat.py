@@ -44,15 +44,19 @@ def test_a_stream_goes_role_thought_answer_finish_usage_done(live: LiveServer) -
     *data, done = events(response)
     assert done == "[DONE]"
     *chunks, finish, usage = [json.loads(line) for line in data]
+    (ended,) = [chunk["choices"][0] for chunk in chunks if "reasoning_end" in chunk["choices"][0]]
+    assert ended["delta"] == {} and (ended["reasoning_end"], ended["reasoning_tokens"]) == ("natural", 14)
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
     assert deltas[0] == {"role": "assistant", "content": None}
-    kinds = ["reasoning" if "reasoning" in delta else "content" for delta in deltas[1:]]
-    assert kinds == sorted(kinds, reverse=True), "the whole thought comes before the answer"
+    kinds = ["reasoning" if "reasoning" in delta else "content" if delta else "end" for delta in deltas[1:]]
+    n_thought = kinds.count("reasoning")
+    assert kinds == ["reasoning"] * n_thought + ["end"] + ["content"] * (len(kinds) - n_thought - 1)
     assert "".join(delta.get("reasoning", "") for delta in deltas) == REASONING
     assert all(delta.get("reasoning") == delta.get("reasoning_content") for delta in deltas)
     assert "".join(delta.get("content") or "" for delta in deltas) == CONTENT
     assert all(chunk["usage"] is None and chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
-    assert finish["choices"][0] == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}
+    why = {"reasoning_end": "natural", "reasoning_end_evidence": None}
+    assert finish["choices"][0] == {"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop", **why}
     assert finish["timings"] == usage["timings"] and finish["timings"]["reasoning_ms"] > 0
     assert usage["choices"] == [] and usage["usage"]["completion_tokens"] > len(deltas) - 2
     assert len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in [*chunks, finish, usage]}) == 1
@@ -71,10 +75,10 @@ def test_streamed_and_whole_reply_are_the_same(live: LiveServer) -> None:
         assert "".join(delta.get(field) or "" for delta in deltas) == message[field]
 
 
-def test_a_cut_off_thought_finishes_by_length_with_an_empty_answer(live: LiveServer) -> None:
+def test_a_thought_that_max_tokens_leaves_no_room_for_gives_way_to_the_answer(live: LiveServer) -> None:
     choice = post(live, max_tokens=4).json()["choices"][0]
     assert choice["finish_reason"] == "length"
-    assert REASONING.startswith(choice["message"]["reasoning"]) and choice["message"]["content"] == ""
+    assert not choice["message"]["reasoning"] and CONTENT.startswith(choice["message"]["content"])
 
 
 def test_stop_strings_end_the_answer_but_not_the_thought(live: LiveServer) -> None:
@@ -161,9 +165,9 @@ def test_unknown_fields_are_ignored_and_named_in_one_log_line(
     live: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "r1chat.serve.api.chat"):
-        assert post(live, **{"user": "me", "evil\nline": 1, "service_tier": "auto"}).status_code == 200
+        assert post(live, **{"user": "me", "evil\nline": 1, "tier": "auto"}).status_code == 200
     (line,) = [record.getMessage() for record in caplog.records if "ignored" in record.getMessage()]
-    assert line.endswith("'evil\\nline', 'service_tier', 'user'")
+    assert line.endswith("'evil\\nline', 'tier'")
 
 
 def test_a_token_id_beyond_the_vocabulary_is_refused(live: LiveServer) -> None:
@@ -188,6 +192,7 @@ def test_every_reply_says_whether_it_is_deterministic(live: LiveServer) -> None:
 
 def test_the_model_card_tells_what_fits(live: LiveServer) -> None:
     (card,) = httpx2.get(live.url + "/v1/models").json()["data"]
+    assert card["meta"].pop("reasoning_efforts")["low"] == 1024
     assert card["meta"] == {"n_ctx": 8192, "n_params": 0, "n_threads": 1, "deterministic": False}
 
 
@@ -237,7 +242,8 @@ def test_a_broken_body_is_a_400_in_the_openai_shape(live: LiveServer, body: byte
 
 def test_an_error_names_the_field_and_not_the_value(live: LiveServer) -> None:
     response = post(live, messages=[{"role": "user", "content": [{"type": "image_url", "secret": "hunter2"}]}])
-    assert response.json()["error"]["param"] == "messages[0].content[0].type"
+    assert response.json()["error"]["param"] == "messages[0].content[0]"
+    assert response.json()["error"]["type"] == "not_supported"
     assert "hunter2" not in response.text
 
 

@@ -16,7 +16,7 @@ from live_server import LiveServer, StartServer
 
 from r1chat.serve.api import sse
 
-ENDLESS = "on and on " * 20_000
+ENDLESS = "on\n</think>" + "and on " * 20_000
 
 
 def body(text: str = "Go", **fields: Any) -> dict[str, Any]:
