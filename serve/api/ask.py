@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ..engine.request import Begun, Grammar, Priority, SamplingParams
 from ..errors import ModelNotFoundError
 from .chat_template import Turn
+from .tools import Tool
+
+Continues = Literal["anywhere", "reasoning_content", "content"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +19,10 @@ class Ask:
     """What to continue (`turns` of a chat, or `text` as it stands) and how; `n` replies to it.
 
     `owner` is who asks (security.owner_of), `cache_salt` with whom they share cached prompts. `grammar`
-    binds the answer, and `begun` is what each reply begins with. `keeps`: the reply may be forked later,
-    and the turn after it is prepared while its reader reads.
+    binds the answer, `tools` are those the prompt tells of, and `begun` is what each reply begins with.
+    `thinking` goes to templates that know the word; None where nothing was said. `continues`: the last turn is
+    a reply that goes on, in its thought, in its answer, or as its text has it. `keeps`: the reply may be forked
+    later, and the turn after it is prepared while its reader reads.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -25,6 +31,9 @@ class Ask:
     n: int = 1
     grammar: Grammar | None = None
     begun: Begun | None = None
+    tools: tuple[Tool, ...] = ()
+    thinking: bool | None = None
+    continues: Continues | None = None
     priority: Priority = Priority.INTERACTIVE
     owner: str = ""
     cache_salt: str = ""

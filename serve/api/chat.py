@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from ..errors import NotSupportedError
 from .ask import Ask, check_model
-from .chat_template import Turn
 from .chat_writer import ChatWriter
-from .generation import Generations
-from .protocol import ChatRequest, Message
-from .replies import ChatCompletion, ErrorBody
+from .control import control_router
+from .generation import Generations, Outputs
+from .math_judge import MathJudge
+from .protocol import ChatRequest
+from .reasoning_format import formatted
+from .replies import ERRORS, ChatCompletion
 from .respond import respond
 from .security import owner_of
+from .structure import grammar_of
+from .tool_calls import parsed
+from .tools import offered
+from .vote import vote
 from .wire_errors import request_id_of
+
+__all__ = ["ERRORS", "chat_router", "log_ignored"]
 
 logger = logging.getLogger(__name__)
 
-ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorBody}, "503": {"model": ErrorBody}}
-
 
 def chat_router(generations: Generations, model_id: str) -> APIRouter:
-    """The route, for the model that is served under `model_id`."""
+    """The route, and those that control its replies, for the model that is served under `model_id`."""
     router = APIRouter()
+    judge = MathJudge()
 
     @router.post(
         "/v1/chat/completions",
@@ -37,22 +44,43 @@ def chat_router(generations: Generations, model_id: str) -> APIRouter:
         check_model(body.model, model_id)
         if body.ignored:
             log_ignored(body.ignored, request_id_of(request))
-        ask = _ask(body, owner_of(request))
+        ask = asked(body, owner_of(request))
         completion_id = f"chatcmpl-{uuid.uuid4().hex}"
         writer = ChatWriter(
-            completion_id, model_id, n=ask.n, include_usage=body.include_usage, deterministic=ask.deterministic
+            completion_id,
+            model_id,
+            n=ask.n,
+            include_usage=body.include_usage,
+            deterministic=ask.deterministic,
+            with_logprobs=bool(body.logprobs),
         )
-        outputs = await generations.start(ask, completion_id, streamed=bool(body.stream))
+        outputs = await _started(generations, judge, body, ask, completion_id)
         return await respond(request, outputs, writer, stream=bool(body.stream))
 
+    router.include_router(control_router(generations))
     return router
 
 
-def _ask(body: ChatRequest, owner: str) -> Ask:
+def asked(body: ChatRequest, owner: str) -> Ask:
+    """Raises InvalidRequestError for fields that do not go together."""
+    tools = offered(body.tools, body.tool_choice)
+    if body.vote and tools:
+        raise NotSupportedError("A vote does not go together with tools.", "vote")
     return Ask(
-        turns=tuple(_turn(message) for message in body.messages),
+        turns=tuple(message.turn for message in body.messages),
         params=body.sampling_params(),
         n=body.n or 1,
+        grammar=grammar_of(
+            body.asked_format,
+            body.asked_regex,
+            body.asked_choice,
+            body.tools,
+            body.tool_choice,
+            body.parallel_tool_calls,
+        ),
+        tools=tools,
+        thinking=body.asked_thinking.wanted,
+        continues=body.continues,
         priority=body.waits,
         owner=owner,
         cache_salt=body.cache_salt or "",
@@ -60,9 +88,18 @@ def _ask(body: ChatRequest, owner: str) -> Ask:
     )
 
 
-def _turn(message: Message) -> Turn:
-    """Reasoning of earlier turns stays out of the prompt, as R1 was trained."""
-    return Turn("system" if message.role == "developer" else message.role, message.text)
+async def _started(
+    generations: Generations, judge: MathJudge, body: ChatRequest, ask: Ask, completion_id: str
+) -> Outputs:
+    """What the engine says of it, as the client wants to hear it."""
+    streamed = bool(body.stream)
+    if body.vote:
+        outputs = await vote(generations, ask, completion_id, body.vote, judge, streamed=streamed)
+    else:
+        outputs = await generations.start(ask, completion_id, streamed=streamed)
+    if ask.tools:
+        outputs = parsed(outputs, ask.tools)
+    return formatted(outputs, body.reasoning_format)
 
 
 def log_ignored(names: list[str], request_id: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from ..engine.process import EngineProcess
 from ..engine.request import (
     Accepted,
+    Begun,
     Channel,
     Finished,
     GenerateRequest,
@@ -30,7 +31,7 @@ from ..engine.request import (
 from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, NotFoundError
 from .ask import Ask, cache_scope
 from .ballot import VoteReport
-from .chat_template import RenderedPrompt, render
+from .chat_template import OPEN_TAG, RenderedPrompt, render, render_begun
 from .kept import KeptReplies
 from .metrics import Metrics
 from .next_turn import NextTurns
@@ -130,9 +131,7 @@ class Generations:
 
     async def prompt(self, ask: Ask) -> RenderedPrompt:
         """The prompt as the engine will see it, rendered off the event loop: texts may be long."""
-        if ask.text is not None:
-            return RenderedPrompt((Segment(ask.text, False),), reasoning_open=False)
-        return await asyncio.to_thread(render, ask.turns, self.info)
+        return (await self._prompt(ask))[0]
 
     async def _requests(self, ask: Ask, completion_id: str) -> list[GenerateRequest]:
         info = self.info
@@ -142,7 +141,7 @@ class Generations:
             )
         if ask.deterministic and not info.deterministic:
             raise InvalidRequestError(NOT_DETERMINISTIC, "deterministic")
-        prompt = await self.prompt(ask)
+        prompt, begun = await self._prompt(ask)
         request = GenerateRequest(
             request_id=completion_id,
             prompt=prompt.segments,
@@ -152,9 +151,14 @@ class Generations:
             cache_scope=cache_scope(ask.owner if self._scope_by_key else "", ask.cache_salt),
             deterministic=ask.deterministic,
             grammar=ask.grammar,
-            begun=ask.begun,
+            begun=begun,
         )
         return [request] if ask.n == 1 else [_numbered(request, i) for i in range(ask.n)]
+
+    async def _prompt(self, ask: Ask) -> tuple[RenderedPrompt, Begun | None]:
+        if ask.text is not None:
+            return _raw(ask.text, self.info), ask.begun
+        return await asyncio.to_thread(_rendered, ask, self.info)
 
     async def _follow(
         self, ask: Ask, completion_id: str, requests: Sequence[GenerateRequest], *, streamed: bool
@@ -175,10 +179,25 @@ class Generations:
         if ask.keeps:
             events = self.kept.follow(events, ask, completion_id, index)
         if ask.keeps and ask.turns and ask.n == 1 and ask.priority is Priority.INTERACTIVE:
-            events = self._next_turns.follow(events, request, ask.turns, streamed=streamed)
+            events = self._next_turns.follow(events, request, ask.turns, streamed=streamed, tools=ask.tools)
         async with aclosing(events):
             async for event in events:
                 yield Output(index, event)
+
+
+def _raw(text: str, info: ModelInfo) -> RenderedPrompt:
+    """A prompt written by hand may spell special tokens, and end inside a thought."""
+    bos = "" if text.startswith(info.bos_token) else info.bos_token
+    return RenderedPrompt((Segment(bos + text, True),), text.rstrip().endswith(OPEN_TAG))
+
+
+def _rendered(ask: Ask, info: ModelInfo) -> tuple[RenderedPrompt, Begun | None]:
+    if ask.continues is None:
+        return render(ask.turns, info, ask.tools, enable_thinking=ask.thinking), ask.begun
+    into = None if ask.continues == "anywhere" else ask.continues
+    prompt, begun = render_begun(ask.turns, info, ask.tools, into=into, enable_thinking=ask.thinking)
+    # a fork of such a reply begins with all of it
+    return prompt, ask.begun or begun
 
 
 def _numbered(request: GenerateRequest, i: int) -> GenerateRequest:

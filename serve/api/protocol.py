@@ -7,50 +7,50 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Field, Tag, model_validator
 from pydantic.config import JsonDict
 
-from ..engine.request import Priority, SamplingParams
+from ..engine.request import SamplingParams
+from ..errors import InvalidRequestError, NotSupportedError
+from .ask import Continues
+from .chat_template import Turn, TurnCall
+from .dialects import ThinkingFields
+from .fields import SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, stop_of
+from .reasoning_format import ReasoningFormat
+from .structure import StructureFields
+from .tools import ToolChoice, ToolName, Tools
+from .vote import Vote
+from .wire_types import MAX_CHOICES, MAX_INT, SEEDS, Budget, StopText, Text, TokenCount, TokenId
 
-MAX_TEXT = 2_000_000
-MAX_INT = 2**31 - 1
-MAX_CHOICES = 64
-# llama.cpp reads the largest 32-bit seed as "draw one at random".
-SEEDS = 2**32 - 1
+__all__ = ["MAX_CHOICES", "MAX_INT", "SEEDS", "Budget", "ChatRequest", "Message", "StopText", "StreamOptions"]
+__all__ += ["Text", "TokenCount", "TokenId"]
 
-
-def _no_lone_surrogates(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
-    return text
-
-
-Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_no_lone_surrogates)]
-StopText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_lone_surrogates)]
-TokenId = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
-TokenCount = Annotated[int, Field(ge=1, le=MAX_INT)]
-Budget = Annotated[int, Field(ge=0, le=MAX_INT)]
+MAX_CALLS = 128
+MAX_TOP = 20
 
 
-# A tag for each branch, so that an error speaks of the branch that was meant. Tags are no names: see wire_errors.
-_one_or_list = Discriminator(lambda value: "(list)" if isinstance(value, list) else "(one)")
-
-
-def _number(low: float, high: float) -> Any:
-    return Field(default=None, ge=low, le=high, allow_inf_nan=False)
-
-
-class _Strict(BaseModel):
-    """No conversions: true is no number and "1" is no number either. Unknown fields inside are dropped."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class TextPart(_Strict):
+class TextPart(Strict):
     type: Literal["text"]
     text: Text
+
+
+Parts = Annotated[
+    list[Annotated[Annotated[TextPart, Tag("text")], kinds("text", default="text", what="Content parts")]],
+    Field(min_length=1),
+]
+
+
+class CalledFunction(Strict):
+    """`arguments` is JSON as the model wrote it."""
+
+    name: ToolName
+    arguments: Text
+
+
+class Call(Strict):
+    id: Annotated[Text, Field(max_length=256)]
+    type: Literal["function"] = "function"
+    function: CalledFunction
 
 
 # What the validator below checks, for readers of the schema.
@@ -58,21 +58,20 @@ _SPOKEN: JsonDict = {"required": ["content"], "properties": {"content": {"not": 
 _ASSISTANT: JsonDict = {"properties": {"role": {"const": "assistant"}}}
 
 
-class Message(_Strict):
-    """One turn. Reasoning of earlier turns is accepted under both names and never goes into the prompt."""
+class Message(Strict):
+    """One turn. An assistant's thought is accepted under both names; it goes into the prompt where calls of tools
+    and their results follow it, and where it is to be continued, and nowhere else.
+    """
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [_ASSISTANT, _SPOKEN]})
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: (
-        Annotated[
-            Annotated[Text, Tag("(one)")] | Annotated[list[TextPart], Field(min_length=1), Tag("(list)")],
-            _one_or_list,
-        ]
-        | None
-    ) = None
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[Annotated[Text, Tag("(one)")] | Annotated[Parts, Tag("(list)")], one_or_list] | None = None
     reasoning_content: Text | None = None
     reasoning: Text | None = None
+    tool_calls: Annotated[list[Call], Field(max_length=MAX_CALLS)] | None = None
+    tool_call_id: Annotated[Text, Field(max_length=256)] | None = None
+    name: Annotated[Text, Field(max_length=256)] | None = None
 
     @model_validator(mode="after")
     def _only_assistants_may_be_silent(self) -> Message:
@@ -87,18 +86,63 @@ class Message(_Strict):
             return "\n".join(part.text for part in self.content)
         return self.content or ""
 
+    @property
+    def turn(self) -> Turn:
+        """As the template sees it."""
+        if self.role == "tool":
+            return Turn("tool", self.text, tool_call_id=self.tool_call_id)
+        if self.role != "assistant":
+            return Turn("system" if self.role == "developer" else self.role, self.text)
+        reasoning = self.reasoning if self.reasoning_content is None else self.reasoning_content
+        calls = (TurnCall(call.id, call.function.name, call.function.arguments) for call in self.tool_calls or ())
+        return Turn("assistant", self.text, reasoning, tuple(calls))
 
-class StreamOptions(_Strict):
+
+class StreamOptions(Strict):
     include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
 
-class ChatRequest(BaseModel):
+class HarmlessFields(Strict):
+    """What clients of OpenAI and llama-server send, and what changes nothing of a reply here."""
+
+    user: Any = None
+    metadata: Any = None
+    service_tier: Any = None
+    safety_identifier: Any = None
+    verbosity: Any = None
+    prompt_cache_key: Any = None
+    prompt_cache_retention: Any = None
+    cache_prompt: Any = None
+    id_slot: Any = None
+    timings_per_token: Any = None
+    return_progress: Any = None
+    reasoning_control: Any = None
+
+
+class UnsupportedFields(Strict):
+    """What other servers do and this one does not: better an error than a reply that looks as if it had."""
+
+    audio: Annotated[None, Unsupported("audio is")] = None
+    modalities: Annotated[list[Literal["text"]] | None, Unsupported("modalities but text are", (["text"],))] = None
+    web_search_options: Annotated[None, Unsupported("web search is")] = None
+    functions: Annotated[None, Unsupported("functions, which came before tools, are")] = None
+    function_call: Annotated[Literal["none"] | None, Unsupported("function_call is", ("none",))] = None
+    prediction: Annotated[None, Unsupported("predictions are")] = None
+    store: Annotated[Literal[False] | None, Unsupported("storing replies is", (False,))] = None
+    background: Annotated[Literal[False] | None, Unsupported("background is", (False,))] = None
+    grammar: Annotated[Literal[""] | None, Unsupported("grammars in GBNF are", ("",))] = None
+    guided_grammar: Annotated[None, Unsupported("guided_grammar is")] = None
+    use_beam_search: Annotated[Literal[False] | None, Unsupported("beam search is", (False,))] = None
+
+
+class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFields, SamplingFields):
     """Body of POST /v1/chat/completions. A null field means what its absence means.
 
     Beyond OpenAI's: `priority` says who waits; cached prompts are shared among requests of one `cache_salt`;
-    `deterministic` gives the same tokens whatever else the server does meanwhile; `reasoning_budget_tokens`,
-    which is `thinking_budget_tokens` too, closes the thought after that many tokens, at most a quarter more
-    to end a sentence; 0 asks for no thought at all.
+    `deterministic` gives the same tokens whatever else the server does meanwhile; thoughts are bounded by
+    `reasoning_budget_tokens` and its many other names, and go out as `reasoning_format` says;
+    `continue_final_message` goes on with the last message, an assistant's; `vote` asks several thoughts.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -110,76 +154,45 @@ class ChatRequest(BaseModel):
     max_completion_tokens: TokenCount | None = None
     max_tokens: TokenCount | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    temperature: float | None = _number(0, 2)
-    top_p: float | None = _number(0, 1)
-    top_k: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None
-    min_p: float | None = _number(0, 1)
-    repetition_penalty: float | None = _number(0.01, 10)
-    presence_penalty: float | None = _number(-2, 2)
-    frequency_penalty: float | None = _number(-2, 2)
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: (
-        Annotated[
-            Annotated[StopText, Tag("(one)")] | Annotated[list[StopText], Field(max_length=4), Tag("(list)")],
-            _one_or_list,
-        ]
-        | None
-    ) = None
-    logit_bias: (
-        Annotated[
-            dict[TokenId, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]],
-            Field(max_length=1024),
-        ]
-        | None
-    ) = None
-    priority: Literal["interactive", "batch", "background"] | None = None
-    cache_salt: Annotated[Text, Field(max_length=512)] | None = None
-    deterministic: bool | None = None
-    reasoning_budget_tokens: Budget | None = None
-    thinking_budget_tokens: Budget | None = None
-
-    @property
-    def ignored(self) -> list[str]:
-        """Names of the fields that we do not know."""
-        return sorted(self.model_extra or {})
+    stop: Stop | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP)] | None = None
+    reasoning_format: ReasoningFormat | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    vote: Vote | None = None
+    continue_final_message: bool | Literal["reasoning_content", "content"] | None = None
+    add_generation_prompt: bool | None = None
 
     @property
     def include_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
     @property
-    def waits(self) -> Priority:
-        """Who waits for the reply; a person, unless it was said otherwise."""
-        return Priority(self.priority or Priority.INTERACTIVE)
-
-    @property
-    def reasoning_budget(self) -> int | None:
-        """Under either of its names; 0 is a budget, too."""
-        given = (self.reasoning_budget_tokens, self.thinking_budget_tokens)
-        return next((budget for budget in given if budget is not None), None)
+    def continues(self) -> Continues | None:
+        """Where the last message is to be continued, if it is. Raises InvalidRequestError."""
+        asked = self.continue_final_message
+        if asked and self.add_generation_prompt:
+            raise InvalidRequestError(
+                "continue_final_message goes on with a reply, add_generation_prompt begins one.",
+                "add_generation_prompt",
+            )
+        if not asked and self.add_generation_prompt is False:
+            raise NotSupportedError(
+                "A prompt without the beginning of a reply is not supported here, but for continue_final_message.",
+                "add_generation_prompt",
+            )
+        return "anywhere" if asked is True else asked or None
 
     def sampling_params(self) -> SamplingParams:
-        """The engine's parameters: what was not given keeps the engine's default."""
-        given: dict[str, Any] = {name: value for name in _SAMPLING_FIELDS if (value := getattr(self, name)) is not None}
-        if self.seed is not None:
-            given["seed"] = self.seed % SEEDS
-        elif self.deterministic:
-            given["seed"] = 0
-        if self.stop is not None:
-            given["stop"] = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        if self.logit_bias:
-            given["logit_bias"] = {int(token): bias for token, bias in self.logit_bias.items()}
-        return SamplingParams(
-            max_tokens=self.max_completion_tokens or self.max_tokens, reasoning_budget=self.reasoning_budget, **given
+        """The engine's parameters: what was not given keeps the engine's default. Raises InvalidRequestError."""
+        if self.top_logprobs is not None and not self.logprobs:
+            raise InvalidRequestError("top_logprobs comes with logprobs: true.", "top_logprobs")
+        return self.drawn(
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            stop=stop_of(self.stop),
+            reasoning_budget=self.asked_thinking.budget,
+            reasoning_grace=self.reasoning_grace_tokens,
+            top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )
-
-
-_SAMPLING_FIELDS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "repetition_penalty",
-    "presence_penalty",
-    "frequency_penalty",
-)

