@@ -125,16 +125,19 @@ class ChatWriter:
         return silent + self._null_usage + b',"vote":' + report.model_dump_json().encode() + b"}\n\n"
 
     def _thought_ended(self, index: int, event: ThoughtEnded) -> bytes:
-        told = {
+        choice: dict[str, Any] = {
+            "index": index,
+            "delta": {},
+            "logprobs": None,
+            "finish_reason": None,
             "reasoning_end": event.cause,
             "reasoning_end_evidence": event.evidence,
             "reasoning_tokens": event.tokens,
         }
-        choice = {"index": index, "delta": {}, "logprobs": None, "finish_reason": None, **told}
         return self._head + msgspec.json.encode(choice) + b"]" + self._null_usage + b"}\n\n"
 
     def _end(self, index: int, finished: Finished) -> bytes:
-        choice = {
+        choice: dict[str, Any] = {
             "index": index,
             "delta": {},
             "logprobs": None,

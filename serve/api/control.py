@@ -42,7 +42,7 @@ def control_router(generations: Generations) -> APIRouter:
     router = APIRouter()
 
     async def control(completion_id: str, action: Action, request: Request) -> ControlBody:
-        told = "think_more" if action == "think_more" else "answer_now"
+        told = "answer_now" if action == "reasoning_end" else action
         success = await generations.control(completion_id, told, owner_of(request))
         return ControlBody(id=completion_id, action=action, success=success)
 

@@ -21,6 +21,7 @@ from . import wire_errors
 from .chat import chat_router
 from .completions import completions_router
 from .cross_origin import CrossOrigin, check_origins
+from .fork import fork_router
 from .generation import Generations
 from .messages.errors import MessagesErrors
 from .messages.routes import messages_router
@@ -85,7 +86,7 @@ def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
     metrics = Metrics(engine)
     generations = Generations(engine, metrics, scope_by_key=config.cache_scope == "key")
     app.include_router(chat_router(generations, config.model_id))
-    for make_router in (completions_router, responses_router, messages_router, tokens_router):
+    for make_router in (completions_router, responses_router, messages_router, tokens_router, fork_router):
         app.include_router(make_router(generations, config.model_id))
     app.include_router(metrics_router(metrics))
     app.include_router(models_router(engine, config.model_id, config.owned_by, load))
