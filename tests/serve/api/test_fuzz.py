@@ -1,4 +1,4 @@
-"""2,000 bodies nobody would send on purpose, and what a schema's reader would try: no 5xx, the child lives."""
+"""2,000 bodies that nobody would send on purpose: no 5xx, the child lives."""
 
 from __future__ import annotations
 
@@ -9,21 +9,10 @@ from collections import Counter
 from typing import Any
 
 import httpx2
-import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
 from live_server import QUESTION, LiveServer, start
-from schemathesis import Case
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from r1chat.serve.api.protocol import ChatRequest
 
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 BODIES = 2_000
 SEED = 20_251_121
 FIELDS = [*ChatRequest.model_fields, "tools", "grammar", "response_format", "chat_template_kwargs", "__class__", ""]
@@ -100,19 +89,3 @@ def test_no_body_gives_a_server_error_or_kills_the_child() -> None:
         # A generator whose bodies are all refused at the door would test the door only.
         assert statuses[200] > BODIES / 10 and statuses[400] > BODIES / 10, statuses
         assert server.pid == child and server.stats()["restarts"] == server.stats()["sequences"] == 0
-
-
-@pytest.mark.parametrize("operation", ["POST /v1/chat/completions", "GET /v1/models", "GET /metrics", "GET /health"])
-def test_the_server_keeps_its_published_schema(operation: str, live: LiveServer) -> None:
-    method, path = operation.split()
-    child = live.pid
-
-    @given(case=schemathesis.openapi.from_url(f"{live.url}/openapi.json")[path][method].as_strategy())
-    @settings(max_examples=60 if method == "POST" else 5, deadline=None, suppress_health_check=list(HealthCheck))
-    def keeps_it(case: Case) -> None:
-        if isinstance(case.body, dict):
-            case.body.setdefault("max_tokens", 3)
-        case.call_and_validate(checks=CHECKS)
-
-    keeps_it()
-    assert live.pid == child
