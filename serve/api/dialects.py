@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from ..errors import InvalidRequestError
 from .fields import Strict
@@ -60,7 +60,7 @@ class TemplateArguments(Strict):
     reasoning_effort: Effort | None = None
 
 
-class ThinkingFields(BaseModel):
+class ThinkingFields(Strict):
     """All fields of a chat request that speak of how much is thought.
 
     `reasoning_grace_tokens` is how many more than its budget the thought may take to end with a sentence.
