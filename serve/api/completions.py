@@ -14,13 +14,14 @@ from starlette.responses import Response
 
 from ..errors import InvalidRequestError
 from .ask import Ask, check_model
-from .chat import ERRORS, log_ignored
+from .chat import log_ignored
 from .chat_template import OPEN_TAG
 from .completions_writer import CompletionBody, CompletionsWriter
 from .dialects import ThinkingFields
 from .fields import SamplingFields, Stop, Unsupported, one_or_list, stop_of, unsupported
 from .generation import Generations, Output, Outputs, merged
 from .protocol import StreamOptions
+from .replies import ERRORS
 from .respond import respond
 from .security import owner_of
 from .structure import StructureFields, grammar_of

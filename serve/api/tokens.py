@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from ..engine.request import Segment
 from ..errors import InvalidRequestError
-from .chat import ERRORS
+from .ask import check_model
+from .chat import asked
+from .chat_template import CLOSE_TAG
 from .fields import Body
 from .generation import Generations
+from .protocol import ChatRequest
+from .replies import ERRORS
+from .security import owner_of
 from .wire_types import MAX_INT, Text
 
+# What the engine writes at once where no thought is wanted.
+CLOSING = f"{CLOSE_TAG}\n\n"
 TokenNumber = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 
@@ -48,6 +55,8 @@ class Content(BaseModel):
 
 
 class Prompt(BaseModel):
+    """What the model is given before it writes, where a chat request has the same body."""
+
     prompt: str
 
 
@@ -71,6 +80,15 @@ def tokens_router(generations: Generations, model_id: str) -> APIRouter:
         answer = await generations.engine.pieces(tuple(body.tokens))
         return Content(content=b"".join(answer.pieces).decode(errors="replace"))
 
+    async def apply_template(body: ChatRequest, request: Request) -> Prompt:
+        check_model(body.model, model_id)
+        ask = asked(body, owner_of(request))
+        prompt = await generations.prompt(ask)
+        is_closed = prompt.reasoning_open and ask.params.reasoning_budget == 0
+        return Prompt(prompt=prompt.text + (CLOSING if is_closed else ""))
+
+    for path in ("/apply-template", "/v1/apply-template"):
+        router.post(path, response_model=Prompt, responses=ERRORS)(apply_template)
     for path in ("/tokenize", "/v1/tokenize"):
         router.post(path, response_model=Tokens, responses=ERRORS)(tokenize)
     for path in ("/detokenize", "/v1/detokenize"):

@@ -13,6 +13,7 @@ from ..chat import log_ignored
 from ..generation import Generations
 from ..respond import respond
 from ..security import owner_of
+from ..tool_calls import parsed
 from ..wire_errors import request_id_of
 from .asking import ask_of, prompt_of
 from .body import CountBody, MessageBody, MessagesError
@@ -39,8 +40,9 @@ def messages_router(generations: Generations, model_id: str) -> APIRouter:
         writer = MessagesWriter(
             message_id, model_id, request_id=request_id_of(request), hides_thought=body.hides_thought
         )
-        outputs = await generations.start(ask_of(body, owner_of(request)), message_id, streamed=bool(body.stream))
-        return await respond(request, outputs, writer, stream=bool(body.stream))
+        ask = ask_of(body, owner_of(request))
+        outputs = await generations.start(ask, message_id, streamed=bool(body.stream))
+        return await respond(request, parsed(outputs, ask.tools), writer, stream=bool(body.stream))
 
     @router.post("/v1/messages/count_tokens", responses=ERRORS)
     async def count_message_tokens(body: CountRequest, request: Request) -> CountBody:

@@ -52,7 +52,8 @@ class MessagesWriter:
             return self._start(event.prompt_tokens)
         if isinstance(event, ThoughtEnded):
             return self._stop() if self._open == "thinking" else b""
-        self._finished = event
+        if isinstance(event, Finished):
+            self._finished = event
         return b""
 
     def tail(self) -> bytes:
@@ -83,7 +84,7 @@ class MessagesWriter:
     def _start(self, prompt_tokens: int) -> bytes:
         """How much of the prompt was cached is known at the end only; message_delta says it."""
         usage = {"input_tokens": prompt_tokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
-        message = {
+        message: dict[str, Any] = {
             "id": self._id,
             "type": "message",
             "role": "assistant",

@@ -53,7 +53,7 @@ def ask_of(body: ResponsesRequest, owner: str) -> Ask:
 def _format(body: ResponsesRequest) -> ResponseFormat | None:
     asked = body.format
     if isinstance(asked, JsonObjectFormat):
-        return AnyJson(type="json_object")
+        return AnyJson.model_validate({"type": "json_object"})
     if isinstance(asked, JsonSchemaFormat):
         schema = {"name": asked.name, "strict": asked.strict, "schema": asked.schema_}
         return NamedJson.model_validate({"type": "json_schema", "json_schema": schema})

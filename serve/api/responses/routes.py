@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ..ask import check_model
-from ..chat import ERRORS, log_ignored
+from ..chat import log_ignored
 from ..generation import Generations
+from ..replies import ERRORS
 from ..respond import respond
 from ..security import owner_of
+from ..tool_calls import parsed
 from ..wire_errors import request_id_of
 from .asking import ask_of
 from .body import ResponseBody, response_of
@@ -38,6 +40,6 @@ def responses_router(generations: Generations, model_id: str) -> APIRouter:
         response = response_of(body, response_id, model_id, int(time.time()))
         writer = ResponsesWriter(response, with_logprobs=body.wants_logprobs is not None)
         outputs = await generations.start(ask, response_id, streamed=bool(body.stream))
-        return await respond(request, outputs, writer, stream=bool(body.stream))
+        return await respond(request, parsed(outputs, ask.tools), writer, stream=bool(body.stream))
 
     return router

@@ -1,0 +1,137 @@
+"""POST /v1/completions: text continued as it stands, through the SDK and on raw sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from live_server import LiveServer, start_model
+
+from r1chat.serve.models.catalog import BUNDLED
+
+pytestmark = pytest.mark.model
+
+CHAT = "<｜User｜>What is 3 + 4?<｜Assistant｜>"
+THINKING = f"{CHAT}<think>\n"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[LiveServer]:
+    with start_model(BUNDLED) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sdk(demo: LiveServer) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{demo.url}/v1", api_key="none", _strict_response_validation=True) as client:
+        yield client
+
+
+def post(server: LiveServer, **fields: Any) -> httpx2.Response:
+    body = {"prompt": THINKING, "temperature": 0, "max_tokens": 200, **fields}
+    return httpx2.post(f"{server.url}/v1/completions", json=body, timeout=60)
+
+
+def chunks(response: httpx2.Response) -> list[dict[str, Any]]:
+    lines = [line.removeprefix("data: ") for line in response.text.split("\n") if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def test_a_prompt_is_continued_raw_with_its_thought_inside_the_tags(sdk: openai.OpenAI) -> None:
+    reply = sdk.completions.create(model="demo", prompt=THINKING, temperature=0, max_tokens=200)
+    (choice,) = reply.choices
+    thought, tag, answer = choice.text.partition("\n</think>\n\n")
+    assert thought and tag and "\\boxed{7}" in answer
+    assert "<think>" not in choice.text and choice.finish_reason == "stop"
+    assert reply.usage is not None and reply.usage.completion_tokens_details is not None
+    assert 0 < (reply.usage.completion_tokens_details.reasoning_tokens or 0) < reply.usage.completion_tokens
+
+
+def test_special_tokens_may_be_spelled_and_the_first_one_is_not_doubled(demo: LiveServer) -> None:
+    bare = post(demo).json()["usage"]["prompt_tokens"]
+    with_bos = post(demo, prompt=f"<｜begin▁of▁sentence｜>{THINKING}").json()["usage"]["prompt_tokens"]
+    chat = httpx2.post(
+        f"{demo.url}/v1/chat/completions",
+        json={"messages": [{"role": "user", "content": "What is 3 + 4?"}], "max_tokens": 99},
+    ).json()
+    assert bare == with_bos == chat["usage"]["prompt_tokens"]
+
+
+def test_a_stream_says_what_the_whole_says(demo: LiveServer) -> None:
+    whole = post(demo).json()
+    *parts, last, usage = chunks(post(demo, stream=True, stream_options={"include_usage": True}))
+    assert "".join(part["choices"][0]["text"] for part in [*parts, last]) == whole["choices"][0]["text"]
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert usage["choices"] == [] and usage["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
+    assert all(part["object"] == "text_completion" for part in parts)
+
+
+def test_a_thought_that_may_have_no_token_is_closed_in_the_text(demo: LiveServer) -> None:
+    text = post(demo, reasoning_budget_tokens=0).json()["choices"][0]["text"]
+    assert text.startswith("</think>\n\n") and text.removeprefix("</think>").strip()
+    parts = chunks(post(demo, reasoning_budget_tokens=0, stream=True))
+    assert "".join(part["choices"][0]["text"] for part in parts) == text
+
+
+def test_choices_of_several_prompts_come_in_their_order_and_each_prompt_counts_once(demo: LiveServer) -> None:
+    prompts = [f"<｜User｜>What is {n} + 1?<｜Assistant｜><think>\n" for n in (2, 5)]
+    alone = [post(demo, prompt=prompt).json() for prompt in prompts]
+    both = post(demo, prompt=prompts, n=2).json()
+    assert [choice["index"] for choice in both["choices"]] == [0, 1, 2, 3]
+    texts = [reply["choices"][0]["text"] for reply in alone]
+    assert [choice["text"] for choice in both["choices"]] == [texts[0], texts[0], texts[1], texts[1]]
+    assert both["usage"]["prompt_tokens"] == sum(reply["usage"]["prompt_tokens"] for reply in alone)
+    assert both["usage"]["completion_tokens"] == 2 * sum(reply["usage"]["completion_tokens"] for reply in alone)
+    streamed = chunks(post(demo, prompt=prompts, stream=True))
+    for index, text in enumerate(texts):
+        said = [part["choices"][0] for part in streamed]
+        assert "".join(choice["text"] for choice in said if choice["index"] == index) == text
+
+
+def test_sixteen_tokens_are_the_default_as_with_openai(demo: LiveServer) -> None:
+    reply = httpx2.post(f"{demo.url}/v1/completions", json={"prompt": "1 2 3", "temperature": 0}).json()
+    assert reply["usage"]["completion_tokens"] <= 16
+
+
+def test_a_stop_string_ends_the_text(demo: LiveServer) -> None:
+    reply = post(demo, stop=["\\boxed"]).json()
+    assert not reply["choices"][0]["text"].endswith("}") and reply["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": [1, 2, 3]},
+        {"prompt": [[1, 2], [3]]},
+        {"suffix": "after"},
+        {"echo": True},
+        {"best_of": 3},
+        {"prompt_embeds": "abc"},
+    ],
+    ids=str,
+)
+def test_what_is_not_to_be_had_is_said_so(demo: LiveServer, fields: dict[str, Any]) -> None:
+    answer = post(demo, **fields)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"], error["code"]) == (400, "not_supported", "not_supported")
+    assert error["param"] == next(iter(fields))
+
+
+@pytest.mark.parametrize("fields", [{"suffix": ""}, {"echo": False}, {"best_of": 1}, {"logit_bias": None}], ids=str)
+def test_what_asks_for_nothing_is_no_error(demo: LiveServer, fields: dict[str, Any]) -> None:
+    assert post(demo, max_tokens=4, **fields).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"prompt": []}, {"prompt": None}, {"max_tokens": 0}, {"n": 65}, {"prompt": ["a"] * 9, "n": 8}, {"stop": [""]}],
+    ids=str,
+)
+def test_nonsense_is_refused(demo: LiveServer, fields: dict[str, Any]) -> None:
+    answer = post(demo, **fields)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
