@@ -51,7 +51,7 @@ async def respond(request: Request, outputs: Outputs, writer: Writer, *, stream:
     except ClientDisconnect:
         return Response(status_code=499)
     goodbye = body_of(EngineStoppedError("The server is shutting down."), request_id_of(request))
-    return SseResponse(first, frames, writer.error(goodbye))
+    return SseResponse(first, frames, lambda: writer.error(goodbye))
 
 
 async def _frames(outputs: Outputs, writer: Writer, request_id: str) -> AsyncGenerator[bytes, None]:

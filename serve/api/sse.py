@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -27,10 +27,10 @@ HEADERS = [
 class SseResponse(Response):
     """Sends frames until they end or the client leaves, which closes the generator at once.
 
-    `farewell` is sent if the server is shut down before the stream has ended.
+    What `farewell` gives is sent if the server is shut down before the stream has ended.
     """
 
-    def __init__(self, first: bytes, frames: AsyncGenerator[bytes, None], farewell: bytes) -> None:
+    def __init__(self, first: bytes, frames: AsyncGenerator[bytes, None], farewell: Callable[[], bytes]) -> None:
         self.background = None
         self._first = first
         self._frames = frames
@@ -43,7 +43,7 @@ class SseResponse(Response):
             await asyncio.wait({writer, gone}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await _cancel(writer)
-            await send(_part(self._farewell, more=False))
+            await send(_part(self._farewell(), more=False))
             raise
         finally:
             await _cancel(writer, gone)
