@@ -26,13 +26,13 @@ CPU_S = 2
 MEMORY_BYTES = 512 * 1024 * 1024
 TIMEOUT_S = 20
 MAX_TRIAL_TEXT = 100_000
-TRIAL = [
+TRIAL: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "What is 1 + 1?"},
     {"role": "assistant", "content": "2"},
     {"role": "user", "content": "And 2 + 2?"},
 ]
-TRIAL_TOOLS = [
+TRIAL_TOOLS: list[dict[str, Any]] = [
     {
         "type": "function",
         "function": {
@@ -42,8 +42,8 @@ TRIAL_TOOLS = [
         },
     }
 ]
-TRIAL_CALL = {"id": "call_1", "type": "function", "function": {"name": "sum", "arguments": JsonText('{"n": 1}')}}
-TOOL_TRIAL = [
+TRIAL_CALL: dict[str, Any] = {"id": "call_1", "type": "function", "function": {"name": "sum", "arguments": JsonText('{"n": 1}')}}
+TOOL_TRIAL: list[dict[str, Any]] = [
     {"role": "user", "content": "What is 1 + 1?"},
     {"role": "assistant", "content": "", "reasoning_content": "I ask the tool.", "tool_calls": [TRIAL_CALL]},
     {"role": "tool", "content": "It is two.", "tool_call_id": "call_1", "name": "sum"},
@@ -114,7 +114,7 @@ def _limit() -> None:
 
 def _trial(source: str) -> int:
     _limit()
-    for messages, tools in ((TRIAL, []), (TOOL_TRIAL, TRIAL_TOOLS)):
+    for messages, tools in ((TRIAL, TRIAL_TOOLS[:0]), (TOOL_TRIAL, TRIAL_TOOLS)):
         try:
             text = fill(compile_template(source), messages, tools=tools, bos_token="<s>", eos_token="</s>")
         except jinja2.TemplateError:

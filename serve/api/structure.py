@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag
 
 from ..engine.request import Grammar
 from ..errors import InvalidRequestError, NotSupportedError
+from .fields import Strict, kinds
 from .json_schema import MAX_BYTES, Schema, bounded, text_for_grammar
 from .tools import MAX_CALLS, NamedTool, Tool, ToolChoice, callable_now, calls_grammar, offered
+from .wire_types import Text
 
 ANY_OBJECT: Schema = {"type": "object"}
 MAX_CHOICES = 1024
@@ -19,16 +21,8 @@ MAX_CHOICES = 1024
 JsonSchema = Annotated[dict[str, Any], AfterValidator(bounded)]
 
 
-def _encodable(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
-    return text
-
-
-Pattern = Annotated[str, Field(min_length=1, max_length=MAX_BYTES), AfterValidator(_encodable)]
-ChoiceText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_encodable)]
+Pattern = Annotated[Text, Field(min_length=1, max_length=MAX_BYTES)]
+ChoiceText = Annotated[Text, Field(min_length=1, max_length=4096)]
 
 
 def _small(choices: list[str]) -> list[str]:
@@ -40,22 +34,18 @@ def _small(choices: list[str]) -> list[str]:
 Choices = Annotated[list[ChoiceText], Field(min_length=1, max_length=MAX_CHOICES), AfterValidator(_small)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class TextFormat(_Strict):
+class TextFormat(Strict):
     type: Literal["text"]
 
 
-class JsonObjectFormat(_Strict):
+class JsonObjectFormat(Strict):
     """Any JSON object; llama-server's form may say which."""
 
     type: Literal["json_object"]
     schema_: JsonSchema | None = Field(None, alias="schema")
 
 
-class NamedSchema(_Strict):
+class NamedSchema(Strict):
     """`strict` changes nothing: answers always keep to the schema."""
 
     name: Annotated[str, Field(max_length=512)] | None = None
@@ -64,25 +54,20 @@ class NamedSchema(_Strict):
     schema_: JsonSchema | None = Field(None, alias="schema")
 
 
-class JsonSchemaFormat(_Strict):
+class JsonSchemaFormat(Strict):
     type: Literal["json_schema"]
     json_schema: NamedSchema
 
 
-def _kind(value: Any) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return {"json_object": "(object)", "json_schema": "(schema)"}.get(str(kind), "(text)")
-
-
 ResponseFormat = Annotated[
-    Annotated[TextFormat, Tag("(text)")]
-    | Annotated[JsonObjectFormat, Tag("(object)")]
-    | Annotated[JsonSchemaFormat, Tag("(schema)")],
-    Discriminator(_kind),
+    Annotated[TextFormat, Tag("text")]
+    | Annotated[JsonObjectFormat, Tag("json_object")]
+    | Annotated[JsonSchemaFormat, Tag("json_schema")],
+    kinds("text", "json_object", "json_schema", default="text", what="Forms of an answer"),
 ]
 
 
-class StructuredOutputs(_Strict):
+class StructuredOutputs(Strict):
     """vLLM's field: one of these."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
@@ -107,9 +92,9 @@ class StructureFields(BaseModel):
     @property
     def asked_format(self) -> ResponseFormat | None:
         """response_format, under whatever name it was given."""
-        vllm = self.structured_outputs or StructuredOutputs()
-        schema = self.guided_json if self.guided_json is not None else vllm.json_
-        if schema is not None or vllm.json_object:
+        vllm = self.structured_outputs
+        schema = self.guided_json if self.guided_json is not None else vllm and vllm.json_
+        if schema is not None or (vllm and vllm.json_object):
             return self.response_format or JsonObjectFormat.model_validate({"type": "json_object", "schema": schema})
         return self.response_format
 

@@ -10,10 +10,12 @@ import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, Field, Tag
 
 from ..errors import InvalidRequestError
+from .fields import Strict, kinds
 from .json_schema import MAX_BYTES, Schema, bounded, text_for_grammar
+from .wire_types import Text
 
 CALL_OPEN = "<tool_call>"
 CALL_CLOSE = "</tool_call>"
@@ -26,71 +28,54 @@ MAX_CALLS = 16
 ToolName = Annotated[str, Field(pattern="^[a-zA-Z0-9_.-]{1,64}$")]
 
 
-def _characters(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
-    return text
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class Function(_Strict):
+class Function(Strict):
     """`parameters` is the JSON schema of the arguments, an object's; without it there are none.
 
     `strict`: a schema of which the grammar cannot keep every word is an error, instead of kept as far as it goes.
     """
 
     name: ToolName
-    description: Annotated[str, Field(max_length=MAX_BYTES), AfterValidator(_characters)] | None = None
+    description: Annotated[Text, Field(max_length=MAX_BYTES)] | None = None
     parameters: Annotated[dict[str, Any], AfterValidator(bounded)] | None = None
     strict: bool | None = None
 
 
-class Tool(_Strict):
+class Tool(Strict):
     type: Literal["function"]
     function: Function
 
 
-class FunctionName(_Strict):
+class FunctionName(Strict):
     name: ToolName
 
 
-class NamedTool(_Strict):
+class NamedTool(Strict):
     """The one function that must be called."""
 
     type: Literal["function"]
     function: FunctionName
 
 
-class AllowedTools(_Strict):
+class AllowedTools(Strict):
     mode: Literal["auto", "required"]
     tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS)]
 
 
-class AllowedToolsChoice(_Strict):
+class AllowedToolsChoice(Strict):
     """Some of the tools, in the prompt's eyes all of them: what is cached stays of use."""
 
     type: Literal["allowed_tools"]
     allowed_tools: AllowedTools
 
 
-def _branch(value: Any) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    if kind is None and isinstance(value, str):
-        return "(word)"
-    return "(allowed)" if kind == "allowed_tools" else "(named)"
-
-
-Tools = Annotated[list[Tool], Field(max_length=MAX_TOOLS)]
+_TOOLS = kinds("function", default="function", what="Tools")
+Tools = Annotated[list[Annotated[Annotated[Tool, Tag("function")], _TOOLS]], Field(max_length=MAX_TOOLS)]
+# A word has no member `type`, and so is the default.
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("(word)")]
-    | Annotated[NamedTool, Tag("(named)")]
-    | Annotated[AllowedToolsChoice, Tag("(allowed)")],
-    Discriminator(_branch),
+    | Annotated[NamedTool, Tag("function")]
+    | Annotated[AllowedToolsChoice, Tag("allowed_tools")],
+    kinds("function", "allowed_tools", "(word)", default="(word)", what="Choices of a tool"),
 ]
 
 
