@@ -17,15 +17,20 @@ from starlette.responses import Response
 from ..engine.request import Begun, SamplingParams, Segment
 from ..errors import InvalidRequestError
 from .ask import Ask
+from .chat import log_ignored
 from .chat_writer import ChatWriter
+from .dialects import ThinkingFields
 from .generation import Generations
 from .kept import KeptReply
-from .protocol import MAX_CHOICES, MAX_INT, SEEDS, Budget, StreamOptions, Text, TokenCount
-from .replies import ChatCompletion, ErrorBody
+from .protocol import MAX_CHOICES, StreamOptions
+from .reasoning_format import ReasoningFormat, formatted
+from .replies import ERRORS, ChatCompletion
 from .respond import respond
 from .security import owner_of
+from .tool_calls import parsed
+from .wire_errors import request_id_of
+from .wire_types import MAX_INT, SEEDS, Text, TokenCount
 
-ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorBody}, "503": {"model": ErrorBody}}
 Offset = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 
@@ -51,7 +56,7 @@ def _kind_of_place(value: Any) -> str:
     return "(name)"
 
 
-class ForkRequest(BaseModel):
+class ForkRequest(ThinkingFields):
     """Body of POST /v1/reasoning/fork: the reply `id`, or the `choice`-th of its replies (of a vote: the thought's
     index; left out, the winner's), up to `at`, then `text`, then what the model makes of it.
 
@@ -76,7 +81,7 @@ class ForkRequest(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    reasoning_budget_tokens: Budget | None = None
+    reasoning_format: ReasoningFormat | None = None
 
     def params(self, before: SamplingParams) -> SamplingParams:
         """As `before`, but for what this body says."""
@@ -85,7 +90,8 @@ class ForkRequest(BaseModel):
             "top_p": self.top_p,
             "seed": None if self.seed is None else self.seed % SEEDS,
             "max_tokens": self.max_completion_tokens or self.max_tokens,
-            "reasoning_budget": self.reasoning_budget_tokens,
+            "reasoning_budget": self.asked_thinking.budget,
+            "reasoning_grace": self.reasoning_grace_tokens,
         }
         return msgspec.structs.replace(before, **{name: value for name, value in said.items() if value is not None})
 
@@ -100,18 +106,31 @@ def fork_router(generations: Generations, model_id: str) -> APIRouter:
         responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
     )
     async def fork_reply(body: ForkRequest, request: Request) -> Response:
+        if body.model_extra:
+            log_ignored(sorted(body.model_extra), request_id_of(request))
         ask = forked(generations.kept.get(body.id, body.choice, owner_of(request)), body)
         completion_id = f"chatcmpl-{uuid.uuid4().hex}"
-        include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        writer = ChatWriter(completion_id, model_id, n=1, include_usage=include_usage, deterministic=ask.deterministic)
+        writer = ChatWriter(
+            completion_id,
+            model_id,
+            n=1,
+            include_usage=bool(body.stream_options and body.stream_options.include_usage),
+            deterministic=ask.deterministic,
+            with_logprobs=ask.params.top_logprobs is not None,
+        )
         outputs = await generations.start(ask, completion_id, streamed=bool(body.stream))
+        if ask.tools:
+            outputs = parsed(outputs, ask.tools)
+        outputs = formatted(outputs, body.reasoning_format)
         return await respond(request, outputs, writer, stream=bool(body.stream))
 
     return router
 
 
 def forked(kept: KeptReply, body: ForkRequest) -> Ask:
-    """The same question, with a reply that has begun. Raises InvalidRequestError for a place that it lacks."""
+    """The same question, with a reply that has begun. Raises InvalidRequestError for a token that it lacks; where
+    the thought ends, the engine knows.
+    """
     segments = (Segment(body.text, False),) if body.text else ()
     tokens = tuple(kept.tokens)
     if isinstance(body.at, TokenAt):
@@ -119,11 +138,7 @@ def forked(kept: KeptReply, body: ForkRequest) -> Ask:
             raise InvalidRequestError(f"The reply has {len(tokens)} tokens.", "at.token")
         begun = Begun(tokens=tokens[: body.at.token], segments=segments, echo=True)
     elif isinstance(body.at, CharAt):
-        if body.at.char > kept.n_chars:
-            raise InvalidRequestError(f"The thought has {kept.n_chars} characters.", "at.char")
         begun = Begun(tokens=tokens, cut="char", n_chars=body.at.char, segments=segments, echo=True)
     else:
-        if kept.reasoning_end in (None, "length"):
-            raise InvalidRequestError("The reply has no thought that has ended.", "at")
         begun = Begun(tokens=tokens, cut="think_end", segments=segments, echo=True)
     return replace(kept.ask, n=1, begun=begun, params=body.params(kept.ask.params))

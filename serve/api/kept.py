@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..engine.request import Channel, Event, Finished, TokenOutput
+from ..engine.request import Event, Finished
 from ..errors import NotFoundError
 from .ask import Ask
 
@@ -21,12 +21,10 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class KeptReply:
-    """What was asked, the tokens of the reply, and how its thought ended, which had `n_chars` characters."""
+    """What was asked, and the tokens of the reply."""
 
     ask: Ask
     tokens: array[int]
-    n_chars: int
-    reasoning_end: str | None
 
     @property
     def n_bytes(self) -> int:
@@ -68,14 +66,10 @@ class KeptReplies:
         self, events: AsyncGenerator[E, None], ask: Ask, completion_id: str, choice: int
     ) -> AsyncGenerator[E, None]:
         """Passes a reply's events on, and keeps it when it has ended."""
-        n_chars = 0
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, TokenOutput) and event.channel is Channel.REASONING:
-                    n_chars += len(event.text)
-                elif isinstance(event, Finished):
-                    reply = KeptReply(ask, array("i", event.tokens), n_chars, event.reasoning_end)
-                    self.put(completion_id, choice, reply)
+                if isinstance(event, Finished):
+                    self.put(completion_id, choice, KeptReply(ask, array("i", event.tokens)))
                 yield event
 
     def put(self, completion_id: str, choice: int, reply: KeptReply) -> None:
