@@ -37,6 +37,7 @@ class Detokenizer:
         self._counter = _TokenCounter()
         self._tags: _LaterTags | None = None
         self._stop = StopStrings(stop)
+        self._known: tuple[Channel, int] | None = None
         self.in_answer = False
         self.has_answer = False
         self.text = ""
@@ -47,7 +48,13 @@ class Detokenizer:
 
     @property
     def reasoning_tokens(self) -> int:
+        """Of the whole thought."""
         return self._counter.reasoning + self._counter.undecided
+
+    @property
+    def new_reasoning_tokens(self) -> int:
+        """Of the thought, without those that were taken over."""
+        return self.reasoning_tokens - self._counter.n_known
 
     @property
     def state(self) -> ReasoningState:
@@ -81,6 +88,18 @@ class Detokenizer:
         """Closing tags inside the answer are no part of it, from now on."""
         self._tags = self._tags or _LaterTags()
 
+    def take_over(self, piece: bytes, *, echo: bool = False) -> list[TextDelta]:
+        """The bytes of a token that was there before: it counts for nothing, no stop string is looked for in it, and
+        its text does not come out, unless as the `echo`.
+        """
+        stop, self._stop = self._stop, StopStrings(())
+        deltas = [TextDelta(delta.channel, delta.text, 0) for delta in self.feed(piece)]
+        self._stop = stop
+        self._counter.know_all()
+        channel = Channel.REASONING if self._parser.in_reasoning else Channel.CONTENT
+        self._known = None if echo else (channel, len(self._parser.pending))
+        return deltas if echo else []
+
     def feed(self, piece: bytes) -> list[TextDelta]:
         """One token's bytes."""
         self.text = text = self._utf8.decode(piece)
@@ -103,7 +122,7 @@ class Detokenizer:
         deltas = []
         for piece in pieces:
             channel = Channel(piece.channel)
-            text = piece.text
+            text = self._new(channel, piece.text)
             if channel is Channel.CONTENT:
                 self.in_answer = True
                 text = self._tags.feed(text) if self._tags else text
@@ -112,6 +131,15 @@ class Detokenizer:
             if text:
                 deltas.append(self._delta(channel, text))
         return deltas
+
+    def _new(self, channel: Channel, text: str) -> str:
+        """Without what was held back of text that was taken over."""
+        if self._known is None:
+            return text
+        known_channel, n_known = self._known
+        rest = n_known - len(text)
+        self._known = (channel, rest) if channel is known_channel and rest > 0 else None
+        return text[n_known:] if channel is known_channel else text
 
     def _delta(self, channel: Channel, text: str) -> TextDelta:
         return TextDelta(channel, text, self._counter.take(channel))
@@ -126,6 +154,7 @@ class _TokenCounter:
 
     def __init__(self) -> None:
         self.reasoning = 0
+        self.n_known = 0
         self._content = 0
         self._taken = {Channel.REASONING: 0, Channel.CONTENT: 0}
         self._n_chars = 0
@@ -145,10 +174,19 @@ class _TokenCounter:
         self._decide(parser.thought_end)
         if not parser.in_reasoning:
             self._undecided.clear()
+            self.n_known = min(self.n_known, self.reasoning)
+
+    def know_all(self) -> None:
+        """What was counted so far was there before."""
+        self.n_known = self.reasoning + self.undecided
+        self._content = 0
+        self._taken = {Channel.REASONING: 0, Channel.CONTENT: 0}
 
     def drop_from(self, thought_end: int) -> int:
-        """Forgets the tokens behind the thought's certain part, unless one of them holds some of that too."""
-        if not self._undecided or self._undecided[0][0] < thought_end:
+        """Forgets the tokens behind the thought's certain part, unless one of them holds some of that too, or was
+        there before.
+        """
+        if not self._undecided or self._undecided[0][0] < thought_end or self.reasoning < self.n_known:
             return 0
         n_dropped = len(self._undecided)
         self._undecided.clear()
@@ -160,7 +198,7 @@ class _TokenCounter:
 
     def take(self, channel: Channel) -> int:
         """Tokens of `channel` counted and not yet taken."""
-        total = self.reasoning if channel is Channel.REASONING else self._content
+        total = max(0, self.reasoning - self.n_known) if channel is Channel.REASONING else self._content
         fresh = total - self._taken[channel]
         self._taken[channel] = total
         return fresh

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ..errors import InvalidRequestError, R1ChatError
 from .batch import Batch
+from .begun import Beginning
 from .executor import Executor, Refusal
 from .host_cache import HostCache
 from .intake import Intake, SpeculatorFactory
@@ -95,15 +96,22 @@ class Engine:
         """The bytes of a token, control tokens written out. Safe from any thread."""
         return self._runner.token_text(token)
 
-    def add_request(self, request: GenerateRequest, tokens: list[int] | None = None) -> Accepted:
-        """Queues the request; `tokens` where the prompt is tokenised already.
+    def beginning(self, request: GenerateRequest) -> Beginning:
+        """What the reply begins with. Safe from any thread. Raises InvalidRequestError."""
+        return self._intake.beginning(request)
+
+    def add_request(
+        self, request: GenerateRequest, tokens: list[int] | None = None, beginning: Beginning | None = None
+    ) -> Accepted:
+        """Queues the request; `tokens` and `beginning` where the prompt is tokenised already.
 
         Raises ContextLengthError, InvalidRequestError.
         """
         if request.request_id in self._live:
             raise InvalidRequestError(f"Request {request.request_id} is running already.")
         tokens = self.tokenize(request.prompt) if tokens is None else tokens
-        sequence = self._intake.sequence(request, tokens)
+        sequence = self._intake.sequence(request, tokens, beginning or self.beginning(request))
+        self._said += self._writer.echo(sequence)
         self._live[request.request_id] = sequence
         self._scheduler.add(sequence)
         return Accepted(request.request_id, sequence.n_prompt)

@@ -100,9 +100,13 @@ _FREELY = Sample()
 
 
 class Governor:
-    """`end` is why the thought ended, None while it has not or where there is none; `loop` is what was noticed."""
+    """`end` is why the thought ended, None while it has not or where there is none; `loop` is what was noticed.
 
-    def __init__(self, plan: ReasoningPlan, run: ClosingRun, detokenizer: Detokenizer) -> None:
+    Of a reply that goes on from something, `detokenizer` stands behind that and `written` ends as it does; it
+    counts towards the budget, not for loops. A thought that had ended there has no `end`.
+    """
+
+    def __init__(self, plan: ReasoningPlan, run: ClosingRun, detokenizer: Detokenizer, written: str = "") -> None:
         self.end: ReasoningEnd | None = None
         self.loop: Loop | None = None
         self._plan = plan
@@ -113,9 +117,10 @@ class Governor:
         self._cause: ReasoningEnd | None = None
         self._answer_now = False
         self._n_swallow = 0
-        self._had_thought = detokenizer.state == "reasoning"
+        self._had_thought = detokenizer.state != "start"
+        self._is_over = detokenizer.state == "content"
         self._begun = False
-        self._tail = ""
+        self._tail = written[-_TAIL:]
         self._bias = 0.0
         self._biased_tag = False
         self._in_tag = False
@@ -179,7 +184,8 @@ class Governor:
         if detokenizer.state == "reasoning":
             self._had_thought = True
             self.loop = self.loop or self._detector.accept(token, has_word=any(map(str.isalnum, detokenizer.text)))
-        elif detokenizer.state == "content" and self.end is None:
+        elif detokenizer.state == "content" and not self._is_over:
+            self._is_over = True
             self._had_thought = True
             self.end = self._cause or (ReasoningEnd.SOFT_LANDING if self._biased_tag else ReasoningEnd.NATURAL)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import ContextLengthError, InvalidRequestError
+from .begun import Beginning, begin
 from .closing_run import read_closing_run
 from .constraint import Grammars
 from .detokenizer import Detokenizer
 from .governor import Force, Governor, ReasoningPlan
 from .logprobs import MAX_TOP, LogprobQueue
 from .model_runner import ModelRunner
-from .request import GenerateRequest, PrepareRequest, Priority, SamplingParams, Segment
+from .request import NO_BIAS, GenerateRequest, PrepareRequest, Priority, Segment
 from .sequence import Sequence
 from .speculation import Speculator
+
+# Tokens that tell how a text ends.
+_TAIL = 8
 
 SpeculatorFactory = Callable[[list[int]], Speculator | None]
 
@@ -31,22 +35,32 @@ class Intake:
         """Safe from any thread. Message text never becomes special tokens."""
         return [token for segment in prompt for token in self._runner.tokenize(segment.text, special=segment.special)]
 
-    def sequence(self, request: GenerateRequest, tokens: list[int]) -> Sequence:
+    def beginning(self, request: GenerateRequest) -> Beginning:
+        """What the reply begins with, mostly nothing. Safe from any thread. Raises InvalidRequestError."""
+        detokenizer = Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop)
+        if request.begun is None:
+            return Beginning([], detokenizer)
+        return begin(request.begun, detokenizer, self._runner, self._closing_run)
+
+    def sequence(self, request: GenerateRequest, prompt: list[int], beginning: Beginning) -> Sequence:
         """Raises ContextLengthError, InvalidRequestError."""
+        tokens = [*prompt, *beginning.tokens]
         self._check(request, tokens)
         n_ctx, max_tokens = self._runner.info.n_ctx, request.params.max_tokens
         sequence = Sequence(
             request_id=request.request_id,
-            tokens=list(tokens),
+            tokens=tokens,
             max_tokens=n_ctx if max_tokens is None else min(n_ctx, len(tokens) + max_tokens),
-            detokenizer=Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop),
+            reply_at=len(prompt),
+            detokenizer=beginning.detokenizer,
+            echo=beginning.echo,
             priority=request.priority,
             cache_scope=_cache_scope(request),
             deterministic=request.deterministic,
             speculator=self._make_speculator(tokens),
         )
-        self._constrain(sequence, request)
-        self._govern(sequence, request.params)
+        self._constrain(sequence, request, beginning.answer)
+        self._govern(sequence, request)
         sequence.sampler = self._runner.make_sampler(request.params, sequence.tokens)
         return sequence
 
@@ -75,37 +89,41 @@ class Intake:
         if not 0 <= (request.params.top_logprobs or 0) <= MAX_TOP:
             raise InvalidRequestError(f"top_logprobs must be between 0 and {MAX_TOP}.", param="top_logprobs")
 
-    def _constrain(self, sequence: Sequence, request: GenerateRequest) -> None:
-        """An answer without a thought before it is bound from its first token on."""
+    def _constrain(self, sequence: Sequence, request: GenerateRequest, answer: list[int]) -> None:
+        """What is no thought is bound from its first token on; `answer` is what there is of it already."""
+        thinks = sequence.detokenizer.state == "reasoning"
         if request.grammar:
             sequence.constraint = self.grammars.constraint(request.grammar)
-            if not request.reasoning_open:
-                sequence.constraint.bind()
+            if not thinks:
+                sequence.constraint.bind(answer)
         if request.params.top_logprobs is not None:
-            sequence.logprobs = LogprobQueue(request.params.top_logprobs, in_thought=request.reasoning_open)
+            sequence.logprobs = LogprobQueue(request.params.top_logprobs, in_thought=thinks)
 
-    def _govern(self, sequence: Sequence, params: SamplingParams) -> None:
-        """A thought that must not even begin is closed by the prompt."""
+    def _govern(self, sequence: Sequence, request: GenerateRequest) -> None:
+        """A thought that must not even begin, or go on, is closed by the prompt."""
+        params, n_ctx = request.params, self._runner.info.n_ctx
         plan = ReasoningPlan(
             max_new=sequence.n_left,
             budget=params.reasoning_budget,
             grace=params.reasoning_grace,
             closes_cleanly=sequence.constraint is not None,
         )
-        sequence.governor = governor = Governor(plan, self._closing_run, sequence.detokenizer)
+        written = b"".join(map(self._runner.piece, sequence.tokens[sequence.reply_at :][-_TAIL:]))
+        governor = Governor(plan, self._closing_run, sequence.detokenizer, written.decode(errors="replace"))
+        sequence.governor = governor
         verdict = governor.verdict(sequence.n_left)
-        if not isinstance(verdict, Force):
-            sequence.bias = verdict.bias
-            return
-        for token in verdict.tokens:
-            sequence.detokenizer.feed(self._runner.piece(token))
-            governor.accept(token)
-        sequence.tokens += verdict.tokens
-        sequence.n_prompt = len(sequence.tokens)
-        n_ctx = self._runner.info.n_ctx
-        sequence.max_tokens = min(n_ctx, sequence.max_tokens + len(verdict.tokens))
-        if sequence.n_prompt >= n_ctx:
-            raise ContextLengthError(sequence.n_prompt, n_ctx)
+        if isinstance(verdict, Force):
+            for token in verdict.tokens:
+                echo = request.begun is not None and request.begun.echo
+                sequence.echo += sequence.detokenizer.take_over(self._runner.piece(token), echo=echo)
+                governor.accept(token)
+            sequence.tokens += verdict.tokens
+            sequence.n_prompt = len(sequence.tokens)
+            sequence.max_tokens = min(n_ctx, sequence.max_tokens + len(verdict.tokens))
+            if sequence.n_prompt >= n_ctx:
+                raise ContextLengthError(sequence.n_prompt, n_ctx)
+            verdict = governor.verdict(sequence.n_left)
+        sequence.bias = NO_BIAS if isinstance(verdict, Force) else verdict.bias
 
 
 def _cache_scope(request: GenerateRequest) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .detokenizer import Detokenizer
+from .detokenizer import Detokenizer, TextDelta
 from .request import NO_BIAS, FinishReason, Priority, Timings, Usage
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Sequence:
     `max_tokens` is the length at which the request ends: prompt, output and context counted in.
     `only_prepares`: a prompt computed ahead, from which nothing is sampled (it has no `sampler`); it puts
     the finished request `replaces` into the form in which it will come back.
-    Output is counted from `n_prompt` on; the reply may have begun before, at `reply_at`. `outcome` is how it
-    ended, once nothing more is written.
+    Output is counted from `n_prompt` on; the reply begins at `reply_at`, and of what lies between, `echo` is said
+    all the same. `outcome` is how it ended, once nothing more is written.
     """
 
     request_id: str
@@ -62,8 +62,9 @@ class Sequence:
     max_tokens: int
     sampler: Sampler | None = None
     detokenizer: Detokenizer = field(default_factory=lambda: Detokenizer(reasoning_open=False))
-    n_prompt: int = 0
     reply_at: int = 0
+    echo: list[TextDelta] = field(default_factory=list)
+    n_prompt: int = 0
     n_cached: int = 0
     n_computed: int = 0
     seq_id: int = -1
@@ -84,7 +85,7 @@ class Sequence:
     outcome: FinishReason | R1ChatError | None = None
 
     def __post_init__(self) -> None:
-        self.n_prompt = self.reply_at = len(self.tokens)
+        self.n_prompt = len(self.tokens)
 
     @property
     def n_left(self) -> int:
@@ -109,7 +110,7 @@ class Sequence:
             prompt_tokens=self.n_prompt,
             cached_tokens=self.n_cached,
             completion_tokens=len(self.tokens) - self.n_prompt,
-            reasoning_tokens=self.detokenizer.reasoning_tokens,
+            reasoning_tokens=self.detokenizer.new_reasoning_tokens,
             drafted_tokens=self.n_drafted,
             accepted_tokens=self.n_accepted,
         )

@@ -57,6 +57,10 @@ class TokenWriter:
         sequence.bias = verdict.bias
         return []
 
+    def echo(self, sequence: Sequence) -> list[Event]:
+        """What is said before anything is drawn."""
+        return _outputs(sequence, sequence.echo) if sequence.echo else []
+
     def end(self, sequence: Sequence, reason: FinishReason) -> list[Event]:
         """The sequence is over: what was held back is plain text."""
         sequence.outcome = reason

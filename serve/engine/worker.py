@@ -17,6 +17,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 
 from ..errors import R1ChatError
+from .begun import Beginning
 from .config import EngineConfig
 from .engine import Engine, failed
 from .host_cache import HostCache, cache_key, default_max_bytes, load_entries, save_entries
@@ -49,6 +50,7 @@ SIGTERM_GRACE_S = 3.0
 class _Tokenized:
     request: GenerateRequest | PrepareRequest
     tokens: list[int]
+    beginning: Beginning | None = None
 
 
 _Item = _Tokenized | Failed | Abort | Control | Shutdown
@@ -176,9 +178,12 @@ class Worker:
     def _tokenized(self, request: GenerateRequest | PrepareRequest) -> _Item:
         assert self._engine is not None, "requests follow Ready"
         try:
-            if isinstance(request, GenerateRequest) and request.grammar:
+            tokens = self._engine.tokenize(request.prompt)
+            if isinstance(request, PrepareRequest):
+                return _Tokenized(request, tokens)
+            if request.grammar:
                 self._engine.compile(request.grammar)
-            return _Tokenized(request, self._engine.tokenize(request.prompt))
+            return _Tokenized(request, tokens, self._engine.beginning(request))
         except R1ChatError as error:
             return failed(request.request_id, error)
 
@@ -205,7 +210,7 @@ def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:
         engine.prepare(request, item.tokens)
         return []
     try:
-        return [engine.add_request(request, item.tokens)]
+        return [engine.add_request(request, item.tokens, item.beginning)]
     except R1ChatError as error:
         return [failed(request.request_id, error)]
 

@@ -71,7 +71,7 @@ def test_more_requests_than_sequences_all_end() -> None:
 def test_abort_frees_the_sequence_before_the_next_step() -> None:
     engine, _ = scripted_engine()
     for name in "ab":
-        engine.add_request(request(name))
+        engine.add_request(request(name, name))
     engine.step()
     (finished,) = engine.abort("a")
     assert terminals([finished]) and finish_of([finished]).reason is FinishReason.ABORT
