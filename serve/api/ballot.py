@@ -48,6 +48,11 @@ class VoteReport(BaseModel):
     tally: list[Tally]
     thoughts: list[ThoughtReport] = []
 
+    def without_reasoning(self) -> VoteReport:
+        """The same for a client that wants to see no thoughts."""
+        hidden = [thought.model_copy(update={"reasoning": None}) for thought in self.thoughts]
+        return self.model_copy(update={"thoughts": hidden})
+
 
 @dataclass(slots=True)
 class Option:

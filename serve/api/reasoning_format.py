@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from ..engine.request import Channel, Finished, ThoughtEnded, TokenOutput
+from .ballot import VoteReport
 from .chat_template import CLOSE_TAG, OPEN_TAG
 from .generation import Output, Outputs
 
@@ -49,5 +50,7 @@ async def hidden(outputs: Outputs) -> Outputs:
     """Thoughts stay here; that and why they ended is told all the same."""
     async with aclosing(outputs):
         async for output in outputs:
-            if not (isinstance(output.event, TokenOutput) and output.event.channel is Channel.REASONING):
+            if isinstance(output.event, VoteReport):
+                yield Output(output.choice, output.event.without_reasoning())
+            elif not (isinstance(output.event, TokenOutput) and output.event.channel is Channel.REASONING):
                 yield output
