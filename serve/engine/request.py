@@ -197,6 +197,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
 
     `reasoning_end` says why its thought ended (governor.ReasoningEnd); None where there was none.
     `tokens` are all that was put out, those with which the thought was closed too; a Begun may start from them.
+    `stop` is the stop string that ended it.
     """
 
     request_id: str
@@ -206,6 +207,7 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     reasoning_end: str | None = None
     evidence: str | None = None
     tokens: tuple[int, ...] = ()
+    stop: str | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

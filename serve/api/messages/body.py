@@ -116,4 +116,6 @@ def stop_reason(finished: Finished, *, called: bool) -> StopReason:
         return "max_tokens"
     if called:
         return "tool_use"
+    if finished.stop is not None:
+        return "stop_sequence"
     return "end_turn"

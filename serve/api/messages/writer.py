@@ -60,7 +60,7 @@ class MessagesWriter:
         assert self._finished is not None, "every reply ends with its Finished"
         blocks = self._stop() if self._index >= 0 else self._begin("text", _EMPTY["text"]) + self._stop()
         finished = self._finished
-        delta = {"stop_reason": stop_reason(finished, called=self._called), "stop_sequence": None}
+        delta = {"stop_reason": stop_reason(finished, called=self._called), "stop_sequence": finished.stop}
         usage = MessageUsage.of(finished.usage).model_dump()
         last = _event("message_delta", delta=delta, usage=usage, reasoning_end=finished.reasoning_end)
         return blocks + last + _event("message_stop")
@@ -75,7 +75,7 @@ class MessagesWriter:
             model=self._model,
             content=blocks_of(reply, hides_thought=self._hides_thought),
             stop_reason=stop_reason(reply.finished, called=bool(reply.tool_calls)),
-            stop_sequence=None,
+            stop_sequence=reply.finished.stop,
             usage=MessageUsage.of(reply.finished.usage),
             reasoning_end=reply.finished.reasoning_end,
         )
@@ -134,5 +134,5 @@ class MessagesWriter:
         return signature + _event("content_block_stop", index=self._index)
 
 
-def _event(name: str, **members: Any) -> bytes:
+def _event(name: str, /, **members: Any) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode({"type": name, **members}))

@@ -177,7 +177,7 @@ class ResponsesWriter:
             ended += self._event("response.content_part.done", **item.place(), part=part)
         return ended + self._event("response.output_item.done", output_index=item.index, item=whole.model_dump())
 
-    def _event(self, name: str, **members: Any) -> bytes:
+    def _event(self, name: str, /, **members: Any) -> bytes:
         data = msgspec.json.encode({"type": name, "sequence_number": self._number(), **members})
         return b"event: %s\ndata: %s\n\n" % (name.encode(), data)
 

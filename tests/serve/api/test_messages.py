@@ -1,0 +1,269 @@
+"""POST /v1/messages through Anthropic's SDK, which checks every answer, and on raw sockets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+from live_server import QUESTION, LiveServer, StartServer, start_model
+
+from r1chat.serve.models.catalog import BUNDLED
+
+ASKED: Any = [{"role": "user", "content": "What is 3 + 4?"}]
+# The SDK has no argument for it any more.
+GREEDY = {"temperature": 0}
+WEATHER = {
+    "name": "find_weather",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+CALLS = (
+    "I need the weather.\n</think>\n\nLet me look.\n"
+    '<tool_call>\n{"name": "find_weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+    '\n<tool_call>\n{"name": "find_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[LiveServer]:
+    with start_model(BUNDLED) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sdk(demo: LiveServer) -> Iterator[anthropic.Anthropic]:
+    with strict(demo) as client:
+        yield client
+
+
+def strict(server: LiveServer, api_key: str = "none") -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=server.url, api_key=api_key, max_retries=0, _strict_response_validation=True)
+
+
+def post(server: LiveServer, path: str = "/v1/messages", **fields: Any) -> httpx2.Response:
+    body = {"messages": QUESTION, "max_tokens": 300, "temperature": 0, **fields}
+    return httpx2.post(f"{server.url}{path}", json=body, timeout=60)
+
+
+def events(response: httpx2.Response) -> list[dict[str, Any]]:
+    """Whose names stand beside their data, too."""
+    frames = [frame.split("\n") for frame in response.text.split("\n\n") if frame and not frame.startswith(":")]
+    read = [json.loads(data.removeprefix("data: ")) for _, data in frames]
+    assert [name.removeprefix("event: ") for name, _ in frames] == [event["type"] for event in read]
+    return read
+
+
+def said(reply: Any) -> list[tuple[str, str]]:
+    return [(block.type, getattr(block, "thinking", None) or getattr(block, "text", "")) for block in reply.content]
+
+
+@pytest.mark.model
+def test_a_reply_is_a_thinking_block_and_a_text_block(sdk: anthropic.Anthropic) -> None:
+    reply = sdk.messages.create(model="demo", max_tokens=300, messages=ASKED, extra_body=GREEDY)
+    thought, text = reply.content
+    assert thought.type == "thinking" and "3+4" in thought.thinking
+    assert text.type == "text" and text.text == "3 + 4 = \\boxed{7}"
+    assert (reply.stop_reason, reply.stop_sequence, reply.role) == ("end_turn", None, "assistant")
+    details = reply.usage.output_tokens_details
+    assert details is not None and 0 < details.thinking_tokens < reply.usage.output_tokens
+
+
+@pytest.mark.model
+def test_a_stream_says_what_the_whole_says(sdk: anthropic.Anthropic) -> None:
+    whole = sdk.messages.create(model="demo", max_tokens=300, messages=ASKED, extra_body=GREEDY)
+    with sdk.messages.stream(model="demo", max_tokens=300, messages=ASKED, extra_body=GREEDY) as stream:
+        thought = "".join(event.thinking for event in stream if event.type == "thinking")
+        final = stream.get_final_message()
+    assert [block.type for block in final.content] == ["thinking", "text"]
+    assert final.content[0].type == "thinking" and final.content[0].thinking == thought
+    assert said(final) == said(whole) and final.stop_reason == whole.stop_reason
+    usage = final.usage
+    assert usage.output_tokens == whole.usage.output_tokens
+    prompt = [usage.input_tokens, usage.cache_read_input_tokens or 0]
+    assert sum(prompt) == whole.usage.input_tokens + (whole.usage.cache_read_input_tokens or 0)
+
+
+def test_blocks_begin_grow_and_end_one_after_the_other(live: LiveServer) -> None:
+    seen = events(post(live, stream=True))
+    order = [event["type"] for event in seen]
+    once = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
+    block = ["content_block_start", "content_block_delta", "content_block_stop"]
+    assert once == ["message_start", *block, *block, "message_delta", "message_stop"]
+    assert seen[0]["message"]["content"] == [] and seen[0]["message"]["usage"]["input_tokens"] > 0
+    assert [event["index"] for event in seen if event["type"] == "content_block_stop"] == [0, 1]
+    assert seen[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
+    assert seen[-2]["reasoning_end"] == "natural"
+
+
+@pytest.mark.model
+def test_thinking_is_bounded_switched_off_or_hidden(sdk: anthropic.Anthropic) -> None:
+    def ask(**fields: Any) -> Any:
+        return sdk.messages.create(model="demo", max_tokens=300, messages=ASKED, extra_body=GREEDY, **fields)
+
+    off = ask(thinking={"type": "disabled"})
+    assert [block.type for block in off.content] == ["text"] and off.content[0].text
+    few = ask(thinking={"type": "enabled", "budget_tokens": 4})
+    assert few.usage.output_tokens_details.thinking_tokens <= 4 + 32
+    adaptive = ask(thinking={"type": "adaptive"}, output_config={"effort": "low"})
+    assert [block.type for block in adaptive.content] == ["thinking", "text"]
+    hidden = ask(thinking={"type": "adaptive", "display": "omitted"})
+    assert hidden.content[0].thinking == "" and hidden.content[1] == adaptive.content[1]
+    with sdk.messages.stream(
+        model="demo",
+        max_tokens=300,
+        messages=ASKED,
+        extra_body=GREEDY,
+        thinking={"type": "adaptive", "display": "omitted"},
+    ) as stream:
+        assert said(stream.get_final_message()) == said(hidden)
+
+
+@pytest.mark.model
+def test_system_and_blocks_of_earlier_turns_are_read(sdk: anthropic.Anthropic) -> None:
+    first = sdk.messages.create(model="demo", max_tokens=300, messages=ASKED, extra_body=GREEDY)
+    turns: Any = [
+        *ASKED,
+        {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]},
+        {"role": "user", "content": [{"type": "text", "text": "And 12 + 5?", "cache_control": {"type": "ephemeral"}}]},
+    ]
+    second = sdk.messages.create(model="demo", max_tokens=300, messages=turns, extra_body=GREEDY)
+    n_prompt = first.usage.input_tokens + (first.usage.cache_read_input_tokens or 0)
+    assert (second.usage.cache_read_input_tokens or 0) >= n_prompt - 4
+    count = sdk.messages.count_tokens(model="demo", messages=turns).input_tokens
+    assert count == second.usage.input_tokens + (second.usage.cache_read_input_tokens or 0)
+    with_system = sdk.messages.count_tokens(
+        model="demo", messages=turns, system=[{"type": "text", "text": "Be brief."}]
+    )
+    assert with_system.input_tokens > count
+
+
+@pytest.mark.model
+def test_a_last_message_of_the_assistants_is_gone_on_with(sdk: anthropic.Anthropic) -> None:
+    turns: Any = [*ASKED, {"role": "assistant", "content": "3 + 4 = \\boxed{"}]
+    reply = sdk.messages.create(model="demo", max_tokens=100, messages=turns, extra_body=GREEDY)
+    (text,) = reply.content
+    assert text.type == "text" and text.text.endswith("}")
+
+
+@pytest.mark.model
+def test_a_format_binds_the_text_and_not_the_thought(sdk: anthropic.Anthropic) -> None:
+    schema = {"type": "object", "properties": {"total": {"type": "integer", "maximum": 99}}, "required": ["total"]}
+    reply = sdk.messages.create(
+        model="demo",
+        max_tokens=400,
+        messages=ASKED,
+        output_config={"format": {"type": "json_schema", "schema": schema}},
+    )
+    thought, text = reply.content
+    assert thought.type == "thinking" and thought.thinking
+    assert text.type == "text" and list(json.loads(text.text)) == ["total"]
+
+
+@pytest.mark.model
+def test_a_stop_sequence_and_spent_tokens_are_told_apart(sdk: anthropic.Anthropic) -> None:
+    cut = sdk.messages.create(model="demo", max_tokens=22, messages=[{"role": "user", "content": "Hello!"}])
+    assert cut.stop_reason == "max_tokens" and cut.content[-1].type == "text"
+    for stream in (False, True):
+        fields: Any = {"max_tokens": 300, "messages": ASKED, "extra_body": GREEDY, "stop_sequences": ["zzz", " ="]}
+        if stream:
+            with sdk.messages.stream(model="demo", **fields) as live:
+                reply: Any = live.get_final_message()
+        else:
+            reply = sdk.messages.create(model="demo", **fields)
+        assert (reply.stop_reason, reply.stop_sequence) == ("stop_sequence", " =")
+        assert reply.content[-1].text == "3 + 4"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_calls_are_blocks_with_their_input(start_server: StartServer, stream: bool) -> None:
+    with strict(start_server({"script": CALLS})) as sdk:
+        fields: Any = {"model": "demo", "max_tokens": 300, "messages": QUESTION, "tools": [WEATHER]}
+        if stream:
+            with sdk.messages.stream(**fields) as live:
+                reply: Any = live.get_final_message()
+        else:
+            reply = sdk.messages.create(**fields)
+        assert [block.type for block in reply.content] == ["thinking", "text", "tool_use", "tool_use"]
+        assert [block.input for block in reply.content[2:]] == [{"city": "Rome"}, {"city": "Oslo"}]
+        assert reply.stop_reason == "tool_use" and reply.content[1].text.strip() == "Let me look."
+        assert len({block.id for block in reply.content[2:]}) == 2
+
+
+@pytest.mark.parametrize("is_error", [False, True])
+def test_results_of_calls_are_answered(start_server: StartServer, is_error: bool) -> None:
+    with strict(start_server({"script": "Sunny it is.\n</think>\n\nIt is sunny."})) as sdk:
+        result = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "sunny"}]}
+        turns: Any = [
+            *QUESTION,
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "Look.", "signature": ""},
+                    {"type": "tool_use", "id": "t1", "name": "find_weather", "input": {"city": "Rome"}},
+                ],
+            },
+            {"role": "user", "content": [{**result, "is_error": is_error}, {"type": "text", "text": "So?"}]},
+        ]
+        reply = sdk.messages.create(model="demo", max_tokens=300, messages=turns, tools=[WEATHER])  # type: ignore[list-item]
+        assert reply.content[-1].type == "text" and reply.content[-1].text == "It is sunny."
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("messages", [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "x"}}]}]),
+        ("messages", [{"role": "user", "content": [{"type": "document"}]}]),
+        ("tools", [{"type": "web_search_20250305", "name": "web_search"}]),
+        ("mcp_servers", [{"type": "url"}]),
+        ("container", "c1"),
+        ("thinking", {"type": "between_tools"}),
+    ],
+)
+def test_what_is_not_to_be_had_is_said_so(live: LiveServer, field: str, value: Any) -> None:
+    answer = post(live, **{field: value})
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "error" and answer.json()["error"]["type"] == "not_supported"
+    assert answer.json()["error"]["param"].startswith(field)
+
+
+def test_errors_have_anthropics_shape_and_classes(start_server: StartServer) -> None:
+    server = start_server(api_key="secret")
+    with strict(server, "secret") as sdk:
+        fields: Any = {"model": "demo", "max_tokens": 9, "messages": QUESTION}
+        with pytest.raises(anthropic.BadRequestError) as bad:
+            sdk.messages.create(**{**fields, "max_tokens": 0})
+        assert bad.value.type == "invalid_request_error" and "max_tokens" in str(bad.value)
+        assert bad.value.request_id == bad.value.response.headers["x-request-id"]
+        with pytest.raises(anthropic.NotFoundError) as missing:
+            sdk.messages.create(**{**fields, "model": "claude-none"})
+        assert missing.value.type == "not_found_error"
+        with strict(server, "wrong") as stranger, pytest.raises(anthropic.AuthenticationError) as refused:
+            stranger.messages.create(**fields)
+        assert refused.value.type == "authentication_error"
+        assert sdk.messages.create(**fields).content
+    assert isinstance(bad.value.body, dict) and bad.value.body["type"] == "error"
+
+
+def test_a_stream_that_breaks_ends_in_an_error_event(start_server: StartServer) -> None:
+    server = start_server({"tokens_per_s": 20, "scripts": {"CUT": "I begin to think CRASH"}})
+    cut: Any = [{"role": "user", "content": "CUT"}]
+    last = events(post(server, messages=cut, stream=True))[-1]
+    assert last["type"] == "error" and last["error"]["type"] == "api_error" and last["request_id"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": []},
+        {"max_tokens": None},
+        {"messages": [{"role": "bard", "content": "x"}]},
+        {"tool_choice": {"type": "any"}},
+    ],
+    ids=str,
+)
+def test_nonsense_is_refused(live: LiveServer, fields: dict[str, Any]) -> None:
+    answer = post(live, **fields)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
