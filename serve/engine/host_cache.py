@@ -13,7 +13,7 @@ import re
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,12 @@ _KEY_FOLDER = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """The state of one sequence that held `tokens`; `state` is uint8."""
+    """The state of one sequence that held `tokens`; `state` is uint8. `spare`: it makes room for any other."""
 
     tokens: list[int]
     scope: str
     state: np.ndarray
+    spare: bool = False
     ids: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,40 +50,48 @@ class Entry:
 
 
 class HostCache:
-    """At most `max_bytes` of states. When they are too many, those go that were put there longest ago."""
+    """At most `max_bytes` of states. When they are too many, spare ones go, then those put there longest ago."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
-        self._entries: list[Entry] = []  # least recently used first
+        self._entries: list[Entry] = []  # spare ones first, least recently used first
 
     @property
     def n_entries(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
-        """Least recently used first, the order in which they may be put again."""
-        return iter(self._entries)
+        """All but the spare ones, least recently used first: the order in which they may be put again."""
+        return (entry for entry in self._entries if not entry.spare)
 
-    def put(self, tokens: list[int], scope: str, state: np.ndarray) -> bool:
-        """False: too large. What an entry of that scope holds already is not kept twice."""
+    def put(self, tokens: list[int], scope: str, state: np.ndarray, *, spare: bool = False) -> bool:
+        """False: too large, or spare and no room left. What an entry of that scope holds already is not kept twice."""
         if not tokens or state.nbytes > self.max_bytes:
             return False
-        new = Entry(list(tokens), scope, state)
+        new = Entry(list(tokens), scope, state, spare)
         related = [entry for entry in self._entries if entry.scope == scope]
         for entry in related:
             n_common = entry.n_common(new.ids)
             if n_common == len(new.ids):
                 self._entries.remove(entry)
-                self._entries.append(entry)
+                self._insert(entry if spare else replace(entry, spare=False))
                 return True
-            if n_common == len(entry.ids):
-                self.take(entry)
+        for entry in [entry for entry in related if entry.n_common(new.ids) == len(entry.ids)]:
+            new = replace(new, spare=new.spare and entry.spare)
+            self.take(entry)
+        if new.spare and not self.has_room(state.nbytes):
+            return False
         while not self.has_room(state.nbytes):
             self.take(self._entries[0])
-        self._entries.append(new)
+        self._insert(new)
         self.n_bytes += state.nbytes
         return True
+
+    def _insert(self, entry: Entry) -> None:
+        """As the one used last of its kind."""
+        n_spare = sum(other.spare for other in self._entries)
+        self._entries.insert(n_spare if entry.spare else len(self._entries), entry)
 
     def longest(self, tokens: list[int], scope: str) -> tuple[Entry | None, int]:
         """The entry with the longest common beginning, and its length; None and 0 if none has any."""

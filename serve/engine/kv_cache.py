@@ -8,6 +8,7 @@ used first, and leave by way of host memory, from where they come back much fast
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from time import perf_counter
 from typing import Protocol
 
@@ -34,14 +35,22 @@ class KVMemory(Protocol):
     def restore(self, seq_id: int, state: np.ndarray) -> bool: ...
 
 
+class Worth(Enum):
+    """What an idle run is given when it leaves the cache: host memory in any case, what is spare of it, or none."""
+
+    MUCH = auto()
+    SOME = auto()
+    NONE = auto()
+
+
 @dataclass(slots=True)
 class _Resident:
-    """Tokens that lie in the cache with nobody working on them. `expendable`: not worth host memory."""
+    """Tokens that lie in the cache with nobody working on them."""
 
     request_id: str
     tokens: list[int]
     scope: str
-    expendable: bool = False
+    worth: Worth = Worth.MUCH
 
 
 @dataclass(slots=True)
@@ -132,11 +141,11 @@ class KVCache:
         sequence.seq_id, sequence.n_computed = -1, 0
         self._retire()
 
-    def expend(self, request_id: str, *, for_good: bool = True) -> None:
-        """What that request left goes before anything else; `for_good`: not even to host memory."""
+    def expend(self, request_id: str, worth: Worth) -> None:
+        """What that request left goes before anything else."""
         for seq_id, resident in self._idle.items():
             if resident.request_id == request_id:
-                resident.expendable = for_good
+                resident.worth = worth
                 self._idle = {seq_id: self._idle.pop(seq_id), **self._idle}
                 return
 
@@ -203,7 +212,7 @@ class KVCache:
         # taken out first: what is evicted to make room for it must not push it out
         tokens, state = entry.tokens, self.host.take(entry)
         if not self.make_room(len(tokens)) or not (self._free_ids or self._idle):
-            self.host.put(tokens, entry.scope, state)
+            self.host.put(tokens, entry.scope, state, spare=entry.spare)
             return
         seq_id = self._free_id()
         if not self._memory.restore(seq_id, state):
@@ -234,8 +243,12 @@ class KVCache:
     def _can_go(self, seq_id: int) -> bool:
         """Evicting it loses nothing that would have to be computed again."""
         resident = self._idle[seq_id]
-        if resident.expendable or len(resident.tokens) < MIN_HOST_TOKENS:
+        if resident.worth is not Worth.MUCH or len(resident.tokens) < MIN_HOST_TOKENS:
             return True
+        return self._has_host_room(resident)
+
+    def _has_host_room(self, resident: _Resident) -> bool:
+        """As far as is known before its state has been made."""
         return self.host.max_bytes > 0 and self.host.has_room(round(self._bytes_per_token * len(resident.tokens)))
 
     def _retire(self) -> None:
@@ -251,11 +264,12 @@ class KVCache:
 
     def _evict(self, seq_id: int) -> None:
         resident = self._idle.pop(seq_id)
-        worth = not resident.expendable and len(resident.tokens) >= MIN_HOST_TOKENS
-        if worth and self.host.max_bytes and not self._is_covered(resident.tokens, resident.scope):
+        worth = resident.worth if len(resident.tokens) >= MIN_HOST_TOKENS and self.host.max_bytes else Worth.NONE
+        wanted = worth is Worth.MUCH or (worth is Worth.SOME and self._has_host_room(resident))
+        if wanted and not self._is_covered(resident.tokens, resident.scope):
             state = self._memory.save(seq_id)
             self._bytes_per_token = state.nbytes / len(resident.tokens)
-            self.host.put(resident.tokens, resident.scope, state)
+            self.host.put(resident.tokens, resident.scope, state, spare=worth is Worth.SOME)
         self.counts.evictions += 1
         self._drop(seq_id)
 

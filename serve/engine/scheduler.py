@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from .batch import Batch
-from .kv_cache import KVCache, common_length
+from .kv_cache import KVCache, Worth, common_length
 from .request import Priority
 from .row_costs import RowCosts
 from .sequence import Sequence
@@ -74,7 +74,7 @@ class Scheduler:
         if sequence.seq_id >= 0:
             self._cache.release(sequence, keep=keep)
             if _is_background(sequence) and not sequence.only_prepares:
-                self._cache.expend(sequence.request_id)
+                self._cache.expend(sequence.request_id, Worth.NONE)
         for line in (self.running, self.preparing, self._queues[sequence.priority]):
             if sequence in line:
                 line.remove(sequence)
@@ -84,7 +84,7 @@ class Scheduler:
         self.running.remove(sequence)
         self._cache.release(sequence)
         if _is_background(sequence):
-            self._cache.expend(sequence.request_id, for_good=False)
+            self._cache.expend(sequence.request_id, Worth.MUCH)
         self._queues[sequence.priority].appendleft(sequence)
         self.n_parkings += 1
 
@@ -209,7 +209,8 @@ class Scheduler:
         if self.running and not self._has_place(sequence):
             return False
         self._cache.claim(sequence)
-        self._cache.expend(sequence.replaces)
+        # its thought is not part of the next turn, but somebody may want to go on from it
+        self._cache.expend(sequence.replaces, Worth.SOME)
         return True
 
     def _fitting(self, batch: Batch) -> Batch:

@@ -85,6 +85,25 @@ def test_room_is_what_is_left_without_dropping_anything() -> None:
     assert not cache.has_room(101)
 
 
+def test_what_is_spare_goes_before_anything_else_and_takes_no_others_room() -> None:
+    cache = filled([1], max_bytes=300)
+    assert cache.put([2], "", state([2]), spare=True)
+    assert cache.put([3], "", state([3]), spare=True)
+    assert not cache.put([4], "", state([4]), spare=True)
+    assert kept(cache) == [[1]], "the spare ones are not kept for the next start"
+    assert cache.put([5], "", state([5]))
+    assert [cache.longest([n], "")[1] for n in (1, 2, 3, 5)] == [1, 0, 1, 1]
+
+
+def test_what_a_chat_needs_is_spare_no_more() -> None:
+    cache = filled([7], [1, 2], max_bytes=300)
+    assert cache.put([1, 2, 3], "", state([1]), spare=True)
+    assert kept(cache) == [[7], [1, 2, 3]], "it holds a chat"
+    assert cache.put([4, 5, 6], "", state([1]), spare=True)
+    assert cache.put([4, 5], "", state([1]))
+    assert kept(cache) == [[7], [1, 2, 3], [4, 5, 6]]
+
+
 def test_what_is_taken_leaves() -> None:
     cache = filled([1, 2], [3])
     entry, _ = cache.longest([1, 2], "")

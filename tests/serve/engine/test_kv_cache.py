@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from r1chat.serve.engine.host_cache import HostCache
-from r1chat.serve.engine.kv_cache import KVCache, common_length
+from r1chat.serve.engine.kv_cache import KVCache, Worth, common_length
 from r1chat.serve.engine.sequence import Sequence
 
 
@@ -207,11 +207,33 @@ def test_what_is_expendable_goes_first_and_for_good() -> None:
     cache, memory = make(n_cells=300, host_bytes=100_000)
     leave(cache, memory, [1] * 100, "chat")
     leave(cache, memory, [2] * 100, "title")
-    cache.expend("title")
+    cache.expend("title", Worth.NONE)
     assert cache.make_room(150)
     assert cache.n_used == 100
     assert claim(cache, [*[1] * 100, 3]).n_computed == 100
     assert cache.host.n_entries == 0
+
+
+def test_a_thought_that_is_no_longer_needed_goes_first_but_comes_back_where_there_was_room_for_it() -> None:
+    cache, memory = make(n_cells=300, host_bytes=1000)
+    leave(cache, memory, [1] * 100, "chat")
+    leave(cache, memory, [2] * 100, "thought")
+    cache.expend("thought", Worth.SOME)
+    assert cache.make_room(150, losing=False)
+    assert memory.n_used == 100, "the thought went"
+    assert claim(cache, [*[2] * 100, 3]).n_computed == 100
+
+
+def test_a_thought_that_is_no_longer_needed_takes_no_room_in_host_memory_from_a_chat() -> None:
+    cache, memory = make(n_cells=1000, host_bytes=900)
+    for n in (1, 2):
+        leave(cache, memory, [n] * 100)
+    assert cache.clear_idle()
+    leave(cache, memory, [3] * 100, "thought")
+    cache.expend("thought", Worth.SOME)
+    assert cache.clear_idle()
+    assert (cache.host.n_entries, cache.n_used) == (2, 0)
+    assert [claim(cache, [*[n] * 100, 9]).n_computed for n in (1, 2, 3)] == [100, 100, 0]
 
 
 def test_without_losing_only_what_host_memory_takes_is_evicted() -> None:
@@ -269,7 +291,7 @@ def test_books_and_cells_agree_whatever_happens(seed: int) -> None:
                 running.remove(each)
                 cache.release(each, keep=rng.random() < 0.8)
                 if rng.random() < 0.2:
-                    cache.expend(each.request_id)
+                    cache.expend(each.request_id, rng.choice(list(Worth)))
         assert cache.n_used == memory.n_used <= 200
         for each in running:
             assert memory.tokens(each.seq_id) == each.tokens[: each.n_computed]
