@@ -1,7 +1,8 @@
 """The answer's form: a grammar compiled for one vocabulary by llguidance, and how far an answer has got in it.
 
 `Grammars` may be used by any thread, a `Constraint` by the engine's. Neither knows logits or requests.
-llguidance never raises for a bad grammar and bounds its own work, but for multiples: those are bounded here.
+llguidance never raises for a bad grammar and bounds its own work, but not all of it: multiples are bounded
+here, and what may combine patterns is tried in another process first.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from threading import Lock
 from typing import Protocol
 
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from ..errors import InvalidRequestError
+from .grammar_check import LIMITS, refusal
 from .request import Grammar, ModelInfo
 
 MAX_TEXT = 256 << 10
@@ -29,15 +31,9 @@ _TAGS = (b"<think>", b"</think>")
 _N_COMPILED = 8
 _MAX_MESSAGE = 300
 _FITS_NOTHING = "it fits no text"
-# So much work is done for one token, some tens of milliseconds at the worst; a state takes 1 to 2 kB.
-_LIMITS = LLParserLimits(
-    initial_lexer_fuel=300_000,
-    step_lexer_fuel=100_000,
-    step_max_items=20_000,
-    max_lexer_states=30_000,
-    max_grammar_size=100_000,
-    verbose_errors=False,
-)
+# Patterns may be combined, which may take for ever, and so may telling many of them apart.
+_COMBINES = ('"pattern', '"allOf"', '"$ref"', "&")
+_PLAIN_TEXT = 16 << 10
 
 
 class Vocabulary(Protocol):
@@ -61,8 +57,14 @@ class Grammars:
         self._compiled: dict[Grammar, LLMatcher] = {}
         self._compiling = Lock()
 
+    def has(self, grammar: Grammar) -> bool:
+        """It is compiled already."""
+        return grammar in self._compiled
+
     def compile(self, grammar: Grammar) -> None:
-        """So that `constraint` has nothing left to do. Takes a second with the first grammar of a large vocabulary.
+        """So that `constraint` has nothing left to do. With the first grammar of a large vocabulary it takes a second,
+        a fifth of it during which nothing else happens in this process; later ones take milliseconds, or some seconds
+        at the worst.
 
         Raises InvalidRequestError for what cannot be compiled, is too large, or fits no text.
         """
@@ -113,6 +115,8 @@ class Constraint:
 
         Raises InvalidRequestError where the work for it exceeds its bounds.
         """
+        if self._forced:
+            return np.array([self._forced[0]])
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
         return np.flatnonzero(np.unpackbits(bits, count=self._n_vocab, bitorder="little"))
@@ -137,7 +141,10 @@ class Constraint:
 
 def _compile(grammar: Grammar, tokenizer: LLTokenizer) -> LLMatcher:
     """Lets the first token be chosen, too: some grammars turn out to be too large, or to fit nothing, only then."""
-    matcher = LLMatcher(tokenizer, _source(grammar), log_level=0, limits=_LIMITS)
+    source = _source(grammar)
+    if _may_take_for_ever(grammar) and (message := refusal(source)):
+        raise _refusal(message)
+    matcher = LLMatcher(tokenizer, source, log_level=0, limits=LIMITS)
     if not matcher.is_error():
         trial = Constraint(matcher.deep_copy(), tokenizer.vocab_size)
         first = trial.allowed()
@@ -165,6 +172,12 @@ def _source(grammar: Grammar) -> str:
         return LLMatcher.grammar_from_json_schema(schema, defaults={"whitespace_flexible": False})
     except (ValueError, RecursionError) as error:
         raise _refusal(str(error)) from None
+
+
+def _may_take_for_ever(grammar: Grammar) -> bool:
+    """Regular expressions alone cannot."""
+    combines = len(grammar.text) > _PLAIN_TEXT or any(word in grammar.text for word in _COMBINES)
+    return grammar.kind != "regex" and combines
 
 
 def _check_multiples(text: str) -> None:

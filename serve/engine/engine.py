@@ -88,8 +88,12 @@ class Engine:
         """Safe from any thread. Message text never becomes special tokens."""
         return self._intake.tokenize(prompt)
 
+    def has_compiled(self, grammar: Grammar) -> bool:
+        """A request with it is added in no time. Safe from any thread."""
+        return self._intake.grammars.has(grammar)
+
     def compile(self, grammar: Grammar) -> None:
-        """So that a request with it is added in no time. Safe from any thread. Raises InvalidRequestError."""
+        """May take seconds. Safe from any thread. Raises InvalidRequestError."""
         self._intake.grammars.compile(grammar)
 
     def token_text(self, token: int) -> bytes:

@@ -39,6 +39,7 @@ from .messages import (
 from .model_runner import load_runner
 from .queries import QueryThread
 from .request import Event, Failed, GenerateRequest, PrepareRequest, Priority
+from .side_lane import SideLane
 from .speculation import PromptLookup, Speculator
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Worker:
         self._told_to_stop = Flag()
         self._sending = Lock()
         self._queries = QueryThread(self._send)
+        self._side_lane = SideLane(self._tokenized, self._enter)
 
     def run(self) -> None:
         # reading begins before loading, so that a parent that dies meanwhile is noticed
@@ -162,6 +164,7 @@ class Worker:
             return
         assert self._engine is not None, "requests follow Ready"
         if isinstance(command, Abort):
+            self._side_lane.forget(command.request_id)
             self._inbox.put(command)
             self._engine.give_way(aborted=command.request_id)
             return
@@ -171,11 +174,19 @@ class Worker:
         if isinstance(command, (TokenizeQuery, PiecesQuery)):
             self._queries.ask(self._engine, command)
             return
-        self._inbox.put(self._tokenized(command))
-        if isinstance(command, GenerateRequest) and command.priority is not Priority.BACKGROUND:
+        if isinstance(command, GenerateRequest) and command.grammar and not self._engine.has_compiled(command.grammar):
+            self._side_lane.put(command)
+        else:
+            self._enter(self._tokenized(command))
+
+    def _enter(self, item: _Tokenized | Failed) -> None:
+        assert self._engine is not None, "requests follow Ready"
+        self._inbox.put(item)
+        request = item.request if isinstance(item, _Tokenized) else None
+        if isinstance(request, GenerateRequest) and request.priority is not Priority.BACKGROUND:
             self._engine.give_way()
 
-    def _tokenized(self, request: GenerateRequest | PrepareRequest) -> _Item:
+    def _tokenized(self, request: GenerateRequest | PrepareRequest) -> _Tokenized | Failed:
         assert self._engine is not None, "requests follow Ready"
         try:
             tokens = self._engine.tokenize(request.prompt)
