@@ -10,9 +10,12 @@ import httpx2
 import pytest
 from live_server import LiveServer, start_model
 
+from r1chat.app.bench.load import end_bans
 from r1chat.serve.api.server import ServerConfig
 from r1chat.serve.engine.process import EngineConfig
 from r1chat.serve.models.catalog import BUNDLED
+from r1chat.serve.models.gguf_reader import read_header
+from r1chat.serve.models.shapes import make_random_gguf
 
 pytestmark = pytest.mark.model
 
@@ -157,3 +160,35 @@ def test_only_the_owner_may() -> None:
         assert set(foreign.json()["error"]) == set(unknown.json()["error"])
         assert post(server, "/v1/reasoning/fork", ANN, id=reply["id"], at="think_end").status_code == 200
         assert post(server, "/v1/reasoning/fork", id=reply["id"], at="think_end").status_code == 401
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, dict[str, float]]]:
+    """Random weights, and the bias under which they end neither a thought nor a reply."""
+    path = make_random_gguf("tiny-qwen2", tmp_path_factory.mktemp("fork") / "noise.gguf")
+    with path.open("rb") as file:
+        tokens = read_header(file, path.stat().st_size).values["tokenizer.ggml.tokens"]
+    with start_model(path) as server:
+        yield server, {**end_bans(path), str(tokens.index("</think>")): -100}
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_behind_a_long_thought_next_to_nothing_is_computed(
+    noise: tuple[LiveServer, dict[str, float]], prepared: bool
+) -> None:
+    server, bans = noise
+    before = server.stats()["prepared_tokens_total"]
+    reply = asked(
+        server,
+        messages=[{"role": "user", "content": f"Think long about this, please: {prepared}."}],
+        # the turn after a reply that a program waits for is not prepared
+        priority="interactive" if prepared else "batch",
+        **{"reasoning_budget_tokens": 500, "reasoning_grace_tokens": 0, "max_tokens": 700, "temperature": 1},
+        logit_bias=bans,
+    )
+    assert reply["usage"]["completion_tokens_details"]["reasoning_tokens"] == 500
+    if prepared:
+        server.wait_until_prepared(beyond=before)
+    usage = forked(server, reply, "think_end", "Now for", max_tokens=8)["usage"]
+    assert usage["prompt_tokens"] > 500
+    assert usage["prompt_tokens"] - usage["prompt_tokens_details"]["cached_tokens"] < 32
