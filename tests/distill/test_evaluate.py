@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from r1chat.distill.evaluate import Sample, accuracy, judge, summarise
+from r1chat.distill.evaluate import Sample, accuracy, judge, paired_difference, shares_right, summarise
 from r1chat.distill.problems import Problem, generate
 from r1chat.serve.client import Completion
 
@@ -65,3 +65,27 @@ def test_overall_leaves_out_prompts_outside_the_field() -> None:
     result = summarise(drawn, 1, {})
     assert result.overall.pass_at_1 == 1
     assert result.families["outside"].pass_at_1 == 0
+
+
+def test_the_shares_of_problems_keep_their_order() -> None:
+    assert list(shares_right(samples([1, 0, 0.5])).values()) == [1, 0, 0.5]
+
+
+def test_a_paired_interval_is_narrower_than_the_problems_differ() -> None:
+    rng = random.Random(1)
+    theirs = [rng.random() for _ in range(200)]
+    found = paired_difference([share + rng.gauss(0.05, 0.02) for share in theirs], theirs)
+    assert found.mean == pytest.approx(0.05, abs=0.005)
+    assert 0.04 < found.low < found.mean < found.high < 0.06
+    assert paired_difference(theirs, theirs).high == 0
+
+
+def test_a_paired_interval_covers_the_truth_about_19_times_in_20() -> None:
+    rng = random.Random(2)
+    hits = 0
+    for _ in range(200):
+        ours = [float(rng.random() < 0.7) for _ in range(80)]
+        theirs = [float(rng.random() < 0.6) for _ in range(80)]
+        found = paired_difference(ours, theirs, n_resamples=500)
+        hits += found.low <= 0.1 <= found.high
+    assert 0.90 <= hits / 200 <= 0.99
