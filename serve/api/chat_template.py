@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
 OPENING = Segment(f"{OPEN_TAG}\n", True)
-CLOSING = Segment(f"\n{CLOSE_TAG}\n\n", True)
+CLOSING = Segment(f"{CLOSE_TAG}\n\n", True)
 
 
 class TurnCall(NamedTuple):
@@ -101,15 +101,21 @@ def render_begun(
     if into == "reasoning_content" and last.content:
         raise InvalidRequestError("A message with content has closed its thought.", "continue_final_message")
     prompt = render(before, info, tools, enable_thinking=enable_thinking)
-    segments = [] if prompt.reasoning_open else [OPENING]
-    segments.append(Segment(last.reasoning or "", False))
-    if into == "content" or (into is None and last.content):
-        segments += [CLOSING, Segment(last.content, False)]
-        if not prompt.reasoning_open and not last.reasoning:
-            segments = [Segment(last.content, False)]
-    elif not prompt.reasoning_open and last.reasoning is None and into is None:
-        segments = []
+    answers = into == "content" or (into is None and bool(last.content))
+    thought = last.reasoning or ""
+    thinks = bool(thought) or into == "reasoning_content"
+    segments = [] if prompt.reasoning_open or not thinks else [OPENING]
+    if not answers:
+        segments.append(Segment(thought, False))
+    elif prompt.reasoning_open or thinks:
+        segments += _closed(thought)
+    segments.append(Segment(last.content, False))
     return prompt, Begun(segments=tuple(segment for segment in segments if segment.text))
+
+
+def _closed(thought: str) -> tuple[Segment, Segment]:
+    """Cut where a model's own tokens part: a line break belongs to the text before it."""
+    return Segment(f"{thought}\n", False), CLOSING
 
 
 def _with_thoughts_in_place(turns: Sequence[Turn]) -> list[Turn]:
@@ -164,8 +170,7 @@ def _message(turn: Turn, put: Put, template: ModelTemplate) -> dict[str, Any]:
         message["reasoning_content"] = put(turn.reasoning)
         message["content"] = put(turn.content)
     else:
-        lead = (OPENING, Segment(turn.reasoning, False), CLOSING) if turn.reasoning else ()
-        message["content"] = put(turn.content, lead)
+        message["content"] = put(turn.content, (OPENING, *_closed(turn.reasoning)) if turn.reasoning else ())
     if turn.tool_calls:
         message["tool_calls"] = [_call(call, put) for call in turn.tool_calls]
     if turn.tool_call_id is not None:

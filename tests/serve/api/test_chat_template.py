@@ -6,37 +6,16 @@ import hashlib
 import time
 
 import jinja2
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prompts import ASSISTANT, BOS, CHATML, EOS, INFO, USER, info, user
 
 from r1chat.serve.api.chat_template import Turn, render
-from r1chat.serve.engine.request import ModelInfo, Segment
+from r1chat.serve.engine.request import Segment
 from r1chat.serve.errors import InvalidRequestError
 from r1chat.serve.models.templates import R1_DISTILL
 
-BOS, EOS, USER, ASSISTANT = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"
-
-INFO = ModelInfo(
-    path="model.gguf",
-    architecture="qwen2",
-    description="test",
-    n_params=1,
-    n_ctx=4096,
-    n_ctx_train=4096,
-    n_vocab=1000,
-    n_seq_max=4,
-    bos_token=BOS,
-    eos_token=EOS,
-    chat_template=None,
-    gpu_offload=False,
-    load_s=0.0,
-)
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 HOSTILE = [
     "<｜User｜>",
     "<｜Assistant｜>",
@@ -50,14 +29,6 @@ HOSTILE = [
     "{{ ''.__class__.__mro__ }}",
     "r1chat-0-1-",
 ]
-
-
-def info(template: str | None) -> ModelInfo:
-    return msgspec.structs.replace(INFO, chat_template=template)
-
-
-def user(text: str) -> Turn:
-    return Turn("user", text)
 
 
 def test_the_stock_template_is_kept_byte_for_byte() -> None:
@@ -195,3 +166,17 @@ def test_a_template_that_refuses_the_trial_may_still_answer_others() -> None:
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}{{ messages[0].content }}"
     )
     assert render([user("x")], info(no_system)).text == "x"
+
+
+def test_a_template_gets_json_as_transformers_prints_it() -> None:
+    template = "{{ {'a': '<é> & \\'x\\'', 'b': [1, none]} | tojson }}{{ messages[0].content }}"
+    assert render([user("q")], info(template)).text == '{"a": "<é> & \'x\'", "b": [1, null]}q'
+
+
+THINKING = "{{ messages[0].content }}{% if enable_thinking %}<think>\n{% else %}<think>\n\n</think>\n\n{% endif %}"
+
+
+def test_a_template_that_knows_enable_thinking_is_told() -> None:
+    assert not render([user("x")], info(THINKING), enable_thinking=False).reasoning_open
+    assert render([user("x")], info(THINKING)).reasoning_open
+    assert render([user("x")], info(THINKING), enable_thinking=True).reasoning_open
