@@ -44,13 +44,13 @@ def unsupported(what: str) -> PydanticCustomError:
 
 
 def kinds(*known: str, default: str, what: str) -> Discriminator:
-    """Chooses a branch by the member `type`; of branches that we lack it says that they are not supported."""
+    """Chooses the branch tagged `(type)` by the member of that name; of those that we lack it says so."""
 
     def kind_of(value: Any) -> str | None:
         kind = value.get("type", default) if isinstance(value, dict) else getattr(value, "type", default)
         if not isinstance(kind, str):
-            return default
-        return kind if kind in known else None
+            return f"({default})"
+        return f"({kind})" if kind in known else None
 
     return Discriminator(
         kind_of,

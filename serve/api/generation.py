@@ -130,8 +130,9 @@ class Generations:
                 self.engine.abort(request_id)
 
     async def prompt(self, ask: Ask) -> RenderedPrompt:
-        """The prompt as the engine will see it, rendered off the event loop: texts may be long."""
-        return (await self._prompt(ask))[0]
+        """All that the engine will see before it writes, rendered off the event loop: texts may be long."""
+        prompt, begun = await self._prompt(ask)
+        return RenderedPrompt(prompt.segments + begun.segments, False) if begun else prompt
 
     async def _requests(self, ask: Ask, completion_id: str) -> list[GenerateRequest]:
         info = self.info

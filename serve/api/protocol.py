@@ -35,7 +35,7 @@ class TextPart(Strict):
 
 
 Parts = Annotated[
-    list[Annotated[Annotated[TextPart, Tag("text")], kinds("text", default="text", what="Content parts")]],
+    list[Annotated[Annotated[TextPart, Tag("(text)")], kinds("text", default="text", what="Content parts")]],
     Field(min_length=1),
 ]
 

@@ -60,9 +60,9 @@ class JsonSchemaFormat(Strict):
 
 
 ResponseFormat = Annotated[
-    Annotated[TextFormat, Tag("text")]
-    | Annotated[JsonObjectFormat, Tag("json_object")]
-    | Annotated[JsonSchemaFormat, Tag("json_schema")],
+    Annotated[TextFormat, Tag("(text)")]
+    | Annotated[JsonObjectFormat, Tag("(json_object)")]
+    | Annotated[JsonSchemaFormat, Tag("(json_schema)")],
     kinds("text", "json_object", "json_schema", default="text", what="Forms of an answer"),
 ]
 

@@ -1,8 +1,8 @@
-"""POST /tokenize, /detokenize and /apply-template, as llama-server has them: what the model sees of a text."""
+"""POST /tokenize, /detokenize, /apply-template and a chat's input_tokens, as llama-server has them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -54,6 +54,13 @@ class Content(BaseModel):
     content: str
 
 
+class InputTokens(BaseModel):
+    """How long a prompt would be."""
+
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+    input_tokens: int
+
+
 class Prompt(BaseModel):
     """What the model is given before it writes, where a chat request has the same body."""
 
@@ -87,6 +94,13 @@ def tokens_router(generations: Generations, model_id: str) -> APIRouter:
         is_closed = prompt.reasoning_open and ask.params.reasoning_budget == 0
         return Prompt(prompt=prompt.text + (CLOSING if is_closed else ""))
 
+    async def input_tokens(body: ChatRequest, request: Request) -> InputTokens:
+        check_model(body.model, model_id)
+        prompt = await generations.prompt(asked(body, owner_of(request)))
+        answer = await generations.engine.tokenize(prompt.segments)
+        return InputTokens(input_tokens=len(answer.tokens))
+
+    router.post("/v1/chat/completions/input_tokens", response_model=InputTokens, responses=ERRORS)(input_tokens)
     for path in ("/apply-template", "/v1/apply-template"):
         router.post(path, response_model=Prompt, responses=ERRORS)(apply_template)
     for path in ("/tokenize", "/v1/tokenize"):

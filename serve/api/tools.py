@@ -69,13 +69,13 @@ class AllowedToolsChoice(Strict):
 
 
 _TOOLS = kinds("function", default="function", what="Tools")
-Tools = Annotated[list[Annotated[Annotated[Tool, Tag("function")], _TOOLS]], Field(max_length=MAX_TOOLS)]
+Tools = Annotated[list[Annotated[Annotated[Tool, Tag("(function)")], _TOOLS]], Field(max_length=MAX_TOOLS)]
 # A word has no member `type`, and so is the default.
 ToolChoice = Annotated[
     Annotated[Literal["none", "auto", "required"], Tag("(word)")]
-    | Annotated[NamedTool, Tag("function")]
-    | Annotated[AllowedToolsChoice, Tag("allowed_tools")],
-    kinds("function", "allowed_tools", "(word)", default="(word)", what="Choices of a tool"),
+    | Annotated[NamedTool, Tag("(function)")]
+    | Annotated[AllowedToolsChoice, Tag("(allowed_tools)")],
+    kinds("function", "allowed_tools", "word", default="word", what="Choices of a tool"),
 ]
 
 

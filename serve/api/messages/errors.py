@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .body import ErrorDetail, MessagesError
 
-PREFIX = "/v1/messages"
+PREFIXES = ("/v1/messages", "/messages")
 # By the code or type that the error has in OpenAI's shape. What is not listed keeps its type.
 TYPES = {
     "invalid_api_key": "authentication_error",
@@ -37,7 +37,7 @@ class MessagesErrors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
             await self._app(scope, receive, send)
             return
         start: Message | None = None

@@ -47,7 +47,7 @@ class ToolUseBlock(Strict):
         return json.dumps(self.input, ensure_ascii=False)
 
 
-ResultBlock = Annotated[Annotated[TextBlock, Tag("text")], kinds("text", default="text", what="Content blocks")]
+ResultBlock = Annotated[Annotated[TextBlock, Tag("(text)")], kinds("text", default="text", what="Content blocks")]
 ResultText = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[ResultBlock], Tag("(list)")], one_or_list]
 
 
@@ -64,11 +64,11 @@ class ToolResultBlock(Strict):
 
 
 Block = Annotated[
-    Annotated[TextBlock, Tag("text")]
-    | Annotated[ThinkingBlock, Tag("thinking")]
-    | Annotated[RedactedThinkingBlock, Tag("redacted_thinking")]
-    | Annotated[ToolUseBlock, Tag("tool_use")]
-    | Annotated[ToolResultBlock, Tag("tool_result")],
+    Annotated[TextBlock, Tag("(text)")]
+    | Annotated[ThinkingBlock, Tag("(thinking)")]
+    | Annotated[RedactedThinkingBlock, Tag("(redacted_thinking)")]
+    | Annotated[ToolUseBlock, Tag("(tool_use)")]
+    | Annotated[ToolResultBlock, Tag("(tool_result)")],
     kinds("text", "thinking", "redacted_thinking", "tool_use", "tool_result", default="text", what="Content blocks"),
 ]
 System = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[TextBlock], Tag("(list)")], one_or_list]
@@ -105,9 +105,9 @@ class ThinkingDisabled(Strict):
 
 
 Thinking = Annotated[
-    Annotated[ThinkingEnabled, Tag("enabled")]
-    | Annotated[ThinkingAdaptive, Tag("adaptive")]
-    | Annotated[ThinkingDisabled, Tag("disabled")],
+    Annotated[ThinkingEnabled, Tag("(enabled)")]
+    | Annotated[ThinkingAdaptive, Tag("(adaptive)")]
+    | Annotated[ThinkingDisabled, Tag("(disabled)")],
     kinds("enabled", "adaptive", "disabled", default="enabled", what="Ways of thinking"),
 ]
 
@@ -120,7 +120,7 @@ class CustomTool(Strict):
     strict: bool | None = None
 
 
-ToolParam = Annotated[Annotated[CustomTool, Tag("custom")], kinds("custom", default="custom", what="Tools")]
+ToolParam = Annotated[Annotated[CustomTool, Tag("(custom)")], kinds("custom", default="custom", what="Tools")]
 
 
 class AnyChoice(Strict):

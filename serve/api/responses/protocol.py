@@ -30,10 +30,10 @@ class RefusalPart(Strict):
 
 
 Part = Annotated[
-    Annotated[TextPart, Tag("input_text")]
-    | Annotated[TextPart, Tag("output_text")]
-    | Annotated[TextPart, Tag("text")]
-    | Annotated[RefusalPart, Tag("refusal")],
+    Annotated[TextPart, Tag("(input_text)")]
+    | Annotated[TextPart, Tag("(output_text)")]
+    | Annotated[TextPart, Tag("(text)")]
+    | Annotated[RefusalPart, Tag("(refusal)")],
     kinds("input_text", "output_text", "text", "refusal", default="input_text", what="Parts of a message"),
 ]
 Spoken = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[Part], Tag("(list)")], one_or_list]
@@ -75,10 +75,10 @@ class CallOutputItem(Strict):
 
 
 Item = Annotated[
-    Annotated[MessageItem, Tag("message")]
-    | Annotated[ReasoningItem, Tag("reasoning")]
-    | Annotated[CallItem, Tag("function_call")]
-    | Annotated[CallOutputItem, Tag("function_call_output")],
+    Annotated[MessageItem, Tag("(message)")]
+    | Annotated[ReasoningItem, Tag("(reasoning)")]
+    | Annotated[CallItem, Tag("(function_call)")]
+    | Annotated[CallOutputItem, Tag("(function_call_output)")],
     kinds("message", "reasoning", "function_call", "function_call_output", default="message", what="Input items"),
 ]
 Input = Annotated[
@@ -111,9 +111,9 @@ class JsonSchemaFormat(Strict):
 
 
 Format = Annotated[
-    Annotated[PlainFormat, Tag("text")]
-    | Annotated[JsonObjectFormat, Tag("json_object")]
-    | Annotated[JsonSchemaFormat, Tag("json_schema")],
+    Annotated[PlainFormat, Tag("(text)")]
+    | Annotated[JsonObjectFormat, Tag("(json_object)")]
+    | Annotated[JsonSchemaFormat, Tag("(json_schema)")],
     kinds("text", "json_object", "json_schema", default="text", what="Formats"),
 ]
 
@@ -131,7 +131,7 @@ class FunctionTool(Strict):
     strict: bool | None = None
 
 
-ToolParam = Annotated[Annotated[FunctionTool, Tag("function")], kinds("function", default="function", what="Tools")]
+ToolParam = Annotated[Annotated[FunctionTool, Tag("(function)")], kinds("function", default="function", what="Tools")]
 
 
 class NamedChoice(Strict):
@@ -195,7 +195,12 @@ class ResponsesRequest(SamplingFields, ThinkingFields):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     include: Annotated[list[Includable], Field(max_length=16), BeforeValidator(_known_includes)] | None = None
     store: bool | None = None
-    metadata: Annotated[dict[str, Annotated[Text, Field(max_length=512)]], Field(max_length=16)] | None = None
+    metadata: (
+        Annotated[
+            dict[Annotated[Text, Field(max_length=64)], Annotated[Text, Field(max_length=512)]], Field(max_length=16)
+        ]
+        | None
+    ) = None
     user: Annotated[Text, Field(max_length=512)] | None = None
     safety_identifier: Annotated[Text, Field(max_length=512)] | None = None
     prompt_cache_key: Annotated[Text, Field(max_length=512)] | None = None

@@ -1,4 +1,4 @@
-"""POST /v1/responses."""
+"""POST /v1/responses and /v1/responses/input_tokens."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..generation import Generations
 from ..replies import ERRORS
 from ..respond import respond
 from ..security import owner_of
+from ..tokens import InputTokens
 from ..tool_calls import parsed
 from ..wire_errors import request_id_of
 from .asking import ask_of
@@ -41,5 +42,12 @@ def responses_router(generations: Generations, model_id: str) -> APIRouter:
         writer = ResponsesWriter(response, with_logprobs=body.wants_logprobs is not None)
         outputs = await generations.start(ask, response_id, streamed=bool(body.stream))
         return await respond(request, parsed(outputs, ask.tools), writer, stream=bool(body.stream))
+
+    @router.post("/v1/responses/input_tokens", response_model=InputTokens, responses=ERRORS)
+    async def count_input_tokens(body: ResponsesRequest, request: Request) -> InputTokens:
+        check_model(body.model, model_id)
+        prompt = await generations.prompt(ask_of(body, owner_of(request)))
+        answer = await generations.engine.tokenize(prompt.segments)
+        return InputTokens(input_tokens=len(answer.tokens))
 
     return router

@@ -22,6 +22,7 @@ from .body import (
     ReasoningOut,
     ReasoningText,
     ResponseBody,
+    ResponseError,
     Status,
     item_id,
     items_of,
@@ -86,7 +87,7 @@ class ResponsesWriter:
         self._finished: Finished | None = None
 
     def head(self) -> bytes:
-        response = self._response.model_dump()
+        response = _raw(self._response)
         return self._event("response.created", response=response) + self._event(
             "response.in_progress", response=response
         )
@@ -109,14 +110,14 @@ class ResponsesWriter:
         begun = b"" if self._open or self._done else self._begin("msg")
         ended = begun + self._end(status)
         response = self._response.ended(self._finished, self._done, int(time.time()))
-        return ended + self._event(f"response.{status}", response=response.model_dump())
+        return ended + self._event(f"response.{status}", response=_raw(response))
 
     def error(self, body: bytes) -> bytes:
         """A response that failed; SDKs know few codes for that."""
         message = json.loads(body)["error"]["message"]
-        error = {"code": "server_error", "message": message}
-        failed = {**self._response.model_dump(), "status": "failed", "error": error}
-        return self._event("response.failed", response=failed)
+        error = ResponseError(code="server_error", message=message)
+        failed = self._response.model_copy(update={"status": "failed", "error": error})
+        return self._event("response.failed", response=_raw(failed))
 
     def whole(self, replies: list[Reply]) -> bytes:
         (reply,) = replies
@@ -184,3 +185,8 @@ class ResponsesWriter:
     def _number(self) -> int:
         self._n_events += 1
         return self._n_events - 1
+
+
+def _raw(response: ResponseBody) -> msgspec.Raw:
+    """As it is; what it repeats of the request may hold numbers of any size."""
+    return msgspec.Raw(response.model_dump_json().encode())

@@ -56,7 +56,7 @@ def events(response: httpx2.Response) -> list[dict[str, Any]]:
     return read
 
 
-def said(reply: Any) -> list[tuple[str, str]]:
+def said(reply: Any) -> list[Any]:
     return [(block.type, getattr(block, "thinking", None) or getattr(block, "text", "")) for block in reply.content]
 
 
@@ -150,7 +150,7 @@ def test_a_last_message_of_the_assistants_is_gone_on_with(sdk: anthropic.Anthrop
 
 @pytest.mark.model
 def test_a_format_binds_the_text_and_not_the_thought(sdk: anthropic.Anthropic) -> None:
-    schema = {"type": "object", "properties": {"total": {"type": "integer", "maximum": 99}}, "required": ["total"]}
+    schema: Any = {"type": "object", "properties": {"total": {"type": "integer", "maximum": 99}}, "required": ["total"]}
     reply = sdk.messages.create(
         model="demo",
         max_tokens=400,

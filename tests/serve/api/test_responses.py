@@ -181,6 +181,13 @@ def test_log_probabilities_come_where_they_are_asked_for(sdk: openai.OpenAI) -> 
     assert all(len(entry.top_logprobs) == 2 and entry.logprob <= 0 for entry in entries)
 
 
+@pytest.mark.model
+def test_a_prompt_is_counted_as_it_is_used(sdk: openai.OpenAI) -> None:
+    used = sdk.responses.create(model="demo", input=QUESTION, instructions="Be brief.").usage
+    count = sdk.responses.input_tokens.count(model="demo", input=QUESTION, instructions="Be brief.")
+    assert used is not None and count.input_tokens == used.input_tokens
+
+
 def test_instructions_go_before_the_input(live: LiveServer) -> None:
     bare = post(live).json()["usage"]["input_tokens"]
     told = post(live, instructions="Be brief, please.").json()

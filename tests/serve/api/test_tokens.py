@@ -81,6 +81,12 @@ def test_a_template_without_thinking_ends_behind_the_closed_thought(demo: LiveSe
     assert prompt.endswith("<｜Assistant｜><think>\n</think>\n\n")
 
 
+def test_a_template_shows_what_the_reply_begins_with(demo: LiveServer) -> None:
+    begun = [*MESSAGES, {"role": "assistant", "content": "3 + 4 ="}]
+    prompt = post(demo, "/apply-template", messages=begun, continue_final_message=True)["prompt"]
+    assert prompt.endswith("<｜Assistant｜><think>\n\n</think>\n\n3 + 4 =")
+
+
 def test_a_template_tells_of_tools(demo: LiveServer) -> None:
     tool = {"type": "function", "function": {"name": "find_weather", "parameters": {"type": "object"}}}
     assert "find_weather" in post(demo, "/apply-template", messages=MESSAGES, tools=[tool])["prompt"]
