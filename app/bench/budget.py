@@ -56,12 +56,13 @@ async def measure_budgets(
 
     curves.points.append(Point(None, "free", accuracy(await drawn("free"), k)))
     for budget in budgets:
-        shares = []
+        shares: dict[str, list[float]] = {}
         for arm, grace in ARMS.items():
             samples = await drawn(f"{arm} at {budget}", reasoning_budget_tokens=budget, reasoning_grace_tokens=grace)
             curves.points.append(Point(budget, arm, accuracy(samples, k)))
-            shares.append(list(shares_right(samples).values()))
-        curves.gains.append(Gain(budget, paired_difference(*shares)))
+            shares[arm] = list(shares_right(samples).values())
+        soft, hard = (shares[arm] for arm in ARMS)
+        curves.gains.append(Gain(budget, paired_difference(soft, hard)))
 
 
 def table(curves: Curves) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from r1chat.serve.api.ask import Ask
 from r1chat.serve.api.chat_template import Turn
 from r1chat.serve.api.kept import KeptReplies, KeptReply
-from r1chat.serve.engine.request import Accepted, Channel, Finished, FinishReason, Timings, TokenOutput, Usage
+from r1chat.serve.engine.request import Accepted, Channel, Event, Finished, FinishReason, Timings, TokenOutput, Usage
 from r1chat.serve.errors import NotFoundError
 
 
@@ -72,23 +72,23 @@ def test_they_are_forgotten_after_a_while() -> None:
 
 @pytest.mark.anyio
 async def test_what_follows_a_reply_keeps_it_when_it_ends_and_changes_nothing() -> None:
-    thought = [
+    thought: list[Event] = [
         Accepted("a", 3),
         TokenOutput("a", Channel.REASONING, "Hm, né", 2),
         TokenOutput("a", Channel.CONTENT, "so 9", 2),
     ]
     end = Finished("a", FinishReason.STOP, Usage(), Timings(), "natural", tokens=(4, 5, 6))
 
-    async def events(*items: object) -> AsyncIterator[object]:
+    async def events(*items: Event) -> AsyncGenerator[Event, None]:
         for item in items:
             yield item
 
     kept = KeptReplies()
-    seen = [event async for event in kept.follow(events(*thought, end), Ask(owner="ann"), "a", 0)]  # type: ignore[type-var, arg-type]
+    seen = [event async for event in kept.follow(events(*thought, end), Ask(owner="ann"), "a", 0)]
     assert seen == [*thought, end]
     assert kept.get("a", 0, "ann").tokens == array("i", [4, 5, 6])
 
-    async for _ in kept.follow(events(*thought), Ask(owner="ann"), "left", 0):  # type: ignore[type-var, arg-type]
+    async for _ in kept.follow(events(*thought), Ask(owner="ann"), "left", 0):
         pass
     with pytest.raises(NotFoundError):
         kept.get("left", 0, "ann")
