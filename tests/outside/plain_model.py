@@ -1,9 +1,10 @@
 """A model that does not think, made by hand: random weights, no tags, no token it could end a reply with early.
 
 Others' suites ask a non-thinking model for a few tokens of text. Noise alone would answer with broken UTF-8,
-control tokens and an early end, and would never close a string of JSON. So one dimension of every embedding
-is constant, and the output head reads from it what is said: letters and blanks often, a quote more often
-than each, a non-ASCII byte or a control token only where a grammar leaves nothing else.
+control tokens and an early end, and would never close a string of JSON. So two dimensions of the embeddings
+are no noise: one is constant, and the output head reads from it how gladly a token is said, letters gladly,
+bytes beyond ASCII and control tokens only where a grammar leaves nothing else; the other marks words, and
+after a word a quote comes first.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 _CONTROL = ("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>")
-_SPEC = replace(SHAPES["tiny-qwen2"], name="plain", n_ctx=8192)
+_SPEC = replace(SHAPES["tiny-qwen2"], name="plain", n_vocab=512, n_ctx=8192)
 
 
 def write_plain_model(path: Path, template: str = CHATML) -> Path:
@@ -37,7 +38,7 @@ def write_plain_model(path: Path, template: str = CHATML) -> Path:
 
 def _tokenizer(template: str) -> TokenizerSpec:
     """Control tokens first, as llama's own vocabulary has them; then bytes and made-up words; no tags."""
-    made_up = synthetic_tokenizer(_SPEC.n_vocab)
+    made_up = synthetic_tokenizer(_SPEC.n_vocab + 2)  # it has two control tokens and tags more
     plain = [token for token, kind in zip(made_up.tokens, made_up.token_types, strict=True) if kind == TOKEN_NORMAL]
     return TokenizerSpec(
         tokens=[*_CONTROL, *plain],
@@ -56,9 +57,10 @@ class _Weights(Mapping[str, np.ndarray]):
 
     def __init__(self, spec: ModelSpec, tokenizer: TokenizerSpec) -> None:
         self._shapes = spec.tensor_shapes()
-        self._leaning = np.full(spec.n_vocab, -4.0, dtype=np.float32)
-        for i, token in enumerate(tokenizer.tokens):
-            self._leaning[i] = _leaning(token, tokenizer.token_types[i])
+        kinds = zip(tokenizer.tokens, tokenizer.token_types, strict=True)
+        self._leaning = np.array([_leaning(token, kind) for token, kind in kinds], dtype=np.float32)
+        self._words = self._leaning == 0.0
+        self._quote = tokenizer.tokens.index('"')
 
     def __getitem__(self, name: str) -> np.ndarray:
         rng = np.random.default_rng([7, len(name), *name.encode()])
@@ -67,12 +69,14 @@ class _Weights(Mapping[str, np.ndarray]):
             return np.ones(shape, dtype=np.float32)
         noise = rng.standard_normal(shape, dtype=np.float32) * 0.15
         if name == "model.embed_tokens.weight":
-            noise[:, 0] = 4.0
+            noise[:, :2] = [40.0, 0.0]
+            noise[self._words, 1] = 40.0
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
-            noise[0] = 0.0  # nothing but the embedding writes to the constant dimension
+            noise[:2] = 0.0  # nothing but the embedding writes to those two
         elif name == "lm_head.weight":
-            # after the norm the constant is about 7, so that a leaning of 1 is seven nats
-            noise[:, 0] = self._leaning
+            # after the norm both are about 5, so that a leaning of 1 is five nats
+            noise[:, 0], noise[:, 1] = self._leaning, 0.0
+            noise[self._quote, 1] = 1.5
         return noise
 
     def __iter__(self) -> Iterator[str]:
@@ -86,9 +90,7 @@ def _leaning(token: str, kind: int) -> float:
     """How gladly a token is said: 0 as any word, below that hardly, far below only where it must be."""
     if kind == TOKEN_CONTROL:
         return -3.0
-    if token == '"':
-        return 0.2
-    if token in "{}[],:" or token.isdigit():
+    if token in '"{}[],:' or token.isdigit():
         return -0.4
     if (token.replace("Ġ", "").isalpha() and token.replace("Ġ", "").isascii()) or token == "Ġ":
         return 0.0

@@ -14,6 +14,8 @@ from .running import Outcome, run_pytest, served
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
+# Nothing of the project's own settings and fixtures: they need its environment.
+ALONE = ("-c", "/dev/null", "--rootdir", ".", "--noconftest")
 OPENAI_MAJORS = ("3.52.0", "2.14.0")
 LANGCHAIN = ("langchain-tests==1.1.9", "langchain-openai==1.7.3", "pytest==9.2.0")
 ANTHROPIC = ("anthropic==2.11.0", "pytest==9.2.0")
@@ -35,7 +37,7 @@ def anthropic_sdk() -> dict[str, Outcome]:
 
 
 def _own(python: str, name: str, url: str) -> Outcome:
-    return run_pytest(python, ["-c", "/dev/null", name], folder=HERE / "ours", skips={}, environ={"R1CHAT_URL": url})
+    return run_pytest(python, [*ALONE, name], folder=HERE / "ours", skips={}, environ={"R1CHAT_URL": url})
 
 
 def langchain() -> dict[str, Outcome]:
@@ -54,9 +56,11 @@ def langchain() -> dict[str, Outcome]:
 
 
 def _langchain(python: str, name: str, url: str, model: str, skips: dict[str, str]) -> Outcome:
+    # One loop for all tests, as the client keeps its connections from one to the next.
+    loops = [f"asyncio_default_{what}_loop_scope=session" for what in ("test", "fixture")]
     return run_pytest(
         python,
-        ["-c", "/dev/null", "-o", "asyncio_mode=auto", f"langchain_{name}.py"],
+        [*ALONE, "-o", "asyncio_mode=auto", "-o", loops[0], "-o", loops[1], f"langchain_{name}.py"],
         folder=HERE / "ours",
         skips=skips,
         environ={"R1CHAT_URL": url, "R1CHAT_MODEL": model},

@@ -24,6 +24,7 @@ class TestR1Chat(ChatModelIntegrationTests):
             "temperature": 0,
             "max_tokens": 400,
             "max_retries": 0,
+            "stream_usage": True,
         }
 
     @property
