@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
@@ -42,7 +44,11 @@ TRIAL_TOOLS: list[dict[str, Any]] = [
         },
     }
 ]
-TRIAL_CALL: dict[str, Any] = {"id": "call_1", "type": "function", "function": {"name": "sum", "arguments": JsonText('{"n": 1}')}}
+TRIAL_CALL: dict[str, Any] = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "sum", "arguments": JsonText('{"n": 1}')},
+}
 TOOL_TRIAL: list[dict[str, Any]] = [
     {"role": "user", "content": "What is 1 + 1?"},
     {"role": "assistant", "content": "", "reasoning_content": "I ask the tool.", "tool_calls": [TRIAL_CALL]},
@@ -54,6 +60,7 @@ def compile_template(source: str) -> jinja2.Template:
     """With the settings of transformers, which templates are written against. Raises TemplateError."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = _now
     environment.filters["tojson"] = _tojson
     return environment.from_string(source)
 
@@ -69,6 +76,9 @@ def fill(
 ) -> str:
     """The prompt that asks for a reply. Raises whatever the template raises."""
     return template.render(
+        # Some templates want today's date, Llama's under the one name, Firefunction's under the other.
+        date_string=_now("%d %b %Y"),
+        datetime=_now("%b %d %Y"),
         messages=messages,
         tools=tools or None,
         add_generation_prompt=True,
@@ -88,6 +98,13 @@ def is_bounded(source: str) -> bool:
     if trial.returncode:
         logger.warning("a trial of the model's chat template ended with %d", trial.returncode)
     return trial.returncode == 0
+
+
+def _now(layout: str) -> str:
+    """The date or time as transformers shows it to templates. A width in the layout could ask for gigabytes."""
+    if len(layout) > 100 or re.search(r"%\W*[0-9]", layout):
+        raise jinja2.TemplateError("that is no layout of a date")
+    return datetime.now().strftime(layout)
 
 
 def _refuse(message: str) -> NoReturn:

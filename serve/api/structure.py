@@ -79,11 +79,14 @@ class StructuredOutputs(Strict):
 
 
 class StructureFields(BaseModel):
-    """The fields of a chat request that speak of its answer's form; `regex` and `choice` are ours."""
+    """The fields of a chat request that speak of its answer's form; `regex` and `choice` are ours, `json_schema`
+    is llama-server's.
+    """
 
     response_format: ResponseFormat | None = None
     regex: Pattern | None = None
     choice: Choices | None = None
+    json_schema: JsonSchema | None = None
     guided_json: JsonSchema | None = None
     guided_regex: Pattern | None = None
     guided_choice: Choices | None = None
@@ -93,7 +96,8 @@ class StructureFields(BaseModel):
     def asked_format(self) -> ResponseFormat | None:
         """response_format, under whatever name it was given."""
         vllm = self.structured_outputs
-        schema = self.guided_json if self.guided_json is not None else vllm and vllm.json_
+        schemas = (self.json_schema, self.guided_json, vllm and vllm.json_)
+        schema = next((schema for schema in schemas if schema is not None), None)
         if schema is not None or (vllm and vllm.json_object):
             return self.response_format or JsonObjectFormat.model_validate({"type": "json_object", "schema": schema})
         return self.response_format
