@@ -34,8 +34,9 @@ _SOFT_SHARE = 0.8
 _SENTENCE_BIAS = 12.0
 _PARAGRAPH_BIAS = 16.0
 _BIAS_PER_TOKEN = 0.5
-# A point behind a digit may be a decimal one.
+# A point behind a digit may be a decimal one, or that of a list: what comes next tells, or the line.
 _SENTENCE_END = re.compile(r"""(?:[^\d\s][.!?…]["'”’)\]*]*\s?|[。！？]|\n)$""")
+_POINT_IN_LINE = re.compile(r"[^\d\s][^\n]*\d\.$")
 _TAIL = 16
 
 
@@ -161,9 +162,13 @@ class Governor:
 
     def review(self, piece: bytes, *, is_end: bool, n_left: int) -> Force | None:
         """Of a drawn token's bytes: what comes in its place, if it must not come. `n_left` as before it."""
-        looks = self._thinking and (self._n_swallow or self._plan.closes_cleanly)
+        if not self._thinking:
+            return None
+        if piece[:1].isspace() and _POINT_IN_LINE.search(self._tail) and (cause := self._due_at_sentence_end(n_left)):
+            return self._close(cause, n_left) if self._has_room(n_left) else None
+        looks = self._n_swallow or self._plan.closes_cleanly
         closes = looks and self._detokenizer.closes_with(piece)
-        if not self._thinking or not (is_end or closes):
+        if not (is_end or closes):
             return None
         n_wait = len(self._run.line_break) + len(self._run.wait)
         if self._n_swallow and self._n_more(n_left)[0] >= n_wait + _MARGIN:

@@ -18,7 +18,7 @@ from r1chat.serve.engine.request import Channel
 EOS = 0
 SHEEP = "🐑".encode()
 PIECES = [b"", b"\n", b"</think>", b"\n\n", b"</", b"think", b">\n\n", b">", b"Wait", b"<think>", SHEEP[:2], SHEEP[2:]]
-WORDS = [b" and", b" so", b" ten", b".", b".\n\n", b" 3", b"!", b" "]
+WORDS = [b" and", b" so", b" ten", b".", b".\n\n", b" 3", b"!", b" ", b"3"]
 PIECES += WORDS
 N_VARIED = 10_000
 PIECES += [f" w{n}".encode() for n in range(N_VARIED)]
@@ -186,8 +186,17 @@ def test_the_bias_grows_towards_the_budget_at_sentence_ends_and_the_model_may_fo
 
 
 def test_a_decimal_point_ends_no_sentence() -> None:
-    generation = Generation(says(*[" and"] * 50, " 3", ".", " 3", " so", "."), budget=50, grace=10).play()
-    assert generation.thought.endswith(" 3. 3 so.")
+    generation = Generation(says(*[" and"] * 50, " 3", ".", "3", " so", "."), budget=50, grace=10).play()
+    assert generation.thought.endswith(" 3.3 so.")
+
+
+def test_a_point_behind_a_digit_ends_a_sentence_once_a_blank_follows_it_but_not_in_a_list() -> None:
+    words = [*[" and"] * 50, " 3", ".", " so"]
+    generation = Generation(says(*words), budget=50, grace=10).play()
+    assert generation.thought == " and" * 50 + " 3."
+    assert generation.governor.reasoning_end() is ReasoningEnd.SOFT_LANDING
+    words = [*[" and"] * 50, "\n", " 3", ".", " so", "!"]
+    assert Generation(says(*words), budget=53, grace=10).play().thought.endswith("\n 3. so!")
 
 
 @both_tags
