@@ -32,6 +32,7 @@ _BEYOND_SHARE = 0.05
 _ROUNDS = 3
 # 12 rows cost 7 % more than 16 on a 1.5B
 _MORE_THAN_LARGER = 1.1
+_LEAST_SHARE = 0.1
 
 Points = dict[int, float]
 
@@ -61,7 +62,9 @@ class RowTable:
 
     def seconds(self, n_rows: int, n_outputs: int) -> float:
         whole, rest = divmod(n_rows, self.bulk)
-        return whole * self._bodies[self.bulk] + self._bodies[rest] + _line(n_outputs, self._heads)
+        body = whole * self._bodies[self.bulk] + self._bodies[rest]
+        # one timing that the machine stretched must not make a step without outputs cost nothing, or less
+        return max(_LEAST_SHARE * body, body + _line(n_outputs, self._heads))
 
     def scale(self, n_rows: int, factor: float) -> None:
         """Corrects the price of one size."""

@@ -131,6 +131,14 @@ def test_a_group_dearer_than_a_larger_one_is_not_believed(monkeypatch: pytest.Mo
     assert costs.seconds(8) <= 1.1 * machine.plain(12, 1)
 
 
+def test_a_stall_while_one_row_was_timed_makes_no_step_free() -> None:
+    costs = RowCosts(max_rows=512)
+    costs.calibrate(lambda n_rows, n_outputs: 1.0 if (n_rows, n_outputs) == (1, 1) else 0.001 * n_rows, 60.0)
+    for n_rows in range(1, 60):
+        assert costs.seconds(n_rows, 0) > 0
+        costs.measure(n_rows, 0, 0.001, depth=4.0)
+
+
 def test_one_stall_of_the_machine_does_not_stop_a_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(QUIET_05B)
     costs = calibrated(machine, monkeypatch)
