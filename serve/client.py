@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
 import httpx2
 import msgspec
@@ -21,26 +21,31 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """A piece of the thought."""
+    """A piece of the thought of the reply `id`."""
 
     text: str
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ContentDelta:
-    """A piece of the answer."""
+    """A piece of the answer of the reply `id`."""
 
     text: str
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Last event of every stream that ended well. `usage` and `timings` are as the server sent them."""
+    """Last event of every stream that ended well. `usage` and `timings` are as the server sent them, and so is
+    `reasoning_end`, why the thought ended; None where there was none, or the server does not say.
+    """
 
     finish_reason: str
     usage: dict[str, Any]
     timings: dict[str, Any]
     id: str
+    reasoning_end: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Completion:
     finish_reason: str
     usage: dict[str, Any]
     timings: dict[str, Any]
+    reasoning_end: str | None = None
 
 
 class ApiError(R1ChatError):
@@ -105,7 +111,7 @@ class Client:
     ) -> AsyncGenerator[ReasoningDelta | ContentDelta | Done, None]:
         """Yields deltas as they arrive and one Done; closing the iterator closes the socket.
 
-        Raises ApiError, ServerUnreachableError.
+        `params` go into the body as they are. Raises ApiError, ServerUnreachableError.
         """
         body = {"messages": messages, "stream": True, "stream_options": {"include_usage": True}, **params}
         if self.model is not None:
@@ -131,9 +137,25 @@ class Client:
             async for event in events:
                 if isinstance(event, Done):
                     reasoning, content = ("".join(texts[kind]) for kind in (ReasoningDelta, ContentDelta))
-                    return Completion(reasoning, content, event.finish_reason, event.usage, event.timings)
+                    return Completion(
+                        reasoning, content, event.finish_reason, event.usage, event.timings, event.reasoning_end
+                    )
                 texts[type(event)].append(event.text)
         raise AssertionError("a stream ends with Done or raises")
+
+    async def control(self, reply_id: str, action: Literal["answer_now", "think_more"]) -> bool:
+        """Has a reply that runs end its thought now, or go on when it would end it; False where it has ended.
+
+        Raises ApiError (404: no such reply runs), ServerUnreachableError.
+        """
+        url = f"{self.base_url}/v1/chat/completions/control"
+        try:
+            response = await self._http.post(url, json={"id": reply_id, "action": action})
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _api_error(response)
+        return bool(_json_object(response.text, response.status_code).get("success"))
 
     async def models(self) -> list[dict[str, Any]]:
         """What the server offers, as GET /v1/models says it."""
@@ -159,11 +181,12 @@ class Client:
 
 async def _events(response: httpx2.Response) -> AsyncGenerator[ReasoningDelta | ContentDelta | Done, None]:
     finish_reason, chunk_id = "", ""
+    reasoning_end: str | None = None
     usage: dict[str, Any] = {}
     timings: dict[str, Any] = {}
     async for sse in httpx2.EventSource(response):
         if sse.data.startswith("[DONE]"):
-            yield Done(finish_reason, usage, timings, chunk_id)
+            yield Done(finish_reason, usage, timings, chunk_id, reasoning_end)
             return
         chunk = _json_object(sse.data, response.status_code)
         if chunk.get("error"):
@@ -173,12 +196,13 @@ async def _events(response: httpx2.Response) -> AsyncGenerator[ReasoningDelta | 
         timings = chunk.get("timings") or timings
         for choice in chunk.get("choices") or ():
             finish_reason = choice.get("finish_reason") or finish_reason
+            reasoning_end = choice.get("reasoning_end") or reasoning_end
             delta = choice.get("delta") or {}
             # Servers differ in the name, some send both.
             if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-                yield ReasoningDelta(reasoning)
+                yield ReasoningDelta(reasoning, chunk_id)
             if content := delta.get("content"):
-                yield ContentDelta(content)
+                yield ContentDelta(content, chunk_id)
     raise httpx2.ReadError("the stream ended before its last event")
 
 

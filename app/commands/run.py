@@ -46,6 +46,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument("--json", action="store_true", help="print one object: answer, reasoning, usage, timings ...")
     parser.add_argument("--hide-thinking", action="store_true", help="do not show the trace")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="longest trace and answer together, in tokens")
+    thought = parser.add_mutually_exclusive_group()
+    thought.add_argument("--budget", type=int, metavar="N", help="longest trace, in tokens; the answer comes then")
+    thought.add_argument("--no-think", action="store_true", help="answer at once, without a trace")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 for the likeliest tokens (default: 0.6)")
     parser.add_argument("--seed", type=int, metavar="N", help="repeat the same draw")
     parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: the model's, up to 8192)")
@@ -58,6 +61,7 @@ class Reply:
     reasoning: list[str] = field(default_factory=list)
     answer: list[str] = field(default_factory=list)
     finish_reason: str = ""
+    reasoning_end: str | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, Any] = field(default_factory=dict)
 
@@ -68,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     prompt = _prompt(args.prompt, sys.stdin)
     params = {name: getattr(args, name) for name in ("max_tokens", "temperature", "seed")}
+    params["reasoning_budget_tokens"] = 0 if args.no_think else args.budget
     params = {name: value for name, value in params.items() if value is not None}
     show = Printer(color=args.color, trace=not args.hide_thinking and not args.json, answer=not args.json)
     reply = asyncio.run(_ask(resolve(args.model), args.ctx, prompt, params, show))
@@ -119,7 +124,8 @@ async def _receive(client: Client, prompt: str, params: dict[str, Any], show: Pr
                 reply.answer.append(event.text)
                 show.answer(event.text)
             else:
-                reply.finish_reason, reply.usage, reply.timings = event.finish_reason, event.usage, event.timings
+                reply.finish_reason, reply.reasoning_end = event.finish_reason, event.reasoning_end
+                reply.usage, reply.timings = event.usage, event.timings
     return reply
 
 
@@ -174,6 +180,7 @@ def _as_json(reply: Reply, model: str) -> str:
             "answer": "".join(reply.answer),
             "reasoning": "".join(reply.reasoning),
             "finish_reason": reply.finish_reason,
+            "reasoning_end": reply.reasoning_end,
             "usage": reply.usage,
             "timings": reply.timings,
         }

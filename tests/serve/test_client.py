@@ -64,6 +64,7 @@ def test_a_stream_is_thought_answer_done(live: LiveServer) -> None:
     assert "".join(delta.text for delta in deltas if isinstance(delta, ReasoningDelta)) == REASONING
     assert "".join(delta.text for delta in deltas if isinstance(delta, ContentDelta)) == CONTENT
     assert isinstance(done, Done) and done.finish_reason == "stop" and done.id.startswith("chatcmpl-")
+    assert done.reasoning_end == "natural" and {delta.id for delta in deltas} == {done.id}
     assert done.usage["completion_tokens_details"]["reasoning_tokens"] == 14
     assert done.timings["predicted_n"] == done.usage["completion_tokens"]
 
@@ -210,3 +211,20 @@ def test_the_client_imports_no_engine() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = [name for name in done.stdout.split() if name.startswith(("llama_cpp", "fastapi", "r1chat.serve.engine"))]
     assert "r1chat.serve.client" in done.stdout and heavy == []
+
+
+def test_a_running_thought_is_told_to_end(start_server: StartServer) -> None:
+    server = start_server({"script": "thinking " * 2000 + "</think> Nine.", "tokens_per_s": 100})
+
+    async def told() -> tuple[list[bool], Event]:
+        async with Client(server.url) as client, aclosing(client.stream(QUESTION)) as events:
+            first = await anext(events)
+            successes = [await client.control(first.id, "answer_now")]
+            last = [event async for event in events][-1]
+            with pytest.raises(ApiError) as caught:
+                await client.control(first.id, "answer_now")
+            assert (caught.value.status, caught.value.code) == (404, "not_found")
+            return successes, last
+
+    successes, last = asyncio.run(told())
+    assert successes == [True] and isinstance(last, Done) and last.reasoning_end == "user"
