@@ -8,53 +8,43 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_server import QUESTION, LiveServer, StartServer
+from prompts import CHATML, INFO, info
 
-from r1chat.serve.api.chat_template import Turn, render
+from r1chat.serve.api.chat_template import Turn, TurnCall, render
 from r1chat.serve.api.next_turn import next_prefix
-from r1chat.serve.engine.request import ModelInfo
+from r1chat.serve.api.tools import Tool, call_text
 
-INFO = ModelInfo(
-    path="model.gguf",
-    architecture="qwen2",
-    description="test",
-    n_params=1,
-    n_ctx=4096,
-    n_ctx_train=4096,
-    n_vocab=1000,
-    n_seq_max=4,
-    bos_token="<｜begin▁of▁sentence｜>",
-    eos_token="<｜end▁of▁sentence｜>",
-    chat_template=None,
-    gpu_offload=False,
-    load_s=0.0,
-)
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 ONE_TURN = "{% if messages | length > 1 %}{{ raise_exception('one turn') }}{% endif %}{{ messages[0].content }}"
 LAST_FIRST = "{{ messages[-1].content }}{% for m in messages %}{{ m.content }}{% endfor %}"
 HOSTILE = ["</think>", " \n", "a</think>b", "<｜User｜>", "r1chat-0-1-", "{{ 1 }}"]
 TEXTS = st.text(max_size=30) | st.sampled_from(HOSTILE)
 ANSWERS, QUESTIONS = TEXTS.filter(bool), TEXTS.filter(str.strip)
 
-
-def info(template: str | None) -> ModelInfo:
-    return msgspec.structs.replace(INFO, chat_template=template)
+TOOL = {"type": "function", "function": {"name": "now", "description": "Tells the <｜User｜> the time."}}
+TOOLS = [Tool.model_validate(TOOL)]
+CALLED = [Turn("assistant", "", "I look.", (TurnCall("c", "now", "{}"),)), Turn("tool", "noon", tool_call_id="c")]
 
 
 @settings(deadline=None)
-@given(question=TEXTS, answer=ANSWERS, follow_up=QUESTIONS, template=st.sampled_from([None, CHATML]))
-def test_every_next_request_begins_with_it(question: str, answer: str, follow_up: str, template: str | None) -> None:
-    turns = [Turn("user", question)]
-    prefix = next_prefix(turns, answer, info(template))
-    asked = [*turns, Turn("assistant", answer), Turn("user", follow_up)]
-    segments = render(asked, info(template)).segments
+@given(
+    question=TEXTS,
+    answer=ANSWERS,
+    follow_up=QUESTIONS,
+    template=st.sampled_from([None, CHATML]),
+    tools=st.sampled_from([[], TOOLS]),
+    loop=st.booleans(),
+)
+def test_every_next_request_begins_with_it(
+    question: str, answer: str, follow_up: str, template: str | None, tools: list[Tool], loop: bool
+) -> None:
+    turns = [Turn("user", question), *(CALLED if loop else [])]
+    prefix = next_prefix(turns, answer, info(template), tools)
+    asked = [*turns, Turn("assistant", answer, "a thought"), Turn("user", follow_up)]
+    segments = render(asked, info(template), tools).segments
     assert prefix == segments[: len(prefix)]
     assert segments[len(prefix)].text.strip() == follow_up.strip(), "all but the question itself is known"
 
@@ -140,4 +130,19 @@ def test_nothing_is_prepared_after_a_failure(start_server: StartServer) -> None:
     server = start_server({"scripts": {"NAN": "a"}})
     body = {"messages": [{"role": "user", "content": "NAN"}]}
     assert httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=30).status_code == 503
+    assert prepared_in_vain(server) == 0
+
+
+@pytest.mark.parametrize(("tools", "is_prepared"), [([TOOL], False), ([], True)])
+def test_nothing_is_prepared_after_a_call(start_server: StartServer, tools: list[Any], is_prepared: bool) -> None:
+    server = start_server({"script": f"I look at the clock.\n</think>\n\n{call_text('now', '{}')}"})
+    message = post(server, tools=tools)["choices"][0]["message"]
+    assert bool(message["tool_calls"]) is bool(tools)
+    assert bool(prepared_in_vain(server)) is is_prepared
+
+
+def test_nothing_is_prepared_after_the_rest_of_a_reply(start_server: StartServer) -> None:
+    server = start_server()
+    messages = [*QUESTION, {"role": "assistant", "content": "The answer "}]
+    assert post(server, messages=messages, continue_final_message=True)["choices"][0]["message"]["content"]
     assert prepared_in_vain(server) == 0

@@ -173,7 +173,7 @@ def test_requests_that_make_no_sense_are_refused() -> None:
         (with_parameters({}), NAMED, "tool_choice"),
     ]:
         with pytest.raises(InvalidRequestError) as refused:
-            grammar_of(tools=tools, tool_choice=choice and chosen(choice))
+            grammar_of(tools=tools, tool_choice=chosen(choice) if choice else None)
         assert refused.value.param == param
 
 
