@@ -18,7 +18,7 @@ from .chat import log_ignored
 from .chat_template import OPEN_TAG
 from .completions_writer import CompletionBody, CompletionsWriter
 from .dialects import ThinkingFields
-from .fields import SamplingFields, Stop, Unsupported, one_or_list, stop_of, unsupported
+from .fields import ChatOnly, SamplingFields, Stop, Unsupported, one_or_list, stop_of, unsupported
 from .generation import Generations, Output, Outputs, merged
 from .protocol import StreamOptions
 from .replies import ERRORS
@@ -47,7 +47,7 @@ Prompt = Annotated[
 ]
 
 
-class CompletionRequest(SamplingFields, ThinkingFields, StructureFields):
+class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnly):
     """Body of POST /v1/completions. Special tokens may be written out in the prompt, which begins with the
     model's own first token; one that ends in an opening tag is continued inside the thought.
     """
@@ -64,6 +64,10 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields):
     best_of: Annotated[Literal[1] | None, Unsupported("best_of above 1 is", harmless=(1,))] = None
     echo: Annotated[Literal[False] | None, Unsupported("echo is", harmless=(False,))] = None
     suffix: Annotated[Literal[""] | None, Unsupported("suffix is", harmless=("",))] = None
+    reasoning_format: Annotated[
+        Literal["inline", "none", "raw", "auto"] | None,
+        Unsupported("thoughts apart from raw text are", harmless=("inline", "none", "raw", "auto")),
+    ] = None
     prompt_embeds: Annotated[None, Unsupported("prompt_embeds are")] = None
     use_beam_search: Annotated[Literal[False] | None, Unsupported("beam search is", harmless=(False,))] = None
 

@@ -80,6 +80,18 @@ class Body(BaseModel):
         return sorted(self.model_extra or {})
 
 
+class ChatOnly(Body):
+    """What the chat route alone has."""
+
+    vote: Annotated[None, Unsupported("votes on this route are")] = None
+
+
+class OneReply(ChatOnly):
+    """For the APIs that know no choices."""
+
+    n: Annotated[Literal[1] | None, Unsupported("n above 1 on this route is", harmless=(1,))] = None
+
+
 class SamplingFields(Body):
     """How tokens are drawn, in OpenAI's names and our own, with the bounds of the chat route."""
 

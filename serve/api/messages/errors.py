@@ -17,6 +17,7 @@ TYPES = {
     "forbidden": "permission_error",
     "not_found": "not_found_error",
     "model_not_found": "not_found_error",
+    "context_length_exceeded": "invalid_request_error",
     "body_too_large": "request_too_large",
     "server_error": "api_error",
 }

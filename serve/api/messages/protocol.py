@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from ..fields import Body, Strict, Unsupported, kinds, number, one_or_list
+from ..fields import OneReply, Strict, Unsupported, kinds, number, one_or_list
 from ..json_schema import bounded
+from ..reasoning_format import ReasoningFormat
 from ..tools import MAX_TOOLS, ToolName
 from ..wire_types import MAX_INT, Budget, StopText, Text, TokenCount
 
@@ -154,7 +155,7 @@ class OutputConfig(Strict):
     format: JsonFormat | None = None
 
 
-class PromptFields(Body):
+class PromptFields(OneReply):
     """What both routes read: all that goes into the prompt."""
 
     messages: Annotated[list[MessageParam], Field(min_length=1, max_length=100_000)]
@@ -188,6 +189,7 @@ class MessagesRequest(PromptFields):
     max_tokens: TokenCount
     stop_sequences: Annotated[list[StopText], Field(max_length=64)] | None = None
     stream: bool | None = None
+    reasoning_format: ReasoningFormat | None = None
     temperature: float | None = number(0, 2)
     top_p: float | None = number(0, 1)
     top_k: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None

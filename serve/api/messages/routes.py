@@ -11,6 +11,7 @@ from starlette.responses import Response
 from ..ask import check_model
 from ..chat import log_ignored
 from ..generation import Generations
+from ..reasoning_format import formatted
 from ..respond import respond
 from ..security import owner_of
 from ..tool_calls import parsed
@@ -42,7 +43,8 @@ def messages_router(generations: Generations, model_id: str) -> APIRouter:
         )
         ask = ask_of(body, owner_of(request))
         outputs = await generations.start(ask, message_id, streamed=bool(body.stream))
-        return await respond(request, parsed(outputs, ask.tools), writer, stream=bool(body.stream))
+        told = formatted(parsed(outputs, ask.tools), body.reasoning_format)
+        return await respond(request, told, writer, stream=bool(body.stream))
 
     @router.post("/v1/messages/count_tokens", responses=ERRORS)
     async def count_message_tokens(body: CountRequest, request: Request) -> CountBody:

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from ..dialects import Reasoning, ThinkingFields
-from ..fields import SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, unsupported
+from ..fields import OneReply, SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, unsupported
 from ..json_schema import MAX_BYTES, bounded
+from ..reasoning_format import ReasoningFormat
+from ..structure import StructureFields
 from ..tools import MAX_TOOLS, ToolName
 from ..wire_types import Text, TokenCount
 
@@ -175,9 +177,10 @@ class StreamOptions(Strict):
     include_obfuscation: bool | None = None
 
 
-class ResponsesRequest(SamplingFields, ThinkingFields):
+class ResponsesRequest(SamplingFields, ThinkingFields, StructureFields, OneReply):
     """Body of POST /v1/responses. Nothing is stored: `store` changes nothing, and each request brings its
-    conversation with it. Beyond OpenAI's: what the chat route has for sampling and for how much is thought.
+    conversation with it. Beyond OpenAI's: what the chat route has for sampling, for how much is
+    thought and for the form of an answer.
     """
 
     input: Input
@@ -185,6 +188,7 @@ class ResponsesRequest(SamplingFields, ThinkingFields):
     instructions: Text | None = None
     max_output_tokens: TokenCount | None = None
     stop: Stop | None = None
+    reasoning_format: ReasoningFormat | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     reasoning: ReasoningParam | None = None

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from ..ask import check_model
 from ..chat import log_ignored
 from ..generation import Generations
+from ..reasoning_format import formatted
 from ..replies import ERRORS
 from ..respond import respond
 from ..security import owner_of
@@ -41,7 +42,8 @@ def responses_router(generations: Generations, model_id: str) -> APIRouter:
         response = response_of(body, response_id, model_id, int(time.time()))
         writer = ResponsesWriter(response, with_logprobs=body.wants_logprobs is not None)
         outputs = await generations.start(ask, response_id, streamed=bool(body.stream))
-        return await respond(request, parsed(outputs, ask.tools), writer, stream=bool(body.stream))
+        told = formatted(parsed(outputs, ask.tools), body.reasoning_format)
+        return await respond(request, told, writer, stream=bool(body.stream))
 
     @router.post("/v1/responses/input_tokens", response_model=InputTokens, responses=ERRORS)
     async def count_input_tokens(body: ResponsesRequest, request: Request) -> InputTokens:

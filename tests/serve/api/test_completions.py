@@ -111,6 +111,8 @@ def test_a_stop_string_ends_the_text(demo: LiveServer) -> None:
         {"suffix": "after"},
         {"echo": True},
         {"best_of": 3},
+        {"vote": {"n": 4}},
+        {"reasoning_format": "hidden"},
         {"prompt_embeds": "abc"},
     ],
     ids=str,

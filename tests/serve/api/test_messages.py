@@ -86,6 +86,14 @@ def test_a_stream_says_what_the_whole_says(sdk: anthropic.Anthropic) -> None:
     assert sum(prompt) == whole.usage.input_tokens + (whole.usage.cache_read_input_tokens or 0)
 
 
+def test_a_thought_goes_where_it_is_wanted(live: LiveServer) -> None:
+    plain = post(live).json()["content"]
+    (hidden,) = post(live, reasoning_format="hidden").json()["content"]
+    assert hidden == plain[1]
+    (inline,) = post(live, reasoning_format="inline").json()["content"]
+    assert inline["text"] == f"<think>\n{plain[0]['thinking']}\n</think>\n\n{plain[1]['text']}"
+
+
 def test_blocks_begin_grow_and_end_one_after_the_other(live: LiveServer) -> None:
     seen = events(post(live, stream=True))
     order = [event["type"] for event in seen]
@@ -219,6 +227,8 @@ def test_results_of_calls_are_answered(start_server: StartServer, is_error: bool
         ("tools", [{"type": "web_search_20250305", "name": "web_search"}]),
         ("mcp_servers", [{"type": "url"}]),
         ("container", "c1"),
+        ("vote", {"n": 4}),
+        ("n", 2),
         ("thinking", {"type": "between_tools"}),
     ],
 )
@@ -245,6 +255,26 @@ def test_errors_have_anthropics_shape_and_classes(start_server: StartServer) -> 
         assert refused.value.type == "authentication_error"
         assert sdk.messages.create(**fields).content
     assert isinstance(bad.value.body, dict) and bad.value.body["type"] == "error"
+
+
+def test_a_prompt_that_is_too_long_is_an_invalid_request(start_server: StartServer) -> None:
+    server = start_server({"n_ctx": 64})
+    long = [{"role": "user", "content": "many words " * 60}]
+    answer = post(server, messages=long)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert answer.json()["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_was_cut_off_is_no_call_to_make(start_server: StartServer, stream: bool) -> None:
+    with strict(start_server({"script": CALLS})) as sdk:
+        fields: Any = {"model": "demo", "max_tokens": 17, "messages": QUESTION, "tools": [WEATHER]}
+        if stream:
+            with sdk.messages.stream(**fields) as live:
+                reply: Any = live.get_final_message()
+        else:
+            reply = sdk.messages.create(**fields)
+        assert reply.stop_reason == "max_tokens" and reply.content
 
 
 def test_a_stream_that_breaks_ends_in_an_error_event(start_server: StartServer) -> None:

@@ -240,6 +240,8 @@ def test_results_of_calls_are_answered(start_server: StartServer) -> None:
     [
         ("previous_response_id", "resp_1"),
         ("conversation", "conv_1"),
+        ("vote", {"n": 4}),
+        ("n", 2),
         ("background", True),
         ("truncation", "auto"),
         ("prompt", {"id": "pmpt_1"}),
