@@ -75,7 +75,8 @@ class TokenWriter:
         piece, is_end = self._runner.piece(token), self._runner.is_end(token)
         if force := sequence.governor.review(piece, is_end=is_end, n_left=sequence.n_left):
             return self._put(sequence, force)
-        events = self._append(sequence, token, piece, self._logprob(sequence, row, token), is_end=is_end)
+        logprob = None if is_end else self._logprob(sequence, row, token)
+        events = self._append(sequence, token, piece, logprob, is_end=is_end)
         if not sequence.outcome:
             events += self.govern(sequence)
         return events if sequence.outcome else events + self._constrain(sequence)

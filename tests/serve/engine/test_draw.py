@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from r1chat.serve.engine.draw import Draw, Scratch, first_reaching
 from r1chat.serve.engine.request import SamplingParams
 from r1chat.serve.engine.sampler import build_chain
+from r1chat.serve.errors import InvalidRequestError
 
 N_VOCAB = 20_000
 MakeRow = Callable[[np.random.Generator], np.ndarray]
@@ -222,3 +223,60 @@ def test_a_running_sum_is_found_at_its_place(n: int) -> None:
         assert at == 0 or sums[at - 1] < share * sums[-1] * (1 + 1e-12)
     # beyond what rounding lets the sum reach
     assert first_reaching(weights, sums[-1] * 1.0001) == np.flatnonzero(weights)[-1]
+
+
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        {"top_p": 1.0},
+        {"top_p": 0.8},
+        {"top_p": 1.0, "top_k": 4},
+        {"top_p": 1.0, "min_p": 0.2},
+        {"top_p": 0.9, "top_k": 6, "min_p": 0.05},
+    ],
+    ids=str,
+)
+def test_draws_among_some_tokens_are_as_if_there_were_no_others(cuts: dict[str, float]) -> None:
+    """Cuts and temperature see what the mask leaves: the likeliest tokens of the row may not be among it."""
+    random = np.random.default_rng(4)
+    row = (random.standard_normal(400) * 2).astype(np.float32)
+    allowed = np.sort(np.argsort(row)[random.choice(350, 12, replace=False)])
+    masked = np.full_like(row, -np.inf)
+    masked[allowed] = row[allowed]
+    params = SamplingParams(seed=5, temperature=0.7, **cuts)  # type: ignore[arg-type]
+    expected = of_llama(masked, params)[0]
+    expected = expected[expected["p"] > 0]
+    draw, n = Draw(params, Scratch(400)), 20_000
+    counts = np.bincount([draw.among(allowed, row) for _ in range(n)], minlength=400)
+    assert set(np.flatnonzero(counts)) <= set(expected["id"]) <= set(allowed)
+    hoped = expected["p"] * n
+    chi_square = float(((counts[expected["id"]] - hoped) ** 2 / hoped).sum())
+    assert chi_square < len(hoped) - 1 + 5 * (2 * len(hoped)) ** 0.5
+
+
+@pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
+def test_the_likeliest_of_many_allowed_tokens_is_drawn_when_greedy(cuts: dict[str, float]) -> None:
+    row = normal(3.0)(np.random.default_rng(6))
+    allowed = np.flatnonzero(np.random.default_rng(7).random(N_VOCAB) < 0.4)
+    draw = Draw(SamplingParams(temperature=0.0, **cuts), Scratch(N_VOCAB))  # type: ignore[arg-type]
+    assert draw.among(allowed, row) == allowed[row[allowed].argmax()]
+    warm = Draw(SamplingParams(seed=1, temperature=1.0, **cuts), Scratch(N_VOCAB))  # type: ignore[arg-type]
+    assert {warm.among(allowed, row) for _ in range(50)} <= set(allowed.tolist())
+
+
+def test_what_is_allowed_alone_takes_no_number() -> None:
+    """So that it may be put there without a draw, and what is drawn later stays the same."""
+    row = normal(1.0)(np.random.default_rng(8))
+    one, other = (Draw(SamplingParams(seed=9, temperature=1.0), Scratch(N_VOCAB)) for _ in range(2))
+    assert one.among(np.array([17]), row) == 17
+    assert [one(row) for _ in range(5)] == [other(row) for _ in range(5)]
+
+
+def test_where_all_that_is_allowed_is_forbidden_the_request_is_refused() -> None:
+    row = np.zeros(10, np.float32)
+    row[[2, 3]] = -np.inf
+    draw = Draw(SamplingParams(seed=1), Scratch(10))
+    for allowed in ([2, 3], []):
+        with pytest.raises(InvalidRequestError, match="no token"):
+            draw.among(np.array(allowed, np.intp), row)
+    assert draw.among(np.array([2, 4]), row) == 4

@@ -101,6 +101,20 @@ def test_a_bias_for_one_draw_comes_on_top_and_goes_with_it(runner: LlamaModelRun
     np.testing.assert_array_equal(row, before)
 
 
+@pytest.mark.parametrize("changes", [{}, *CHANGES])
+def test_a_mask_goes_together_with_penalties_and_a_bias(runner: LlamaModelRunner, changes: dict[str, float]) -> None:
+    row = logits(runner)
+    before = row.copy()
+    allowed = np.sort(np.argsort(row)[:200:3])
+    params = SamplingParams(temperature=0.0, **changes)  # type: ignore[arg-type]
+    expected = Changes(params, PROMPT).apply(row, np.empty_like(row)).copy()
+    best, second = (int(token) for token in allowed[np.argsort(-expected[allowed], kind="stable")][:2])
+    assert runner.make_sampler(params, PROMPT).sample(len(PROMPT) - 1, allowed=allowed) == best
+    assert runner.make_sampler(params, PROMPT).sample(len(PROMPT) - 1, {best: -np.inf}, allowed) == second
+    assert runner.make_sampler(params, PROMPT).sample(len(PROMPT) - 1, {second: 50.0, 5: 99.0}, allowed) == second
+    np.testing.assert_array_equal(row, before)
+
+
 def test_without_changes_the_row_itself_is_used() -> None:
     row = np.zeros(8, np.float32)
     assert Changes(SamplingParams(), PROMPT).apply(row, np.empty(8, np.float32)) is row
