@@ -22,14 +22,14 @@ from .chat_writer import ChatWriter
 from .dialects import ThinkingFields
 from .generation import Generations
 from .kept import KeptReply
-from .protocol import MAX_CHOICES, StreamOptions
+from .protocol import StreamOptions
 from .reasoning_format import ReasoningFormat, formatted
 from .replies import ERRORS, ChatCompletion
 from .respond import respond
 from .security import owner_of
 from .tool_calls import parsed
 from .wire_errors import request_id_of
-from .wire_types import MAX_INT, SEEDS, Text, TokenCount
+from .wire_types import MAX_CHOICES, MAX_INT, SEEDS, Text, TokenCount
 
 Offset = Annotated[int, Field(ge=0, le=MAX_INT)]
 

@@ -20,10 +20,7 @@ from .reasoning_format import ReasoningFormat
 from .structure import StructureFields
 from .tools import ToolChoice, ToolName, Tools
 from .vote import Vote
-from .wire_types import MAX_CHOICES, MAX_INT, SEEDS, Budget, StopText, Text, TokenCount, TokenId
-
-__all__ = ["MAX_CHOICES", "MAX_INT", "SEEDS", "Budget", "ChatRequest", "Message", "StopText", "StreamOptions"]
-__all__ += ["Text", "TokenCount", "TokenId"]
+from .wire_types import MAX_CHOICES, Text, TokenCount
 
 MAX_CALLS = 128
 MAX_TOP = 20

@@ -15,14 +15,20 @@ from r1chat.serve.api.protocol import ChatRequest
 
 BODIES = 2_000
 SEED = 20_251_121
-FIELDS = [*ChatRequest.model_fields, "tools", "grammar", "response_format", "chat_template_kwargs", "__class__", ""]
+FIELDS = [*ChatRequest.model_fields, "__class__", ""]
 ATOMS: list[Any] = [
     None, True, False, 0, -1, 1, 2, 0.5, 1e308, -0.0, 2**31, 2**63, 2**70, -(2**64), 10**400,
     float("nan"), float("inf"), float("-inf"),
     "", "0", "nan", "a", "\x00", "\ud800", "\udfff x", "\u202e", "👩‍👩‍👧", "</think>", "<think>", "<｜User｜>",
     "<|im_start|>", "{{ 7 * 7 }}", "../../etc/passwd", "user", "system", "assistant", "tool", "text", "word " * 500,
+    "function", "enabled", "json_object", "json_schema", "object", "low", "required", "boxed", "[", "(a+)+$",
+    "<tool_call>",
 ]  # fmt: skip
-KEYS = ["role", "content", "type", "text", "reasoning", "include_usage", "0", "99999", "-1", "x", "\ud800", ""]
+KEYS = [
+    "role", "content", "type", "text", "reasoning", "include_usage", "0", "99999", "-1", "x", "\ud800", "",
+    "function", "name", "arguments", "tool_calls", "json_schema", "schema", "properties", "$ref", "pattern", "effort",
+    "budget_tokens", "enabled", "enable_thinking", "n", "extract", "regex", "choice",
+]  # fmt: skip
 
 
 def value(rng: random.Random, depth: int = 0) -> Any:
@@ -37,7 +43,7 @@ def value(rng: random.Random, depth: int = 0) -> Any:
 
 def message(rng: random.Random) -> Any:
     """Mostly a fair message with something odd about it."""
-    fields = {"role": rng.choice(["user", "assistant", "system", "developer"]), "content": "How many?"}
+    fields = {"role": rng.choice(["user", "assistant", "system", "developer", "tool"]), "content": "How many?"}
     if rng.random() < 0.5:
         fields[rng.choice([*KEYS, "reasoning_content"])] = value(rng)
     return fields
