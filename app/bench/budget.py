@@ -11,7 +11,9 @@ from ...distill.problems import Problem
 
 # Arm -> how many tokens over its budget a thought may go to end with a sentence.
 ARMS = {"soft landing": 32, "hard cut": 0}
+FREE = "no budget"
 SAMPLING = {"temperature": 0.6, "top_p": 0.95, "max_tokens": 1024}
+_CELL = 36
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,11 @@ class Point:
     budget: int | None
     arm: str
     accuracy: Accuracy
+
+    @property
+    def bounds(self) -> bool:
+        """There is a thought, and the budget cuts into it."""
+        return bool(self.budget)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ async def measure_budgets(
     async def drawn(what: str, **body: Any) -> list[Sample]:
         return await draw_samples(url, problems, k=k, body={**SAMPLING, **body}, report=report(what))
 
-    curves.points.append(Point(None, "free", accuracy(await drawn("free"), k)))
+    curves.points.append(Point(None, FREE, accuracy(await drawn(FREE), k)))
     for budget in budgets:
         shares: dict[str, list[float]] = {}
         for arm, grace in ARMS.items():
@@ -66,30 +73,35 @@ async def measure_budgets(
 
 
 def table(curves: Curves) -> str:
-    """The arms side by side, a line for each budget, and what the thoughts came to."""
+    """The arms side by side, a line for each budget, with mean tokens of thought and of answer."""
     named = {(point.budget, point.arm): point.accuracy for point in curves.points}
     gains = {gain.budget: gain.difference for gain in curves.gains}
     soft, hard = ARMS
+    columns = f"{'pass@1':>7}  {'95 % interval':<14} {'tokens':>12}"
     lines = [
-        f"{'':>6}  {soft:^32}  {hard:^32}  {'soft - hard, paired':^24}",
-        f"{'budget':>6}  " + f"{'pass@1':>7}  {'95 % interval':<14} {'tokens':>7}  " * 2 + "points, 95 % interval",
+        f"{'':>6}  {soft:^{_CELL}}  {hard:^{_CELL}}  soft - hard, paired",
+        f"{'budget':>6}  {columns}  {columns}  points, 95 % interval",
     ]
     for budget in sorted({point.budget for point in curves.points if point.budget is not None}):
         cells = [_cell(named.get((budget, arm))) for arm in ARMS]
         lines.append(f"{budget:>6}  {cells[0]}  {cells[1]}  {_gain(gains.get(budget))}".rstrip())
-    if free := named.get((None, "free")):
-        lines.append(f"{'free':>6}  {_cell(free)}")
-        n_k = f"{free.n} problems x {free.k} samples"
+    if free := named.get((None, FREE)):
+        lines.append(f"{'none':>6}  {_cell(free)}")
         most = max(point.accuracy.truncated for point in curves.points)
-        lines.append(f"{n_k}; tokens: mean of the thoughts' lengths; cut off by max_tokens: {most:.1%} at most.")
+        lines.append(
+            f"{free.n} problems x {free.k} samples; tokens: means of thought + answer; "
+            f"cut off by max_tokens: {most:.1%} at most."
+        )
     return "\n".join(lines)
 
 
 def _cell(found: Accuracy | None) -> str:
     if found is None:
-        return " " * 32
+        return " " * _CELL
     interval = f"{found.low:.1%}-{found.high:.1%}"
-    return f"{found.pass_at_1:7.1%}  {interval:<14} {found.mean_reasoning_tokens:>7.1f}"
+    thought = found.mean_reasoning_tokens
+    tokens = f"{thought:.1f}+{found.mean_tokens - thought:.1f}"
+    return f"{found.pass_at_1:7.1%}  {interval:<14} {tokens:>12}"
 
 
 def _gain(found: Difference | None) -> str:

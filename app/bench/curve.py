@@ -12,17 +12,20 @@ _TICKS = 5
 
 
 def curve(curves: Curves, title: str) -> str:
-    """Mean tokens of thought to the right, share of problems solved upwards; the free thought as a dashed line."""
-    free = [point for point in curves.points if point.budget is None]
+    """Mean tokens of thought to the right, share of problems solved upwards; without a budget, and without a
+    thought, as dashed lines across.
+    """
+    bounded = [point for point in curves.points if point.bounds]
+    across = {point.budget: point for point in curves.points if not point.bounds}
     longest = max((point.accuracy.mean_reasoning_tokens for point in curves.points), default=1.0)
     right = _round_up(longest)
-    lines = "".join(_line([p for p in curves.points if p.arm == arm], arm, right) for arm in ARMS)
+    lines = "".join(_line([p for p in bounded if p.arm == arm], arm, right) for arm in ARMS)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 30}" '
         f'height="{_TOP + _HEIGHT + _FOOT}" font-family="sans-serif" font-size="12">'
         f'<rect width="100%" height="100%" fill="white"/>'
         f'<text x="12" y="20" font-size="14">{escape(title)}</text>'
-        f"{_legend()}{_axes(right)}{''.join(_level(point) for point in free)}{lines}</svg>\n"
+        f"{_legend()}{_axes(right)}{''.join(map(_level, across.values()))}{lines}</svg>\n"
     )
 
 
@@ -43,11 +46,13 @@ def _line(points: list[Point], arm: str, right: float) -> str:
 
 
 def _level(point: Point) -> str:
-    y = _y(point.accuracy.pass_at_1)
+    y, found = _y(point.accuracy.pass_at_1), point.accuracy
+    thought, answer = found.mean_reasoning_tokens, found.mean_tokens - found.mean_reasoning_tokens
+    name = "no thought" if point.budget == 0 else "no budget"
     return (
         f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#666" stroke-dasharray="5 4"/>'
-        f'<text x="{_LEFT + 6}" y="{y - 5:.1f}" fill="#666">no budget: {point.accuracy.pass_at_1:.1%}, '
-        f"{point.accuracy.mean_reasoning_tokens:.0f} tokens</text>"
+        f'<text x="{_LEFT + 6}" y="{y - 5:.1f}" fill="#666">{name}: {found.pass_at_1:.1%}, '
+        f"{thought:.0f} tokens of thought and {answer:.0f} of answer</text>"
     )
 
 

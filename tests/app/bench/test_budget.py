@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from r1chat.app.bench.budget import ARMS, Curves, Gain, Point, table
+from r1chat.app.bench.budget import ARMS, FREE, Curves, Gain, Point, table
 from r1chat.app.bench.curve import curve
 from r1chat.app.cli import main
 from r1chat.app.commands.bench_budget import chosen_problems
@@ -23,16 +23,16 @@ def point(budget: int | None, arm: str, share: float, tokens: float) -> Point:
 
 def measured() -> Curves:
     soft, hard = ARMS
-    points = [point(None, "free", 0.97, 70)]
+    points = [point(None, FREE, 0.97, 70)]
     points += [point(20, soft, 0.3, 24), point(20, hard, 0.2, 20), point(40, soft, 0.7, 45), point(40, hard, 0.5, 38)]
     return Curves(points, [Gain(20, Difference(0.1, 0.05, 0.15)), Gain(40, Difference(0.2, -0.01, 0.25))])
 
 
 def test_the_table_has_both_arms_beside_each_other_and_their_difference() -> None:
     lines = table(measured()).splitlines()
-    assert lines[2].split() == "20 30.0% 28.0%-32.0% 24.0 20.0% 18.0%-22.0% 20.0 +10.0 +5.0 to +15.0".split()
+    assert lines[2].split() == "20 30.0% 28.0%-32.0% 24.0+20.0 20.0% 18.0%-22.0% 20.0+20.0 +10.0 +5.0 to +15.0".split()
     assert lines[3].split()[-4:] == ["+20.0", "-1.0", "to", "+25.0"]
-    assert lines[4].split() == ["free", "97.0%", "95.0%-99.0%", "70.0"]
+    assert lines[4].split() == ["none", "97.0%", "95.0%-99.0%", "70.0+20.0"]
     assert lines[5].startswith("720 problems x 4 samples") and "0.1%" in lines[5]
 
 
@@ -51,6 +51,15 @@ def test_the_picture_has_a_line_for_each_arm_that_rises_with_the_share() -> None
         (x1, y1), (x2, y2) = (tuple(map(float, place.split(","))) for place in line.attrib["points"].split())
         assert x1 < x2 and y1 > y2, "longer thoughts are to the right, better ones higher up"
     assert len(root.findall(f"{SVG}circle")) == 4
+
+
+def test_no_thought_at_all_is_no_point_of_the_lines() -> None:
+    curves = measured()
+    soft, hard = ARMS
+    curves.points += [point(0, soft, 0.8, 0), point(0, hard, 0.8, 0)]
+    picture = curve(curves, "with none")
+    assert len(ElementTree.fromstring(picture).findall(f"{SVG}circle")) == 4
+    assert picture.count("no thought: 80.0%, 0 tokens of thought and 20 of answer") == 1
 
 
 def test_so_many_problems_of_each_family_are_asked() -> None:
