@@ -267,14 +267,18 @@ def test_a_prompt_that_is_too_long_is_an_invalid_request(start_server: StartServ
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_call_that_was_cut_off_is_no_call_to_make(start_server: StartServer, stream: bool) -> None:
-    with strict(start_server({"script": CALLS})) as sdk:
-        fields: Any = {"model": "demo", "max_tokens": 17, "messages": QUESTION, "tools": [WEATHER]}
+    endless = f'Look.\n</think>\n\n<tool_call>\n{{"name": "find_weather", "arguments": {{"city": "{"far " * 99}'
+    with strict(start_server({"script": endless})) as sdk:
+        fields: Any = {"model": "demo", "max_tokens": 40, "messages": QUESTION, "tools": [WEATHER]}
         if stream:
             with sdk.messages.stream(**fields) as live:
                 reply: Any = live.get_final_message()
         else:
             reply = sdk.messages.create(**fields)
-        assert reply.stop_reason == "max_tokens" and reply.content
+        assert reply.stop_reason == "max_tokens" and reply.usage.output_tokens == 40
+        calls = [block for block in reply.content if block.type == "tool_use"]
+        # who streams has seen the beginning, and may see that it has no end
+        assert len(calls) == stream and reply.content[0].type == "thinking"
 
 
 def test_a_stream_that_breaks_ends_in_an_error_event(start_server: StartServer) -> None:
