@@ -364,7 +364,8 @@ async def test_a_refused_form_leaves_the_child_and_the_others_alone() -> None:
     try:
         endless = asyncio.create_task(answer("endless", ENDLESS))
         # the first grammar reads the vocabulary, and this one needs no trial
-        plain = [event async for event in process.generate(request("plain", "What is 12 + 30?", max_tokens=300))]
+        free = request("plain", "What is 12 + 30?", max_tokens=300)
+        plain: list[Event] = [event async for event in process.generate(free)]
         assert finish_of(plain).usage.completion_tokens
         assert not endless.done(), "a request without a form does not wait for forms"
         with pytest.raises(InvalidRequestError, match="too long") as caught:
@@ -390,7 +391,7 @@ async def test_a_request_whose_owner_leaves_while_its_form_is_tried_never_runs()
             task.cancel()
         await asyncio.gather(abandoned, waiting, return_exceptions=True)
         last = shaped("last", Grammar("lark", 'start: "ok"'), reasoning_budget=0)
-        events = [event async for event in process.generate(last)]
+        events: list[Event] = [event async for event in process.generate(last)]
         assert text_of(events, Channel.CONTENT) == "ok"
         assert process.stats()["predicted_tokens_total"] == finish_of(events).usage.completion_tokens
     finally:

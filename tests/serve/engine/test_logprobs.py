@@ -13,7 +13,7 @@ from recording_runner import RecordingRunner
 from r1chat.serve.engine.bench_loop import clear
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
-from r1chat.serve.engine.logprobs import LogprobQueue, rank
+from r1chat.serve.engine.logprobs import LogprobQueue, Ranking, rank
 from r1chat.serve.engine.request import Channel, Event, SamplingParams, TokenLogprob, TokenOutput
 from r1chat.serve.errors import InvalidRequestError
 
@@ -145,7 +145,8 @@ def test_they_are_the_models_own_whatever_changes_the_draw(engine: Engine) -> No
     )
     (events,) = run(engine, [changed]).values()
     ((other,),) = [each.logprobs for each in events if isinstance(each, TokenOutput)]
-    assert (other.token, other.logprob) == (fourth.token, pytest.approx(fourth.logprob, abs=1e-3))
+    assert other.token == fourth.token
+    assert other.logprob == pytest.approx(fourth.logprob, abs=1e-3)
     assert [each.token for each in other.top] == [each.token for each in first.top]
 
 
@@ -165,7 +166,12 @@ def test_what_is_not_asked_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) 
     engine, runner = scripted_engine()
     ranked: list[int] = []
     sampler = type(runner.make_sampler(SamplingParams(), []))
-    monkeypatch.setattr(sampler, "rank", lambda self, row, token, n_top: ranked.append(token) or (0.0, []))
+
+    def rank_and_note(_: object, row: int, token: int, n_top: int) -> Ranking:
+        ranked.append(token)
+        return Ranking(0.0, [])
+
+    monkeypatch.setattr(sampler, "rank", rank_and_note)
     (events,) = run(engine, [request("r")]).values()
     assert not entries_of(events, REASONING) + entries_of(events, CONTENT) + ranked
     (events,) = run(engine, [request("asked", top_logprobs=0)]).values()
