@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import jsonschema_rs
 import openai
 import pytest
 from live_server import LiveServer, start_model
@@ -69,6 +73,66 @@ def test_an_answer_keeps_to_its_schema_behind_every_thought(demo: LiveServer, th
     assert bool(choice["message"]["reasoning"]) is (thinking != {"think": False})
     streamed = deltas(demo, response_format=FORMAT, **thinking)
     assert json.loads("".join(one["delta"].get("content") or "" for one in streamed))
+
+
+BOUNDED: list[dict[str, Any]] = [
+    SCHEMA,
+    {
+        "type": "object",
+        "properties": {
+            "steps": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 99}, "maxItems": 3},
+            "unit": {"type": "string", "pattern": "^[a-z]{1,8}$"},
+            "note": {"type": ["string", "null"], "maxLength": 12},
+        },
+        "required": ["steps", "unit", "note"],
+        "additionalProperties": False,
+    },
+]
+
+
+async def _thought_and_answer(client: httpx2.AsyncClient, url: str, body: dict[str, Any]) -> tuple[str, str, str]:
+    text = (await client.post(url, json=body)).text
+    if not body["stream"]:
+        choice = json.loads(text)["choices"][0]
+        return choice["message"]["reasoning"] or "", choice["message"]["content"], choice["reasoning_end"]
+    parts = [json.loads(line.removeprefix("data: ")) for line in text.split("\n") if line.startswith("data: {")]
+    told = [part["choices"][0]["delta"] for part in parts]
+    reasoning, content = ("".join(delta.get(name) or "" for delta in told) for name in ("reasoning", "content"))
+    return reasoning, content, parts[-1]["choices"][0]["reasoning_end"]
+
+
+async def _all(server: LiveServer, bodies: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    places = asyncio.Semaphore(12)
+
+    async def one(client: httpx2.AsyncClient, body: dict[str, Any]) -> tuple[str, str, str]:
+        async with places:
+            return await _thought_and_answer(client, f"{server.url}/v1/chat/completions", body)
+
+    async with httpx2.AsyncClient(timeout=120) as client:
+        return await asyncio.gather(*(one(client, body) for body in bodies))
+
+
+def test_two_hundred_thoughts_and_answers_of_a_schema_are_all_whole(demo: LiveServer) -> None:
+    rng = random.Random(4)
+    bodies: list[dict[str, Any]] = [
+        {
+            "messages": [{"role": "user", "content": f"What is {rng.randrange(99)} + {rng.randrange(99)}?"}],
+            "response_format": {"type": "json_schema", "json_schema": {"schema": BOUNDED[i % 2]}},
+            "stream": i % 4 < 2,
+            "max_tokens": 300,
+            "temperature": 0.8,
+            "seed": i,
+            "reasoning_budget_tokens": rng.randrange(1, 30) if i % 3 else None,
+            "reasoning_grace_tokens": rng.choice([0, 32]),
+        }
+        for i in range(200)
+    ]
+    ends: Counter[str] = Counter()
+    for body, (reasoning, content, end) in zip(bodies, asyncio.run(_all(demo, bodies)), strict=True):
+        jsonschema_rs.validate(body["response_format"]["json_schema"]["schema"], json.loads(content))
+        assert reasoning.strip(), body
+        ends[end] += 1
+    assert ends["natural"] > 20 and ends["budget"] + ends["soft_landing"] > 50, ends
 
 
 def test_a_pattern_and_a_choice_bind_the_answer_too(demo: LiveServer) -> None:
