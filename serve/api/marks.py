@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from ..engine.request import Segment
+from ..errors import InvalidRequestError
 
 
 class JsonText(str):
@@ -59,8 +60,10 @@ class _Marks:
         return f'r1chat-{self._nonce}-{len(self._texts) - 1}-"'
 
     def found(self, printed: str) -> tuple[str, list[_Place]]:
-        """The template text before all marks, and their places."""
+        """The template text before all marks, and their places. Raises InvalidRequestError for a changed mark."""
         before, *rest = re.split(rf'r1chat-{self._nonce}-(\d+)-(\\*)"', printed)
+        if any(self._nonce in text.lower() for text in (before, *rest[2::3])):
+            raise InvalidRequestError("The model's chat template changes the texts of messages.", param="messages")
         marks = zip(rest[::3], rest[1::3], rest[2::3], strict=True)
         return before, [
             _Place(self._texts[int(number)], len(slashes).bit_length(), after) for number, slashes, after in marks

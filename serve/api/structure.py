@@ -132,16 +132,18 @@ def grammar_of(
     if schema is not None:
         return Grammar("json_schema", text_for_grammar(schema))
     if regex is not None:
-        return Grammar("regex", regex)
+        return Grammar("regex", regex, "regex")
     if choice is not None:
-        return Grammar("lark", "start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in choice))
+        return Grammar(
+            "lark", "start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in choice), "choice"
+        )
     return None
 
 
 def _calls(tools: Sequence[Tool], choice: ToolChoice | None, schema: Schema | None, *, parallel: bool) -> Grammar:
     usable, must_call = callable_now(tools, choice)
     n_calls = MAX_CALLS if parallel and not isinstance(choice, NamedTool) else 1
-    return Grammar("lark", calls_grammar(usable, must_call=must_call, n_calls=n_calls, otherwise=schema))
+    return Grammar("lark", calls_grammar(usable, must_call=must_call, n_calls=n_calls, otherwise=schema), "tools")
 
 
 def _schema_of(response_format: ResponseFormat | None) -> Schema | None:

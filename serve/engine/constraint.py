@@ -80,7 +80,11 @@ class Grammars:
             return matcher
         with self._compiling:
             self._tokenizer = self._tokenizer or _read_vocabulary(self._vocabulary)
-            matcher = _compile(grammar, self._tokenizer)
+            try:
+                matcher = _compile(grammar, self._tokenizer)
+            except InvalidRequestError as error:
+                error.param = grammar.field
+                raise
             while len(self._compiled) >= _N_COMPILED:
                 del self._compiled[next(iter(self._compiled))]
             self._compiled[grammar] = matcher

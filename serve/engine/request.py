@@ -46,10 +46,12 @@ class Grammar(msgspec.Struct, frozen=True):
     """What the answer must look like, from its first token behind the thought on.
 
     `text` is a JSON schema, a regular expression (Rust's dialect) or a grammar in llguidance's Lark dialect.
+    `field` is what of the request it was made of, and to blame where it cannot be used.
     """
 
     kind: Literal["json_schema", "regex", "lark"]
     text: str
+    field: str = "response_format"
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):

@@ -180,3 +180,9 @@ def test_a_template_that_knows_enable_thinking_is_told() -> None:
     assert not render([user("x")], info(THINKING), enable_thinking=False).reasoning_open
     assert render([user("x")], info(THINKING)).reasoning_open
     assert render([user("x")], info(THINKING), enable_thinking=True).reasoning_open
+
+
+@pytest.mark.parametrize("change", ["upper", "replace('-', '_')", "e"])
+def test_a_template_that_rewrites_texts_is_refused_rather_than_guessed_at(change: str) -> None:
+    with pytest.raises(InvalidRequestError, match="changes the texts"):
+        render([user("x")], info(f"{{{{ messages[0].content | {change} }}}}"))

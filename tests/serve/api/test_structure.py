@@ -257,3 +257,9 @@ def test_json_object_written_by_chance_is_json(seed: int) -> None:
     grammar = grammar_of(FORMAT.validate_python({"type": "json_object"}))
     assert grammar is not None
     assert is_json(written_by_chance(grammar, seed))
+
+
+def test_every_grammar_says_which_field_is_to_blame() -> None:
+    tool = Tool.model_validate({"type": "function", "function": {"name": "f"}})
+    made = [asked(SMALL), grammar_of(regex="a"), grammar_of(choice=["a"]), grammar_of(tools=[tool])]
+    assert [grammar and grammar.field for grammar in made] == ["response_format", "regex", "choice", "tools"]

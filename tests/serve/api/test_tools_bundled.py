@@ -99,3 +99,14 @@ def test_the_sdk_reads_streamed_calls(demo: LiveServer) -> None:
     assert set(json.loads("".join(texts))) == {"city", "days"}
     assert chunks[-1].finish_reason == "tool_calls"
     assert not any(choice.delta.content for choice in chunks)
+
+
+def test_a_tool_whose_schema_cannot_be_kept_to_is_refused_and_the_child_lives(demo: LiveServer) -> None:
+    parameters = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
+    tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": parameters}}
+    pid = demo.pid
+    answer = httpx2.post(f"{demo.url}/v1/chat/completions", json={"messages": [QUESTION], "tools": [tool]}, timeout=60)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "tools"
+    assert ask(demo, [QUESTION], tool_choice=NAMED, seed=0)["choices"][0]["message"]["tool_calls"]
+    assert demo.pid == pid
