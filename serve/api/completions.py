@@ -54,7 +54,7 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
 
     prompt: Prompt
     model: Annotated[Text, Field(max_length=512)] | None = None
-    max_tokens: TokenCount | None = DEFAULT_MAX_TOKENS
+    max_tokens: TokenCount | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stop: Stop | None = None
     stream: bool | None = None
@@ -78,7 +78,7 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
     def ask(self, text: str, owner: str) -> Ask:
         """What is asked for one of the prompts."""
         params = self.drawn(
-            max_tokens=self.max_tokens,
+            max_tokens=self.max_tokens or DEFAULT_MAX_TOKENS,
             stop=stop_of(self.stop),
             top_logprobs=self.logprobs,
             reasoning_budget=self.asked_thinking.budget,

@@ -38,34 +38,37 @@ class MessagesErrors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIXES):
-            await self._app(scope, receive, send)
+        if scope["type"] == "http" and scope["path"].startswith(PREFIXES):
+            send = _Rewriting(send).send
+        await self._app(scope, receive, send)
+
+
+class _Rewriting:
+    """One answer on its way out. The start of an error is held back until its body is whole."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            if request_id := headers.get("x-request-id"):
+                headers["request-id"] = request_id
+            if message["status"] >= 400 and headers.get("content-type", "").startswith("application/json"):
+                self._start = message
+                return
+        if self._start is None:
+            await self._send(message)
             return
-        start: Message | None = None
-        parts: list[bytes] = []
+        self._body += message.get("body", b"")
+        if not message.get("more_body"):
+            await self._send_error(self._start)
 
-        async def rewritten(message: Message) -> None:
-            """Holds the start of an error back until its body is whole."""
-            nonlocal start
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message.setdefault("headers", []))
-                if request_id := headers.get("x-request-id"):
-                    headers["request-id"] = request_id
-                if message["status"] >= 400:
-                    start = message
-                    return
-            if start is None:
-                await send(message)
-                return
-            parts.append(message.get("body", b""))
-            if message.get("more_body"):
-                return
-            headers = MutableHeaders(raw=start["headers"])
-            body = b"".join(parts)
-            if headers.get("content-type", "").startswith("application/json"):
-                body = translated(body, headers.get("x-request-id"))
-                headers["content-length"] = str(len(body))
-            await send(start)
-            await send({"type": "http.response.body", "body": body})
-
-        await self._app(scope, receive, rewritten)
+    async def _send_error(self, start: Message) -> None:
+        headers = MutableHeaders(raw=start["headers"])
+        body = translated(self._body, headers.get("x-request-id"))
+        headers["content-length"] = str(len(body))
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body})

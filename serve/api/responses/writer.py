@@ -116,7 +116,7 @@ class ResponsesWriter:
         """A response that failed; SDKs know few codes for that."""
         message = json.loads(body)["error"]["message"]
         error = ResponseError(code="server_error", message=message)
-        failed = self._response.model_copy(update={"status": "failed", "error": error})
+        failed = self._response.model_copy(update={"status": "failed", "error": error, "output": self._done})
         return self._event("response.failed", response=_raw(failed))
 
     def whole(self, replies: list[Reply]) -> bytes:
@@ -125,7 +125,7 @@ class ResponsesWriter:
         return response.model_dump_json().encode()
 
     def _text(self, kind: Kind, event: TokenOutput) -> bytes:
-        if not event.text and not event.logprobs:
+        if not event.text and not (self._with_logprobs and event.logprobs and kind == "msg"):
             return b""
         begun = b"" if self._open and self._open.kind == kind else self._begin(kind)
         return begun + self._delta(event.text, event.logprobs)

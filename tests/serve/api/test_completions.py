@@ -94,8 +94,10 @@ def test_choices_of_several_prompts_come_in_their_order_and_each_prompt_counts_o
 
 
 def test_sixteen_tokens_are_the_default_as_with_openai(demo: LiveServer) -> None:
-    reply = httpx2.post(f"{demo.url}/v1/completions", json={"prompt": "1 2 3", "temperature": 0}).json()
-    assert reply["usage"]["completion_tokens"] <= 16
+    for more in ({}, {"max_tokens": None}):
+        body = {"prompt": "1 2 3", "temperature": 0, "logit_bias": {"0": 100}, **more}
+        reply = httpx2.post(f"{demo.url}/v1/completions", json=body).json()
+        assert reply["usage"]["completion_tokens"] == 16 and reply["choices"][0]["finish_reason"] == "length"
 
 
 def test_a_stop_string_ends_the_text(demo: LiveServer) -> None:
