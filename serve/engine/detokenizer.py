@@ -13,6 +13,9 @@ from ..reasoning import Piece, ReasoningParser, ReasoningState, n_overlapping
 from .request import Channel
 
 CLOSE_TAG = "</think>"
+_OPEN_TAG = "<think>"
+# No decoded text holds half of a surrogate pair.
+_NO_TAG = "\ud800"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,14 @@ class Detokenizer:
 
     `in_answer` turns true behind the thought, or with the first answer text where there is no thought;
     `has_answer` with the first of it that is no blank. `text` is what the last token added, not yet split.
+    With `quotes_tags` tags in the answer are text like any other, and none opens a thought.
     """
 
-    def __init__(self, *, reasoning_open: bool, stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, reasoning_open: bool, stop: tuple[str, ...] = (), quotes_tags: bool = False) -> None:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._parser = ReasoningParser(reasoning_open=reasoning_open, close_tag=CLOSE_TAG)
+        open_tag = _NO_TAG if quotes_tags and not reasoning_open else _OPEN_TAG
+        self._parser = ReasoningParser(reasoning_open=reasoning_open, open_tag=open_tag, close_tag=CLOSE_TAG)
+        self._quotes_tags = quotes_tags
         self._counter = _TokenCounter()
         self._tags: _LaterTags | None = None
         self._stop = StopStrings(stop)
@@ -85,8 +91,9 @@ class Detokenizer:
         return n_dropped
 
     def hide_later_tags(self) -> None:
-        """Closing tags inside the answer are no part of it, from now on."""
-        self._tags = self._tags or _LaterTags()
+        """Closing tags inside the answer are no part of it, from now on, unless it quotes them."""
+        if not self._quotes_tags:
+            self._tags = self._tags or _LaterTags()
 
     def take_over(self, piece: bytes, *, echo: bool = False) -> list[TextDelta]:
         """The bytes of a token that was there before: it counts for nothing, no stop string is looked for in it, and

@@ -37,7 +37,11 @@ class Intake:
 
     def beginning(self, request: GenerateRequest) -> Beginning:
         """What the reply begins with, mostly nothing. Safe from any thread. Raises InvalidRequestError."""
-        detokenizer = Detokenizer(reasoning_open=request.reasoning_open, stop=request.params.stop)
+        detokenizer = Detokenizer(
+            reasoning_open=request.reasoning_open,
+            stop=request.params.stop,
+            quotes_tags=request.grammar is not None,
+        )
         if request.begun is None:
             return Beginning([], detokenizer)
         return begin(request.begun, detokenizer, self._runner, self._closing_run)

@@ -26,7 +26,17 @@ from r1chat.serve.engine.governor import Force, Governor, ReasoningPlan
 from r1chat.serve.engine.intake import SpeculatorFactory
 from r1chat.serve.engine.llama_runner import LlamaModelRunner
 from r1chat.serve.engine.process import EngineProcess
-from r1chat.serve.engine.request import Channel, Event, Failed, Finished, FinishReason, GenerateRequest, Grammar
+from r1chat.serve.engine.request import (
+    Begun,
+    Channel,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    Grammar,
+    Segment,
+)
 from r1chat.serve.engine.row_costs import RowCosts
 from r1chat.serve.engine.speculation import PromptLookup, Speculator
 from r1chat.serve.errors import InvalidRequestError
@@ -325,6 +335,27 @@ def test_a_seed_gives_the_same_answer_with_drafts_with_log_probabilities_and_wit
     assert sum(each.usage.accepted_tokens for each in drafted) > 100
     assert [each.tokens for each in drafted] == [each.tokens for each in plain]
     assert [each.tokens for each in finished(top_logprobs=1)] == [each.tokens for each in plain]
+
+
+@pytest.mark.model
+def test_a_tag_in_an_answer_of_a_given_form_is_text(make_engine: MakeEngine) -> None:
+    """However the text of it is made up; where the answer comes at once it would else open a thought."""
+    tag = Grammar("lark", 'start: "{\\"tags\\": \\"<think> and </think>\\"}"')
+    asked = [shaped("thinks", tag, seed=1), shaped("not", tag, seed=1, reasoning_budget=0)]
+    asked.append(msgspec.structs.replace(shaped("at once", tag, seed=1), reasoning_open=False))
+    for request_id, events in run(make_engine(), asked).items():
+        assert text_of(events, Channel.CONTENT) == '{"tags": "<think> and </think>"}', request_id
+
+
+@pytest.mark.model
+def test_an_answer_that_has_begun_goes_on_in_its_form(make_engine: MakeEngine) -> None:
+    segments = (Segment("so 42.\n</think>\n\n", True), Segment('{"answer":42,"un', False))
+    asked = msgspec.structs.replace(shaped("r", JSON, seed=1), begun=Begun(segments=segments))
+    (events,) = run(make_engine(), [asked]).values()
+    assert is_valid('{"answer":42,"un' + text_of(events, Channel.CONTENT))
+    astray = msgspec.structs.replace(asked, begun=Begun(segments=(segments[0], Segment('{"question', False))))
+    with pytest.raises(InvalidRequestError, match="form"):
+        make_engine().add_request(astray)
 
 
 @pytest.mark.model
