@@ -106,6 +106,20 @@ def raw(server: LiveServer, head: str) -> bytes:
 def test_the_list_of_routes_is_the_one_that_was_thought_about() -> None:
     assert set(routes(app_with_page())) == {
         ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/chat/completions/control"),
+        ("POST", "/v1/chat/completions/input_tokens"),
+        ("POST", "/v1/chat/completions/{completion_id}/control"),
+        ("POST", "/v1/completions"),
+        ("POST", "/v1/messages"),
+        ("POST", "/v1/messages/count_tokens"),
+        ("POST", "/v1/reasoning/fork"),
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/responses/input_tokens"),
+        *(
+            ("POST", f"{prefix}/{name}")
+            for prefix in ("", "/v1")
+            for name in ("tokenize", "detokenize", "apply-template")
+        ),
         ("GET", "/v1/models"),
         ("GET", "/metrics"),
         *((method, "/v1/{rest:path}") for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
