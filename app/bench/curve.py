@@ -51,7 +51,7 @@ def _level(point: Point) -> str:
     name = "no thought" if point.budget == 0 else "no budget"
     return (
         f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#666" stroke-dasharray="5 4"/>'
-        f'<text x="{_LEFT + 6}" y="{y - 5:.1f}" fill="#666">{name}: {found.pass_at_1:.1%}, '
+        f'<text x="{_LEFT + 6}" y="{y + 13:.1f}" fill="#666">{name}: {found.pass_at_1:.1%}, '
         f"{thought:.0f} tokens of thought and {answer:.0f} of answer</text>"
     )
 

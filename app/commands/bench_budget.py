@@ -28,8 +28,8 @@ Ctrl-C ends it with what has been measured.
 """
 EPILOG = """\
 examples:
-  r1chat bench budget --problems 5 --samples 1                  a first look, a minute
-  r1chat bench budget --chart docs/budget.svg --json > budget.json
+  r1chat bench budget --problems 5 --samples 1                  a first look, a minute or two
+  r1chat bench budget --samples 1 --chart budget.svg            all problems once, ten minutes on two cores
 """
 BUDGETS = (0, 10, 20, 30, 40, 60, 80, 120)
 
@@ -96,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
     curves = Curves([], [])
     interrupted = asyncio.run(until_told(_measure(args, problems, curves)))
     if args.chart:
-        args.chart.write_text(curve(curves, f"{args.model}: accuracy over thought, {args.split}"), encoding="utf-8")
+        title = f"{args.model}: accuracy over thought, {len(problems)} held-out problems ({args.split})"
+        args.chart.write_text(curve(curves, title), encoding="utf-8")
     if args.json:
         about = {"model": args.model, "split": args.split, "n": len(problems), "k": args.samples, **SAMPLING}
         print(json.dumps({**about, **asdict(curves)}))
