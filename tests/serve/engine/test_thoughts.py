@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, Literal
 
 import msgspec
 import pytest
-from engine_tools import finish_of, request, run, scripted_engine, text_of
+from engine_tools import finish_of, request, run, scripted_config, scripted_engine, terminals, text_of
+from scripted_runner import ScriptedRunner
 
 from r1chat.serve.engine.engine import Engine
-from r1chat.serve.engine.request import Channel, Event, FinishReason, ThoughtEnded, TokenOutput
+from r1chat.serve.engine.host_cache import HostCache
+from r1chat.serve.engine.request import (
+    Accepted,
+    Begun,
+    Channel,
+    Event,
+    Finished,
+    FinishReason,
+    ThoughtEnded,
+    TokenOutput,
+)
+from r1chat.serve.engine.speculation import PromptLookup, Speculator
+from r1chat.serve.errors import ContextLengthError
 
 WORDS = " ".join(f"w{i}" for i in range(400))
 LOOP = "so it is. " * 100
@@ -144,3 +158,54 @@ def test_the_end_says_all_tokens_of_the_reply_but_the_last_that_ends_it() -> Non
         thought, _, answer = text.partition("</think>")
         assert thought.strip() == text_of(events, Channel.REASONING)
         assert answer.strip() == text_of(events, Channel.CONTENT)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_thoughts_are_ended_and_gone_on_from_in_a_crowded_cache_and_books_agree(seed: int) -> None:
+    """Random budgets, controls, aborts and replies that go on, with drafts, and a cache too small for all."""
+    rng = random.Random(seed)
+    runner = ScriptedRunner(scripted_config(n_seq_max=4, n_ctx=512, n_cells=600, script=f"{WORDS}\n</think>\n\nDone."))
+    drafts = PromptLookup if seed % 2 else None
+    engine = Engine(runner, host=HostCache(3000), make_speculator=drafts and (lambda _: Speculator(drafts())))
+    events: list[Event] = []
+    tokens: list[tuple[int, ...]] = [()]
+    from_end: set[str] = set()
+    for i in range(40):
+        params = {"max_tokens": rng.choice([1, 25, 200]), "reasoning_budget": rng.choice([None, 0, 5, 60])}
+        cut = rng.choice(["end", "char", "think_end"])
+        begun = Begun(tokens=rng.choice(tokens), cut=cut, n_chars=0, echo=rng.random() < 0.5)
+        from_end |= {f"r{i}"} if cut == "end" else set()
+        each = request(f"r{i}", f"q{i % 5} " + "word " * rng.randrange(100), **params)
+        try:
+            events.append(
+                engine.add_request(msgspec.structs.replace(each, begun=begun if rng.random() < 0.5 else None))
+            )
+        except ContextLengthError:
+            continue
+        for _ in range(rng.randrange(8)):
+            events += engine.step()
+            engine.control(f"r{rng.randrange(i + 1)}", rng.choice(["answer_now", "think_more"]))
+            if rng.random() < 0.05:
+                events += engine.abort(f"r{rng.randrange(i + 1)}")
+            tokens += [event.tokens for event in events if isinstance(event, Finished)][-3:]
+    events += [event for rest in run(engine).values() for event in rest]
+    accepted = [event.request_id for event in events if isinstance(event, Accepted)]
+    for request_id in accepted:
+        own = [event for event in events if event.request_id == request_id]
+        check_order(own, may_be_whole=request_id in from_end)
+    assert runner.n_used == engine.stats().kv_cells_used
+    assert engine.stats().sequences == 0 and not engine.has_work
+
+
+def check_order(events: list[Event], *, may_be_whole: bool) -> None:
+    """Accepted, thought, its end, answer, Finished. `may_be_whole`: what it went on from may have been all."""
+    assert isinstance(events[0], Accepted) and len(terminals(events)) == 1
+    finished = finish_of(events)
+    ends = [i for i, event in enumerate(events) if isinstance(event, ThoughtEnded)]
+    assert len(ends) == (finished.reasoning_end is not None)
+    for end in ends:
+        assert not text_of(events[:end], Channel.CONTENT) and not text_of(events[end:], Channel.REASONING)
+        assert events[end].tokens == finished.usage.reasoning_tokens  # type: ignore[union-attr]
+    if finished.reason is not FinishReason.ABORT and finished.reasoning_end != "length" and not may_be_whole:
+        assert text_of(events, Channel.CONTENT).strip()
+    assert "think>" not in text_of(events, Channel.CONTENT)
