@@ -134,10 +134,13 @@ def grammar_of(
     if regex is not None:
         return Grammar("regex", regex, "regex")
     if choice is not None:
-        return Grammar(
-            "lark", "start: " + " | ".join(json.dumps(text, ensure_ascii=False) for text in choice), "choice"
-        )
+        return Grammar("lark", f"start: {' | '.join(map(_literal, choice))}", "choice")
     return None
+
+
+def _literal(text: str) -> str:
+    """As Lark takes it: JSON's way of writing it, but for the one control character that JSON leaves bare."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _calls(tools: Sequence[Tool], choice: ToolChoice | None, schema: Schema | None, *, parallel: bool) -> Grammar:

@@ -192,7 +192,7 @@ def test_a_regular_expression_must_match_the_whole_answer() -> None:
     assert not accepts(grammar, "x12/a")
 
 
-CHOICES = ["a", "ab", 'say "hi"\n', "C:\\new", "50 % /x/", "ja/nein", "größer", "😀", "{{x}}", "%json {}"]
+CHOICES = ["a", "ab", 'say "hi"\n', "C:\\new", "50 % /x/", "ja/nein", "größer", "😀", "{{x}}", "%json {}", "\x7f\u2028"]
 
 
 def test_every_choice_and_no_other_text_is_an_answer() -> None:
