@@ -72,7 +72,7 @@ class Grammars:
 
     def constraint(self, grammar: Grammar) -> Constraint:
         """For one request. Raises as `compile` does."""
-        return Constraint(self._matcher(grammar).deep_copy(), self._vocabulary.info.n_vocab)
+        return Constraint(self._matcher(grammar).deep_copy(), self._vocabulary.info.n_vocab, grammar.field)
 
     def _matcher(self, grammar: Grammar) -> LLMatcher:
         # without the lock, so that nobody waits for the grammars of others
@@ -80,11 +80,7 @@ class Grammars:
             return matcher
         with self._compiling:
             self._tokenizer = self._tokenizer or _read_vocabulary(self._vocabulary)
-            try:
-                matcher = _compile(grammar, self._tokenizer)
-            except InvalidRequestError as error:
-                error.param = grammar.field
-                raise
+            matcher = _compile(grammar, self._tokenizer)
             while len(self._compiled) >= _N_COMPILED:
                 del self._compiled[next(iter(self._compiled))]
             self._compiled[grammar] = matcher
@@ -94,8 +90,9 @@ class Grammars:
 class Constraint:
     """One answer's way through its grammar; it begins with `bind`, behind the thought."""
 
-    def __init__(self, matcher: LLMatcher, n_vocab: int) -> None:
+    def __init__(self, matcher: LLMatcher, n_vocab: int, field: str) -> None:
         self.bound = False
+        self._field = field
         self._matcher = matcher
         self._n_vocab = n_vocab
         self._forced: deque[int] = deque()
@@ -140,66 +137,67 @@ class Constraint:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise _refusal(self._matcher.get_error())
+            raise _refusal(self._matcher.get_error(), self._field)
 
 
 def _compile(grammar: Grammar, tokenizer: LLTokenizer) -> LLMatcher:
     """Lets the first token be chosen, too: some grammars turn out to be too large, or to fit nothing, only then."""
-    source = _source(grammar)
-    if _may_take_for_ever(grammar) and (message := refusal(source)):
-        raise _refusal(message)
+    try:
+        source = _source(grammar)
+    except (ValueError, RecursionError) as error:
+        raise _refusal(str(error), grammar.field) from None
+    if _may_take_for_ever(source, grammar.kind) and (message := refusal(source)):
+        raise _refusal(message, grammar.field)
     matcher = LLMatcher(tokenizer, source, log_level=0, limits=LIMITS)
-    if not matcher.is_error():
-        trial = Constraint(matcher.deep_copy(), tokenizer.vocab_size)
-        first = trial.allowed()
-        if all(int(token) in tokenizer.eos_tokens for token in first[: len(tokenizer.eos_tokens) + 1]):
-            raise _refusal(_FITS_NOTHING)
-        trial.accept(int(first[0]))
     if matcher.is_error():
-        raise _refusal(matcher.get_error())
+        raise _refusal(matcher.get_error(), grammar.field)
+    trial = Constraint(matcher.deep_copy(), tokenizer.vocab_size, grammar.field)
+    first = trial.allowed()
+    if all(int(token) in tokenizer.eos_tokens for token in first[: len(tokenizer.eos_tokens) + 1]):
+        raise _refusal(_FITS_NOTHING, grammar.field)
+    trial.accept(int(first[0]))
     return matcher
 
 
 def _source(grammar: Grammar) -> str:
-    """The grammar as llguidance reads it. Raises InvalidRequestError."""
+    """The grammar as llguidance reads it. Raises ValueError, RecursionError."""
     if len(grammar.text) > MAX_TEXT:
-        raise _refusal(f"it has more than {MAX_TEXT} characters")
+        raise ValueError(f"it has more than {MAX_TEXT} characters")
     if grammar.kind == "regex":
         return LLMatcher.grammar_from_regex(grammar.text)
     if grammar.kind == "lark":
         _check_multiples(grammar.text)
         return LLMatcher.grammar_from_lark(grammar.text)
-    try:
-        # in one spelling only, so that the keyword cannot hide
-        schema = json.dumps(json.loads(grammar.text))
-        _check_multiples(schema)
-        return LLMatcher.grammar_from_json_schema(schema, defaults={"whitespace_flexible": False})
-    except (ValueError, RecursionError) as error:
-        raise _refusal(str(error)) from None
+    # in one spelling only, so that no keyword can hide
+    schema = json.dumps(json.loads(grammar.text))
+    _check_multiples(schema)
+    return LLMatcher.grammar_from_json_schema(schema, defaults={"whitespace_flexible": False})
 
 
-def _may_take_for_ever(grammar: Grammar) -> bool:
+def _may_take_for_ever(source: str, kind: str) -> bool:
     """Regular expressions alone cannot."""
-    combines = len(grammar.text) > _PLAIN_TEXT or any(word in grammar.text for word in _COMBINES)
-    return grammar.kind != "regex" and combines
+    return kind != "regex" and (len(source) > _PLAIN_TEXT or any(word in source for word in _COMBINES))
 
 
 def _check_multiples(text: str) -> None:
-    """Multiples of one number within another's become those of the least common one."""
+    """Multiples of one number within another's become those of the least common one. Raises ValueError."""
     least_common = 1
-    for match in set(_MULTIPLE_OF.findall(text)):
+    for number in sorted(set(_MULTIPLE_OF.findall(text))):
         try:
-            digits = int("".join(map(str, Decimal(match).normalize().as_tuple().digits)))
+            digits = int("".join(map(str, Decimal(number).normalize().as_tuple().digits)))
         except InvalidOperation:
-            raise _refusal(f"multipleOf is no number: {match}") from None
+            digits = 0
+        if not digits:
+            raise ValueError(f"nothing is a multiple of {number}")
         least_common = math.lcm(least_common, digits)
         if least_common > MAX_MULTIPLE:
-            raise _refusal(f"its values of multipleOf have a least common multiple above {MAX_MULTIPLE}")
+            raise ValueError(f"its values of multipleOf have a least common multiple above {MAX_MULTIPLE}")
 
 
-def _refusal(message: str) -> InvalidRequestError:
-    reason = " ".join(message.replace("<non-verbose/>", "").replace("NoExtensionBias", _FITS_NOTHING).split())
-    return InvalidRequestError(f"The answer's form cannot be used: {reason[:_MAX_MESSAGE]}", param="response_format")
+def _refusal(message: str, field: str) -> InvalidRequestError:
+    """`message` is llguidance's, in several lines; its panics come with a backtrace."""
+    reason = message.partition("<backtrace>")[0].replace("<non-verbose/>", "").replace("NoExtensionBias", _FITS_NOTHING)
+    return InvalidRequestError(f"The answer's form cannot be used: {' '.join(reason.split())[:_MAX_MESSAGE]}", field)
 
 
 def _read_vocabulary(vocabulary: Vocabulary) -> LLTokenizer:

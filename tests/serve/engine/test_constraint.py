@@ -198,12 +198,15 @@ def test_an_answer_goes_on_from_what_there_is_of_it(runner: LlamaModelRunner, gr
         (Grammar("json_schema", '{"type": "string", "pattern": "(["}'), "regex parse error"),
         (Grammar("json_schema", '{"type": "integer", "multipleOf": 999983}'), "least common multiple"),
         (Grammar("json_schema", '{"type": "integer", "multiple\\u004ff": 999983}'), "least common multiple"),
+        (Grammar("json_schema", '{"allOf": [{"multipleOf": 0}, {"multipleOf": 999983}]}'), "nothing is a multiple"),
+        (Grammar("lark", 'start: %json {"multipleOf": ' + "9" * 5000 + "}"), "out of range"),
         (
             Grammar("json_schema", json.dumps({"allOf": [{"multipleOf": n} for n in (97, 89, 83)]})),
             "least common multiple",
         ),
         (Grammar("json_schema", json.dumps({"allOf": [{"properties": {f"k{i}": {}}} for i in range(900)]})), "large"),
         (ENDLESS, "too long"),
+        (Grammar("json_schema", ENDLESS.text.replace("pattern", "p\\u0061ttern"), field="tools"), "too long"),
         (Grammar("regex", "(["), "regex parse error"),
         (Grammar("regex", r"(?<!a)b"), "look-around"),
         (Grammar("regex", r"(a)\1"), "backreferences"),
@@ -219,7 +222,7 @@ def test_an_answer_goes_on_from_what_there_is_of_it(runner: LlamaModelRunner, gr
 def test_what_cannot_be_kept_to_is_refused(grammars: Grammars, grammar: Grammar, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message) as caught:
         grammars.compile(grammar)
-    assert caught.value.param == "response_format"
+    assert caught.value.param == grammar.field
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
@@ -356,6 +359,26 @@ def test_an_answer_that_has_begun_goes_on_in_its_form(make_engine: MakeEngine) -
     astray = msgspec.structs.replace(asked, begun=Begun(segments=(segments[0], Segment('{"question', False))))
     with pytest.raises(InvalidRequestError, match="form"):
         make_engine().add_request(astray)
+
+
+@pytest.mark.model
+def test_an_answer_that_its_owner_asks_for_is_in_its_form(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    for request_id in ("now", "later"):
+        engine.add_request(shaped(request_id, JSON, seed=1))
+    told: dict[str, list[Event]] = {"now": [], "later": []}
+    for step in range(1000):
+        if step == 5:
+            assert engine.control("now", "answer_now")
+            assert engine.control("later", "think_more")
+        for event in engine.step():
+            told[event.request_id].append(event)
+        if not engine.has_work:
+            break
+    assert finish_of(told["now"]).reasoning_end == "user"
+    assert "Wait" in text_of(told["later"], Channel.REASONING)
+    for events in told.values():
+        assert is_valid(text_of(events, Channel.CONTENT))
 
 
 @pytest.mark.model
