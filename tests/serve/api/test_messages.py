@@ -200,6 +200,24 @@ def test_calls_are_blocks_with_their_input(start_server: StartServer, stream: bo
         assert len({block.id for block in reply.content[2:]}) == 2
 
 
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "choice", [{"type": "any", "disable_parallel_tool_use": True}, {"type": "tool", "name": "add"}]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_must_be_made_is_made_behind_a_thought(sdk: anthropic.Anthropic, choice: Any, stream: bool) -> None:
+    number = {"type": "integer", "minimum": 0, "maximum": 99}
+    add = {"name": "add", "input_schema": {"type": "object", "properties": {"a": number}, "required": ["a"]}}
+    fields: Any = {"model": "demo", "max_tokens": 400, "messages": ASKED, "tools": [add], "tool_choice": choice}
+    if stream:
+        with sdk.messages.stream(**fields) as live:
+            reply: Any = live.get_final_message()
+    else:
+        reply = sdk.messages.create(**fields)
+    assert [block.type for block in reply.content] == ["thinking", "tool_use"] and reply.stop_reason == "tool_use"
+    assert list(reply.content[1].input) == ["a"] and 0 <= reply.content[1].input["a"] <= 99
+
+
 @pytest.mark.parametrize("is_error", [False, True])
 def test_results_of_calls_are_answered(start_server: StartServer, is_error: bool) -> None:
     with strict(start_server({"script": "Sunny it is.\n</think>\n\nIt is sunny."})) as sdk:
@@ -255,6 +273,17 @@ def test_errors_have_anthropics_shape_and_classes(start_server: StartServer) -> 
         assert refused.value.type == "authentication_error"
         assert sdk.messages.create(**fields).content
     assert isinstance(bad.value.body, dict) and bad.value.body["type"] == "error"
+
+
+def test_a_thought_may_be_ended_while_it_is_streamed(start_server: StartServer) -> None:
+    server = start_server({"tokens_per_s": 50, "script": "step " * 500 + "</think>\n\nDone."})
+    with strict(server) as sdk, sdk.messages.stream(model="demo", max_tokens=2000, messages=ASKED) as stream:
+        for event in stream:
+            if event.type == "thinking" and event.snapshot.count("step") == 5:
+                url = f"{server.url}/v1/chat/completions/{stream.current_message_snapshot.id}/control"
+                assert httpx2.post(url, json={"action": "answer_now"}).status_code == 200
+        final = stream.get_final_message()
+    assert said(final)[1] == ("text", "Done.") and final.usage.output_tokens < 200
 
 
 def test_a_prompt_that_is_too_long_is_an_invalid_request(start_server: StartServer) -> None:

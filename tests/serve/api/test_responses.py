@@ -218,6 +218,24 @@ def test_calls_are_items_of_their_own(start_server: StartServer, stream: bool) -
         assert len({call.call_id for call in calls}) == 2
 
 
+@pytest.mark.model
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "add"}], ids=str)
+def test_a_call_that_must_be_made_is_made_behind_a_thought(sdk: openai.OpenAI, choice: Any) -> None:
+    number = {"type": "integer", "minimum": 0, "maximum": 99}
+    schema = {"type": "object", "properties": {"a": number}, "required": ["a"]}
+    reply = sdk.responses.create(
+        model="demo",
+        input=QUESTION,
+        tools=[{"type": "function", "name": "add", "parameters": schema, "strict": False}],
+        tool_choice=choice,
+        parallel_tool_calls=False,
+        max_output_tokens=400,
+    )
+    thought, call = reply.output
+    assert thought.type == "reasoning" and call.type == "function_call" and reply.status == "completed"
+    assert 0 <= json.loads(call.arguments)["a"] <= 99
+
+
 def test_results_of_calls_are_answered(start_server: StartServer) -> None:
     with strict(start_server({"script": "Sunny it is.\n</think>\n\nIt is sunny."})) as sdk:
         items: Any = [
