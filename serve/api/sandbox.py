@@ -76,9 +76,8 @@ def fill(
 ) -> str:
     """The prompt that asks for a reply. Raises whatever the template raises."""
     return template.render(
-        # Some templates want today's date, Llama's under the one name, Firefunction's under the other.
+        # Llama's templates take another day for today without it.
         date_string=_now("%d %b %Y"),
-        datetime=_now("%b %d %Y"),
         messages=messages,
         tools=tools or None,
         add_generation_prompt=True,
@@ -102,7 +101,7 @@ def is_bounded(source: str) -> bool:
 
 def _now(layout: str) -> str:
     """The date or time as transformers shows it to templates. A width in the layout could ask for gigabytes."""
-    if len(layout) > 100 or re.search(r"%\W*[0-9]", layout):
+    if len(layout) > 100 or re.search(r"%[^A-Za-z]*[0-9]", layout):
         raise jinja2.TemplateError("that is no layout of a date")
     return datetime.now().strftime(layout)
 

@@ -22,7 +22,7 @@ from .llama_server_skips import (
     SECURITY_SKIPS,
     THINKING_MESSAGES_SKIPS,
     WORDLESS_SKIPS,
-    thinking_off,
+    template_skips,
 )
 from .plain_model import CHATML, write_plain_model
 from .running import Outcome, run_pytest, served
@@ -64,7 +64,7 @@ class Group:
 
 def _of_template(name: str, keyword: str, file: str = "unit/test_template.py") -> Group:
     """What the suite asks of one of llama.cpp's template files."""
-    skips = thinking_off(name) if keyword == "test_reasoning" else {}
+    skips = template_skips(name, keyword)
     return Group("templates", (file,), "plain", f"{name}.jinja", keyword=f"{keyword} and {name}", skips=skips)
 
 

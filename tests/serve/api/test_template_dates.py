@@ -20,7 +20,6 @@ def filled(source: str) -> str:
         ("{{ strftime_now('%d %b %Y') }}", "%d %b %Y"),
         ("{{ strftime_now('%Y-%m-%d') }}", "%Y-%m-%d"),
         ("{% if not date_string is defined %}26 Jul 2024{% else %}{{ date_string }}{% endif %}", "%d %b %Y"),
-        ("{{ datetime }}", "%b %d %Y"),
     ],
 )
 def test_a_template_can_say_which_day_it_is(source: str, layout: str) -> None:
