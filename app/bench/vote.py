@@ -35,6 +35,7 @@ class Trial:
     as_decided: bool
     n_stopped: int
     tokens: int
+    reasoning_tokens: int
     prompt_tokens: int
     computed_tokens: int
 
@@ -81,16 +82,24 @@ async def measure_votes(
                 body = {
                     "messages": [{"role": "user", "content": problem.prompt}],
                     "temperature": temperature, "top_p": 0.95, "max_tokens": 1024, "seed": seed, "priority": "batch",
+                    "deterministic": deterministic,
                 }  # fmt: skip
                 voted = await _post(http, {**body, "vote": {"n": n_thoughts, "extract": "boxed"}})
                 whole = await _post(http, {**body, "n": n_thoughts})
             trials.append(_trial(problem, voted, whole))
             report(len(trials), len(problems))
 
+        # where the model can promise it, so that the whole samples begin with the very same tokens
+        deterministic = await _can_repeat(http)
         # seeds far apart: thought i of a vote has its seed + i
         async with asyncio.TaskGroup() as group:
             for i, problem in enumerate(problems):
                 group.create_task(trial(problem, 1000 * i))
+
+
+async def _can_repeat(http: httpx2.AsyncClient) -> bool:
+    models = (await http.get("/v1/models")).raise_for_status().json()["data"]
+    return bool(models and (models[0].get("meta") or {}).get("deterministic"))
 
 
 async def _post(http: httpx2.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +113,7 @@ def _trial(problem: Problem, voted: dict[str, Any], whole: dict[str, Any]) -> Tr
     report, winner = voted["vote"], voted["choices"][0]
     answers = [None if c["finish_reason"] == "length" else boxed(c["message"]["content"]) for c in whole["choices"]]
     thoughts = report["thoughts"]
+    tokens, reasoning_tokens = _generated(voted)
     return Trial(
         problem,
         right=winner["finish_reason"] == "stop" and is_right(winner["message"]["content"], problem),
@@ -111,7 +121,8 @@ def _trial(problem: Problem, voted: dict[str, Any], whole: dict[str, Any]) -> Tr
         answered=report["answer"],
         as_decided=majority(answers) == report["answer"],
         n_stopped=report["n_stopped"],
-        tokens=voted["usage"]["completion_tokens"],
+        tokens=tokens,
+        reasoning_tokens=reasoning_tokens,
         prompt_tokens=voted["usage"]["prompt_tokens"],
         computed_tokens=sum(thought["prompt_tokens"] - thought["cached_tokens"] for thought in thoughts),
     )
@@ -121,7 +132,14 @@ def _sample(problem: Problem, choice: dict[str, Any], whole: dict[str, Any]) -> 
     """The usage is that of all choices, so each counts as the mean of them."""
     truncated = choice["finish_reason"] == "length"
     right = not truncated and is_right(choice["message"]["content"], problem)
-    return Sample(problem, right, truncated, whole["usage"]["completion_tokens"] // len(whole["choices"]))
+    tokens, reasoning = (count // len(whole["choices"]) for count in _generated(whole))
+    return Sample(problem, right, truncated, tokens, reasoning)
+
+
+def _generated(reply: dict[str, Any]) -> tuple[int, int]:
+    """Tokens in all, and of thought."""
+    usage = reply["usage"]
+    return usage["completion_tokens"], usage["completion_tokens_details"]["reasoning_tokens"]
 
 
 def majority(answers: Sequence[str | None]) -> str | None:
@@ -134,7 +152,7 @@ def worth(trials: Sequence[Trial]) -> Worth:
     """Of one trial or more."""
     n, n_thoughts = len(trials), len(trials[0].samples)
     samples = [sample for trial in trials for sample in trial.samples]
-    votes = [Sample(trial.problem, trial.right, False, trial.tokens) for trial in trials]
+    votes = [Sample(trial.problem, trial.right, False, trial.tokens, trial.reasoning_tokens) for trial in trials]
     shares = shares_right(samples)
     n_won = sum(trial.right and not trial.samples[0].right for trial in trials)
     n_lost = sum(trial.samples[0].right and not trial.right for trial in trials)

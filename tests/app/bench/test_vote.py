@@ -17,8 +17,8 @@ from r1chat.distill.problems import Problem
 def trial(i: int, right: bool, samples: list[bool], **fields: Any) -> Trial:
     problem = Problem("sums", f"problem {i}", "1", "", "")
     drawn = [Sample(problem, each, False, 50) for each in samples]
-    values = {"answered": "1", "as_decided": True, "n_stopped": 2, "tokens": 150, "prompt_tokens": 20}
-    return Trial(problem, right, drawn, **{**values, "computed_tokens": 23, **fields})
+    values = {"answered": "1", "as_decided": True, "n_stopped": 2, "tokens": 150, "reasoning_tokens": 90}
+    return Trial(problem, right, drawn, **{**values, "prompt_tokens": 20, "computed_tokens": 23, **fields})
 
 
 def test_the_majority_is_the_commonest_and_among_equals_the_first() -> None:
@@ -62,6 +62,7 @@ def test_a_real_vote_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "vote", "--problems", "1", "--thoughts", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["n"], found["n_thoughts"], len(found["trials"])) == (12, 4, 12)
+    assert 0 < found["vote"]["mean_reasoning_tokens"] < found["vote"]["mean_tokens"]
     assert found["as_decided"] == 1, "stopping changes no answer"
     assert found["tokens_of_votes"] <= found["tokens_of_whole_samples"]
     assert found["computed_prompt_tokens"] < found["prompt_tokens"] + 4

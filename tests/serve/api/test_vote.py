@@ -162,6 +162,15 @@ async def test_an_answer_that_cannot_be_computed_holds_nobody_up(monkeypatch: py
     assert child.returncode is not None, "it ends with the last vote"
 
 
+@pytest.mark.anyio
+async def test_without_the_library_answers_are_compared_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(math_judge.importlib.util, "find_spec", lambda name: None)
+    judge = MathJudge()
+    async with judge.session() as session:
+        assert not await session.equal("2\\sqrt{2}", "\\sqrt{8}")
+        assert judge._child is None
+
+
 @pytest.fixture(scope="module")
 async def demo(anyio_backend: str) -> AsyncIterator[Generations]:
     engine = EngineProcess(EngineConfig(model_path=BUNDLED, n_ctx=2048, n_threads=1))
