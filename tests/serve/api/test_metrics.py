@@ -66,13 +66,12 @@ def test_counts_agree_with_the_replies(start_server: StartServer) -> None:
 
 def test_the_waits_of_a_reply_are_timed_by_priority(start_server: StartServer) -> None:
     server = start_server({"tokens_per_s": 20})
-    usage = ask(server, max_tokens=3, priority="background").json()["usage"]
+    usage = ask(server, max_tokens=4, priority="background").json()["usage"]
     counts = scrape(server)
     assert counts["r1chat_time_to_first_token_seconds_count", "background"] == 1
     assert counts["r1chat_inter_token_seconds_count", "background"] == usage["completion_tokens"] - 1
-    assert 7 * 0.05 <= counts["r1chat_inter_token_seconds_sum", "background"] < 5
-    assert ("r1chat_time_to_first_answer_seconds_count", "background") in counts
-    assert counts["r1chat_time_to_first_answer_seconds_count", "background"] == 0, "it was cut off in its thought"
+    assert 3 * 0.05 <= counts["r1chat_inter_token_seconds_sum", "background"] < 5
+    assert counts["r1chat_time_to_first_answer_seconds_count", "background"] == 1
 
 
 def test_leaving_and_failing_are_counted_apart(start_server: StartServer) -> None:
