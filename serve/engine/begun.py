@@ -43,6 +43,9 @@ def begin(begun: Begun, detokenizer: Detokenizer, runner: ModelRunner, run: Clos
     for token in tokens:
         echo += detokenizer.take_over(runner.piece(token), echo=begun.echo)
         n_before += not detokenizer.has_answer
+        if detokenizer.state == "content":
+            # a thought that the model did not close may be closed by it once more
+            detokenizer.hide_later_tags()
     return Beginning(tokens, detokenizer, echo, tokens[n_before:])
 
 

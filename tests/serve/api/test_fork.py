@@ -90,6 +90,16 @@ def test_tags_in_the_words_are_words(demo: LiveServer) -> None:
     assert "<｜User｜>" not in answer
 
 
+def test_no_tag_shows_in_a_fork_of_a_reply_whose_thought_was_closed_for_it(demo: LiveServer) -> None:
+    """The bundled model, not let think, thinks in its answer and closes that with a tag."""
+    reply = asked(demo, reasoning_effort="none")
+    n_tokens = reply["usage"]["completion_tokens"]
+    for at in ("think_end", {"token": 5}, {"token": n_tokens - 5}):
+        fork = forked(demo, reply, at)
+        assert message(fork) == message(reply), at
+        assert "</think>" not in message(fork)[1]
+
+
 def test_a_fork_may_be_forked_and_every_choice_too(demo: LiveServer) -> None:
     reply = asked(demo)
     fork = forked(demo, reply, {"char": 0}, "Okay. Let me see.")
