@@ -118,9 +118,18 @@ def test_a_vote_is_forked_at_its_winner_and_at_each_thought(demo: LiveServer) ->
     assert message(reply)[0] == reply["vote"]["thoughts"][winner]["reasoning"]
     assert message(forked(demo, reply, "think_end"))[0] == message(reply)[0]
     for thought in reply["vote"]["thoughts"]:
-        if thought["finish_reason"] == "stop":
-            fork = forked(demo, reply, "think_end", choice=thought["index"])
-            assert message(fork)[0] == thought["reasoning"]
+        fork = forked(demo, reply, "think_end", choice=thought["index"])
+        assert message(fork)[0] == thought["reasoning"]
+
+
+def test_a_thought_that_a_vote_stopped_may_go_on(demo: LiveServer) -> None:
+    reply = asked(demo, temperature=0.6, seed=2, vote={"n": 32})
+    stopped = [thought for thought in reply["vote"]["thoughts"] if thought["finish_reason"] == "stopped"]
+    begun = [thought for thought in stopped if thought["completion_tokens"]]
+    assert begun
+    for thought in begun[:3]:
+        fork = forked(demo, reply, {"token": thought["completion_tokens"]}, choice=thought["index"])
+        assert message(fork)[0].startswith(thought["reasoning"]) and "\\boxed" in message(fork)[1]
 
 
 def test_what_is_not_said_stays_as_it_was_asked_for(demo: LiveServer) -> None:

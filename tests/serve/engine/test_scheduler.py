@@ -227,6 +227,16 @@ def test_one_of_many_with_the_same_document_computes_it_and_the_others_wait_for_
     assert policy.running[1].request_id == "stranger", "it did not wait"
 
 
+def test_the_same_short_question_several_times_over_is_computed_once() -> None:
+    policy = scheduler(n_seq_max=8, rows=100)
+    for i in range(4):
+        policy.add(Sequence(f"thought {i}", list(range(20)), 100_000))
+    policy.add(Sequence("other", [*range(19), 99], 100_000))
+    assert policy.step().n_rows == 20 + 20, "what only begins alike is too short to wait for"
+    policy.step()
+    assert [sequence.n_cached for sequence in policy.running] == [0, 0, 19, 19, 19]
+
+
 def test_a_follower_takes_the_lead_when_its_leader_is_gone() -> None:
     policy = scheduler(rows=100)
     document = list(range(1000))
