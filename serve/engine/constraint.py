@@ -120,7 +120,7 @@ class Constraint:
             return np.array([self._forced[0]])
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
-        return np.flatnonzero(np.unpackbits(bits, count=self._n_vocab, bitorder="little"))
+        return np.flatnonzero(np.unpackbits(bits, count=self._n_vocab, bitorder="little").view(np.bool_))
 
     def accept(self, token: int) -> None:
         """`token` was appended. Raises InvalidRequestError for one that may not come."""
