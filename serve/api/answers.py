@@ -10,8 +10,8 @@ from typing import Literal
 Extract = Literal["boxed", "last_number", "json"]
 
 _NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<![\w.])[-−]?\.\d+")
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
-_BRACE = re.compile(r"\\[{}]|[{}]")
+_FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL)
+_BRACE = re.compile(r"\\boxed\{|\\[{}]|[{}]")
 _FRACTION = re.compile(r"(-?)\\frac(?:\{(\d+)\}\{(\d+)\}|(\d)(\d))")
 _PLAIN = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|[-+]?\.\d+|[-+]?\d+/0*[1-9]\d*")
 # presentation, which makes no answer another
@@ -19,6 +19,7 @@ _WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
 _DRESS = re.compile(r"\\(?:left|right|displaystyle|[,;:!> ])|\\?[$%]|\s")
 # a plain number longer than this is compared as text
 _MAX_DIGITS = 400
+_MAX_DRESSED = 5000
 
 
 def extract(content: str, how: Extract) -> str | None:
@@ -38,15 +39,18 @@ def extract(content: str, how: Extract) -> str | None:
 
 def boxed(text: str) -> str | None:
     """Content of the last complete \\boxed{}; braces inside it may be nested."""
-    start = len(text)
-    while (start := text.rfind("\\boxed{", 0, start)) >= 0:
-        begin = start + len("\\boxed{")
-        depth = 1
-        for brace in _BRACE.finditer(text, begin):
-            depth += {"{": 1, "}": -1}.get(brace[0], 0)
-            if depth == 0:
-                return text[begin : brace.start()].strip() or None
-    return None
+    found: tuple[int, int] | None = None
+    open_braces: list[int] = []  # where the content of each box begins that is open; -1 for other braces
+    for brace in _BRACE.finditer(text):
+        if brace[0] == "\\boxed{":
+            open_braces.append(brace.end())
+        elif brace[0] == "{":
+            open_braces.append(-1)
+        elif brace[0] == "}" and open_braces:
+            begin = open_braces.pop()
+            if begin > (found[0] if found else -1):
+                found = begin, brace.start()
+    return text[slice(*found)].strip() or None if found else None
 
 
 def canonical_json(content: str) -> str | None:
@@ -62,8 +66,12 @@ def canonical_json(content: str) -> str | None:
     return None
 
 
-def comparable(answer: str) -> Fraction | str:
-    """What an answer is compared by: the value of a plain number or fraction, else the text without its dress."""
+def comparable(answer: str, how: Extract) -> Fraction | str:
+    """What an answer is compared by: the value of a plain number or fraction, else the text without its dress.
+    JSON has none.
+    """
+    if how == "json" or len(answer) > _MAX_DRESSED:
+        return answer
     text = _DRESS.sub("", _WRAPPER.sub(r"\1", answer)).replace("−", "-").removesuffix(".")
     text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
     number = plain_number(text)

@@ -88,6 +88,7 @@ class _Voting:
         self._stop = stop
         self._ballot = Ballot(how.n)
         self._thoughts = [_Thought() for _ in range(how.n)]
+        self._keys: dict[str, Fraction | str] = {}
 
     async def follow(self, outputs: Outputs, judge: MathJudge) -> Outputs:
         accepted = False
@@ -125,16 +126,23 @@ class _Voting:
 
     async def _option(self, answer: str, session: JudgeSession) -> Option | None:
         """The option that `answer` is for; None where nobody has given it before."""
-        mine = comparable(answer)
-        options = [(option, comparable(option.answer)) for option in self._ballot.options]
-        for option, theirs in options:
-            if theirs == mine:
+        mine = self._key(answer)
+        for option in self._ballot.options:
+            if self._key(option.answer) == mine:
                 return option
-        for option, theirs in options:
-            numbers = isinstance(mine, Fraction) and isinstance(theirs, Fraction)
-            if self._how.extract == "boxed" and not numbers and await session.equal(option.answer, answer):
+        for option in self._ballot.options:
+            if self._may_be_equal(mine, self._key(option.answer)) and await session.equal(option.answer, answer):
                 return option
         return None
+
+    def _key(self, answer: str) -> Fraction | str:
+        if answer not in self._keys:
+            self._keys[answer] = comparable(answer, self._how.extract)
+        return self._keys[answer]
+
+    def _may_be_equal(self, one: Fraction | str, other: Fraction | str) -> bool:
+        """Different keys may be one formula; plain numbers and JSON are what they are."""
+        return self._how.extract == "boxed" and not (isinstance(one, Fraction) and isinstance(other, Fraction))
 
     def _outcome(self) -> Iterator[Output]:
         """The winner's reply as it came, all that is to say of the vote, and the end of it."""

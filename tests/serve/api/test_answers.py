@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from r1chat.serve.api.answers import comparable, extract
+from r1chat.serve.api.answers import Extract, comparable, extract
 
 
 @pytest.mark.parametrize(
@@ -15,6 +17,8 @@ from r1chat.serve.api.answers import comparable, extract
         ("\\boxed{\\frac{\\sqrt{2}}{2}}", "\\frac{\\sqrt{2}}{2}"),
         ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
         ("It is \\boxed{7}, that is \\boxed{7", "7"),
+        ("\\boxed{\\boxed{7} }", "7"),
+        ("} \\boxed{x^{2}} {", "x^{2}"),
         ("\\boxed{}", None),
         ("9", None),
         ("", None),
@@ -74,16 +78,32 @@ def test_what_is_no_json_is_no_answer(content: str) -> None:
     ],
 )
 def test_dress_makes_no_answer_another(one: str, other: str) -> None:
-    assert comparable(one) == comparable(other)
+    assert comparable(one, "boxed") == comparable(other, "boxed")
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("3", "4"), ("9.9", "9.11"), ("x+1", "x-1"), ("1/2", "1/3"), ("-3", "3"), ("12", "1,2")]
 )
 def test_different_answers_stay_different(one: str, other: str) -> None:
-    assert comparable(one) != comparable(other)
+    assert comparable(one, "boxed") != comparable(other, "boxed")
+
+
+def test_what_json_says_is_compared_to_the_letter() -> None:
+    assert comparable('{"a":"A 5%"}', "json") != comparable('{"a":"a5"}', "json")
+
+
+@pytest.mark.parametrize("how", ["boxed", "last_number", "json"])
+@pytest.mark.parametrize(
+    "piece", ["\\boxed{", "}", "{", "```\n", "\n", "```json", "1", "1,", "1,234", "-", "[", '"', "\\text{", " "]
+)
+def test_no_reply_takes_long_to_read(piece: str, how: Extract) -> None:
+    began = time.monotonic()
+    for text in ("```" + piece * 50_000, piece * 50_000 + "\\boxed{" + piece * 1000 + "}"):
+        answer = extract(text, how)
+        comparable(answer or text, how)
+    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("answer", ["1e999999999", "9" * 100_000, "1/0", "1/000", ".", "", "\\frac{1}{0}"])
 def test_no_answer_is_too_strange_to_be_compared(answer: str) -> None:
-    assert comparable(answer) == comparable(answer)
+    assert comparable(answer, "boxed") == comparable(answer, "boxed")
