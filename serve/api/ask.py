@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -39,6 +40,13 @@ class Ask:
     cache_salt: str = ""
     deterministic: bool = False
     keeps: bool = True
+
+
+def with_one_system(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """All that systems say as one turn, the first: of several, R1's template would show the last alone."""
+    said = [turn.content for turn in turns if turn.role == "system" and turn.content]
+    rest = tuple(turn for turn in turns if turn.role != "system")
+    return (Turn("system", "\n\n".join(said)), *rest) if said else rest
 
 
 def check_model(asked: str | None, model_id: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...engine.request import SamplingParams
 from ...errors import InvalidRequestError, NotSupportedError
-from ..ask import Ask, Continues
+from ..ask import Ask, Continues, with_one_system
 from ..chat_template import Turn, TurnCall
 from ..dialects import EFFORTS
 from ..structure import JsonSchemaFormat, grammar_of
@@ -30,7 +30,9 @@ from .protocol import (
 
 def prompt_of(body: PromptFields, owner: str) -> Ask:
     """All that goes into the prompt. Raises InvalidRequestError, NotSupportedError."""
-    turns = tuple(_turns(body))
+    turns = with_one_system(tuple(_turns(body)))
+    if not turns:
+        raise InvalidRequestError("There is nothing to reply to.", "messages")
     return Ask(
         turns=turns,
         tools=offered(_tools(body), _tool_choice(body)),

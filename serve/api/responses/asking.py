@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..ask import Ask
+from ..ask import Ask, with_one_system
 from ..chat_template import Turn, TurnCall
 from ..fields import stop_of
 from ..structure import JsonObjectFormat as AnyJson
@@ -38,7 +38,7 @@ def ask_of(body: ResponsesRequest, owner: str) -> Ask:
         reasoning_grace=body.reasoning_grace_tokens,
     )
     return Ask(
-        turns=tuple(_turns(body)),
+        turns=with_one_system(tuple(_turns(body))),
         tools=offered(tools, choice),
         params=params,
         thinking=body.asked_thinking.wanted,

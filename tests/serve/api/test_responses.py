@@ -192,6 +192,12 @@ def test_instructions_go_before_the_input(live: LiveServer) -> None:
     bare = post(live).json()["usage"]["input_tokens"]
     told = post(live, instructions="Be brief, please.").json()
     assert told["usage"]["input_tokens"] > bare and told["instructions"] == "Be brief, please."
+    both = post(
+        live,
+        instructions="Be brief, please.",
+        input=[{"role": "developer", "content": "Be polite."}, {"role": "user", "content": QUESTION}],
+    ).json()
+    assert both["usage"]["input_tokens"] > told["usage"]["input_tokens"]
     developer = post(
         live, input=[{"role": "developer", "content": "Be brief, please."}, {"role": "user", "content": QUESTION}]
     )
