@@ -50,7 +50,12 @@ class Detokenizer:
 
     @property
     def stopped(self) -> bool:
-        return self._stop.found
+        return bool(self._stop.found)
+
+    @property
+    def stop_string(self) -> str | None:
+        """The one that was found."""
+        return self._stop.found or None
 
     @property
     def reasoning_tokens(self) -> int:
@@ -238,12 +243,12 @@ class _LaterTags:
 
 
 class StopStrings:
-    """Cuts text before the stop string that is complete first; `found` once there was one."""
+    """Cuts text before the stop string that is complete first; `found` is that one."""
 
     def __init__(self, stop: tuple[str, ...]) -> None:
         self._stop = stop
         self._held = ""
-        self.found = False
+        self.found = ""
 
     def feed(self, text: str) -> str:
         """The text that is certain now."""
@@ -251,9 +256,9 @@ class StopStrings:
             return "" if self.found else text
         text = self._held + text
         self._held = ""
-        if matches := [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]:
-            self.found = True
-            return text[: min(matches)[1]]
+        if matches := [(at + len(stop), at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]:
+            _, at, self.found = min(matches)
+            return text[:at]
         n_held = max(n_overlapping(text, stop) for stop in self._stop)
         certain = len(text) - n_held
         self._held = text[certain:]

@@ -238,6 +238,7 @@ class Engine:
             end,
             sequence.governor.evidence if end else None,
             self._said_tokens(sequence),
+            sequence.detokenizer.stop_string,
         )
 
     def _said_tokens(self, sequence: Sequence) -> tuple[int, ...]:
