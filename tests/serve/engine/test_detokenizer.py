@@ -87,7 +87,7 @@ def test_the_stop_string_that_is_complete_first_wins() -> None:
     stop = StopStrings(("abcd", "c"))
     assert stop.feed("xab") == "x"
     assert stop.feed("cd") == "ab"
-    assert stop.found
+    assert stop.found == "c"
 
 
 @pytest.mark.parametrize(
