@@ -61,14 +61,14 @@ async def test_streamed_and_whole_greedy_replies_are_equal(demo: LiveServer) -> 
 
 def test_sixteen_at_once_say_greedily_what_each_says_alone(demo: LiveServer) -> None:
     questions = [RIDDLE, "What is 15% of 240?", "What is 347 + 589?", "How many times does r appear in strawberry?"]
-    alone = {question: ask(demo, question, max_tokens=80)["choices"][0]["message"] for question in questions}
+    alone = {question: ask(demo, question, max_tokens=300)["choices"][0]["message"] for question in questions}
 
     async def all_at_once() -> list[tuple[str, Any]]:
         async with Client(demo.url) as client:
 
             async def one(question: str) -> tuple[str, Any]:
                 messages = [{"role": "user", "content": question}]
-                return question, await client.complete(messages, temperature=0, max_tokens=80)
+                return question, await client.complete(messages, temperature=0, max_tokens=300)
 
             return await asyncio.gather(*(one(question) for question in questions * 4))
 
