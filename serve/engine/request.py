@@ -76,7 +76,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `top_k` 0, `top_p` 1, `min_p` 0, `repetition_penalty` 1 and the penalties 0 switch each off;
     `temperature` 0 is greedy. `stop` strings end the answer and are never looked for in the thought.
     `reasoning_budget` closes the thought after that many tokens of it; 0 means no thought at all.
-    `reasoning_grace` is how many more it may take to end with a sentence.
+    `reasoning_grace` is how many more it may take to end with a sentence; never more than a quarter of the budget.
     `top_logprobs` gives each token's log probability and those of so many of the likeliest; None: none.
     """
 
@@ -183,7 +183,8 @@ class TokenOutput(msgspec.Struct, frozen=True, tag="token"):
 
 
 class ThoughtEnded(msgspec.Struct, frozen=True, tag="thought_ended"):
-    """The thought is over, at most once a request: why (governor.ReasoningEnd), after how many tokens.
+    """The thought is over, at most once a request: why (governor.ReasoningEnd), after how many new tokens. Comes
+    wherever Finished has a `reasoning_end`, behind the last of the thought and before the answer.
 
     `evidence` is what the loop detector noticed, in words.
     """
@@ -197,7 +198,8 @@ class ThoughtEnded(msgspec.Struct, frozen=True, tag="thought_ended"):
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """Terminal event of a request that ended well (or was aborted by its owner).
 
-    `reasoning_end` says why its thought ended (governor.ReasoningEnd); None where there was none.
+    `reasoning_end` says why its thought ended (governor.ReasoningEnd); None where there was none, none was wanted
+    (a budget of 0), or it had ended in what the reply began with.
     `tokens` are all that was put out, those with which the thought was closed too; a Begun may start from them.
     `stop` is the stop string that ended it.
     """

@@ -210,11 +210,11 @@ class Company:
 def test_a_deterministic_request_gets_the_same_tokens_alone_and_among_others(open_model: OpenModel) -> None:
     """Through the whole engine: drafts, a crowded cache, others that come and go."""
 
-    def record(n_others: int) -> Record:
+    def record(n_others: int, **more: int) -> Record:
         runner = open_model("bundled", n_cells=768, n_ctx=512)
         engine = Engine(runner, host=HostCache(10_000_000), make_speculator=lambda _: Speculator(PromptLookup()))
         on_and_on = {token: -1000.0 for token in range(runner.info.n_vocab) if runner.is_end(token)}
-        params = {"seed": 5, "temperature": 1.2, "max_tokens": 100, "logit_bias": on_and_on}
+        params = {"seed": 5, "temperature": 1.2, "max_tokens": 100, "logit_bias": on_and_on, **more}
         asked = request("asked", "How many sheep are left? " * 6, **params)
         others = [request(f"r{i}", "sheep " * (7 * i), seed=i, max_tokens=11 * i + 2) for i in range(n_others)]
         half = n_others // 2
@@ -228,3 +228,6 @@ def test_a_deterministic_request_gets_the_same_tokens_alone_and_among_others(ope
     expected, crowded = record(0), record(10)
     assert len(expected.tokens) == 100
     assert crowded == expected, "the tokens, and the least difference in what they were drawn from"
+    assert record(10, reasoning_budget=12) == record(0, reasoning_budget=12) != expected, (
+        "a thought that was closed, too"
+    )

@@ -29,6 +29,7 @@ WORDS = " ".join(f"w{i}" for i in range(400))
 LOOP = "so it is. " * 100
 
 Action = Literal["answer_now", "think_more"]
+CUTS: tuple[Literal["end", "char", "think_end"], ...] = ("end", "char", "think_end")
 
 
 def thought_ended(events: list[Event]) -> ThoughtEnded:
@@ -172,7 +173,7 @@ def test_thoughts_are_ended_and_gone_on_from_in_a_crowded_cache_and_books_agree(
     from_end: set[str] = set()
     for i in range(40):
         params = {"max_tokens": rng.choice([1, 25, 200]), "reasoning_budget": rng.choice([None, 0, 5, 60])}
-        cut = rng.choice(["end", "char", "think_end"])
+        cut = rng.choice(CUTS)
         begun = Begun(tokens=rng.choice(tokens), cut=cut, n_chars=0, echo=rng.random() < 0.5)
         from_end |= {f"r{i}"} if cut == "end" else set()
         each = request(f"r{i}", f"q{i % 5} " + "word " * rng.randrange(100), **params)
