@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Any
@@ -14,6 +14,8 @@ import httpx2
 from ...distill.evaluate import Accuracy, Difference, Sample, accuracy, paired_difference, shares_right
 from ...distill.problems import Problem
 from ...distill.verify import boxed, is_right
+from ...serve.client import ApiError, ServerUnreachableError
+from ...serve.errors import R1ChatError
 
 # Votes at the same time: their thoughts fill the server's batch.
 _CONCURRENCY = 2
@@ -73,7 +75,7 @@ async def measure_votes(
     trials: list[Trial],
     report: Callable[[int, int], None],
 ) -> None:
-    """Fills `trials`, a problem each. Raises httpx2.HTTPError where the server does not answer."""
+    """Fills `trials`, a problem each. Raises ApiError, ServerUnreachableError."""
     gate = asyncio.Semaphore(_CONCURRENCY)
     async with httpx2.AsyncClient(base_url=url, trust_env=False, timeout=_TIMEOUT_S) as http:
 
@@ -92,21 +94,32 @@ async def measure_votes(
         # where the model can promise it, so that the whole samples begin with the very same tokens
         deterministic = await _can_repeat(http)
         # seeds far apart: thought i of a vote has its seed + i
-        async with asyncio.TaskGroup() as group:
-            for i, problem in enumerate(problems):
-                group.create_task(trial(problem, 1000 * i))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for i, problem in enumerate(problems):
+                    group.create_task(trial(problem, 1000 * i))
+        except* R1ChatError as failed:
+            raise failed.exceptions[0] from None
 
 
 async def _can_repeat(http: httpx2.AsyncClient) -> bool:
-    models = (await http.get("/v1/models")).raise_for_status().json()["data"]
+    models = (await _asked(http.get("/v1/models")))["data"]
     return bool(models and (models[0].get("meta") or {}).get("deterministic"))
 
 
 async def _post(http: httpx2.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
-    response = await http.post("/v1/chat/completions", json=body)
-    response.raise_for_status()
-    reply: dict[str, Any] = response.json()
-    return reply
+    return await _asked(http.post("/v1/chat/completions", json=body))
+
+
+async def _asked(answer: Awaitable[httpx2.Response]) -> dict[str, Any]:
+    try:
+        response = await answer
+    except httpx2.TransportError as error:
+        raise ServerUnreachableError(f"No answer from the server: {str(error) or type(error).__name__}") from error
+    if response.is_error:
+        raise ApiError(response.status_code, None, response.text[:500])
+    body: dict[str, Any] = response.json()
+    return body
 
 
 def _trial(problem: Problem, voted: dict[str, Any], whole: dict[str, Any]) -> Trial:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from r1chat.app.bench.vote import Trial, majority, mcnemar, table, worth
+from r1chat.app.bench.vote import Trial, majority, mcnemar, measure_votes, table, worth
 from r1chat.app.cli import main
 from r1chat.distill.evaluate import Sample
 from r1chat.distill.problems import Problem
+from r1chat.serve.client import ServerUnreachableError
 
 
 def trial(i: int, right: bool, samples: list[bool], **fields: Any) -> Trial:
@@ -54,6 +55,13 @@ def test_a_gain_that_is_there_has_an_interval_above_zero_and_one_that_is_not_has
     assert worth(helps).gain.low > 0
     idle = [trial(i, rng.random() < 0.6, [rng.random() < 0.6 for _ in range(8)]) for i in range(400)]
     assert worth(idle).gain.low < 0 < worth(idle).gain.high
+
+
+@pytest.mark.anyio
+async def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
+    problem = Problem("sums", "1 + 1", "2", "", "")
+    with pytest.raises(ServerUnreachableError):
+        await measure_votes("http://127.0.0.1:9", [problem] * 3, 4, 0.6, [], lambda done, total: None)
 
 
 @pytest.mark.slow
