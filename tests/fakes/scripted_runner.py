@@ -9,7 +9,7 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
     tokens_per_s    pace of one step; 0 is as fast as it goes
     prefill_s       seconds per prompt token
     load_s, load_error    a slow load; a load that fails with this message
-    n_ctx, n_cells, n_seq_max, n_resident, n_batch, deterministic
+    n_ctx, n_cells, n_seq_max, n_resident, n_batch, deterministic, chat_template
 
 Words of a prompt that act when they are computed: CRASH aborts the process, HANG never returns,
 NAN makes its request's logits non-finite, REFUSE makes the batch invalid. Text with LONGTEXT takes a second
@@ -82,7 +82,7 @@ class ScriptedRunner:
             n_seq_max=args.get("n_seq_max", config.n_seq_max),
             bos_token=BOS,
             eos_token=EOS,
-            chat_template=None,
+            chat_template=args.get("chat_template"),
             gpu_offload=False,
             deterministic=args.get("deterministic", False),
             n_threads=self.n_threads,
