@@ -40,7 +40,7 @@ class Proposal(NamedTuple):
 
 class Proposer(Protocol):
     def propose(self, tokens: list[int], limit: int) -> Proposal:
-        """At most `limit` tokens that may follow `tokens`, which has only grown since the last call."""
+        """At most `limit` tokens that may follow `tokens`, which are mostly those of the last call and more."""
         ...
 
 
@@ -65,6 +65,9 @@ class PromptLookup:
         return Proposal(guesses, self._n_matched)
 
     def _read(self, tokens: list[int]) -> None:
+        if len(tokens) < self._n_read:  # some were taken back
+            self._ends.clear()
+            self._last, self._n_read, self._source = 0, 0, None
         mask = (1 << (_WORD_BITS * MIN_MATCH)) - 1
         earlier: int | None = None
         for at in range(self._n_read, len(tokens)):

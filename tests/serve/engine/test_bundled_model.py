@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from engine_tools import bundled_model, finish_of, request, run, text_of
 from recording_runner import Record, RecordingRunner
@@ -15,7 +16,7 @@ from recording_runner import Record, RecordingRunner
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.process import EngineProcess
-from r1chat.serve.engine.request import Channel, Event, GenerateRequest, TokenOutput
+from r1chat.serve.engine.request import Begun, Channel, Event, GenerateRequest, Segment, TokenOutput
 from r1chat.serve.errors import EngineStoppedError
 
 pytestmark = pytest.mark.model
@@ -114,6 +115,29 @@ async def test_batched_greedy_output_equals_that_alone_through_the_child(model: 
     try:
         together = await asyncio.gather(*(answer(f"together {i}", text) for i, text in enumerate(PROMPTS)))
         assert together == [await answer(f"alone {i}", text) for i, text in enumerate(PROMPTS)]
+    finally:
+        await process.stop()
+
+
+@pytest.mark.anyio
+async def test_a_reply_is_taken_apart_and_gone_on_from_through_the_child(model: Path) -> None:
+    process = EngineProcess(EngineConfig(model_path=model))
+    await process.start()
+    try:
+        first: list[Event] = [event async for event in process.generate(greedy("first", PROMPTS[2]))]
+        thought, answer = text_of(first, Channel.REASONING), text_of(first, Channel.CONTENT)
+        tokens = finish_of(first).tokens
+        pieces = (await process.pieces(tokens)).pieces
+        assert b"".join(pieces).decode() == f"{thought}\n</think>\n\n{answer}"
+        special = (Segment("<｜User｜>", True), Segment("<think> 12", False))
+        assert b"".join((await process.tokenize(special)).pieces).decode() == "<｜User｜><think> 12"
+        for cut, n_chars in (("think_end", 0), ("char", 20), ("end", 0)):
+            begun = Begun(tokens=tokens, cut=cut, n_chars=n_chars, echo=True)  # type: ignore[arg-type]
+            asked = msgspec.structs.replace(greedy(f"fork {cut}", PROMPTS[2]), begun=begun)
+            fork: list[Event] = [event async for event in process.generate(asked)]
+            assert (text_of(fork, Channel.REASONING), text_of(fork, Channel.CONTENT)) == (thought, answer)
+            usage = finish_of(fork).usage
+            assert usage.prompt_tokens - usage.cached_tokens <= 3
     finally:
         await process.stop()
 

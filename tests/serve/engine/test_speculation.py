@@ -74,6 +74,13 @@ def text(n: int, seed: int = 0) -> list[int]:
     return random.Random(seed).choices(range(10**6), k=n)
 
 
+def test_tokens_that_were_taken_back_are_guessed_no_more() -> None:
+    lookup = PromptLookup()
+    assert lookup.propose([7] * 20, 4).tokens == [7] * 4
+    assert lookup.propose([7] * 16 + [1, 2], 4).tokens == []
+    assert lookup.propose([7] * 16 + [1, 2, 3, 1, 2, 3, 1, 2], 4).tokens == [3, 1, 2, 3]
+
+
 def test_what_followed_the_last_tokens_before_is_proposed() -> None:
     assert PromptLookup().propose([1, 2, 3, 4, 5, 6, 9, 2, 3, 4], 2) == Proposal([5, 6], 3)
     assert PromptLookup().propose([1, 2, 3, 4, 5, 6, 9, 3, 4], 2).tokens == []
