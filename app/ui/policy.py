@@ -22,7 +22,7 @@ CONTENT_POLICY = "; ".join(
 
 
 class PagePolicy:
-    """Middleware: adds the policy to every HTML document, and leaves what else is served alone."""
+    """Middleware: adds the policy to every HTML document that has none of its own, and leaves the rest alone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,9 +31,9 @@ class PagePolicy:
         async def send_with_policy(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_html(message):
                 headers = MutableHeaders(scope=message)
-                headers["content-security-policy"] = CONTENT_POLICY
-                headers["x-content-type-options"] = "nosniff"
-                headers["referrer-policy"] = "no-referrer"
+                headers.setdefault("content-security-policy", CONTENT_POLICY)
+                headers.setdefault("x-content-type-options", "nosniff")
+                headers.setdefault("referrer-policy", "no-referrer")
             await send(message)
 
         await self._app(scope, receive, send_with_policy)

@@ -32,8 +32,9 @@ _FORM = """<!doctype html>
 body {{ display: grid; place-content: center; min-height: 90vh; margin: 1rem }}
 form {{ display: grid; gap: .75rem; width: min(20rem, 90vw) }}
 input, button {{ font: inherit; padding: .5rem .75rem }}
-p {{ margin: 0 }}
+h1, p {{ margin: 0; font-size: inherit }}
 </style></head><body><main><form method="post" action="{path}">
+<h1>r1chat</h1>
 <label for="key">This server asks for its key.</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
 {problem}<button>Sign in</button>
@@ -54,7 +55,8 @@ def wants_form(scope: Scope, headers: Headers) -> bool:
 def form(problem: str = "") -> Response:
     """The page that asks. Without a challenge in a header: that would make the browser ask in its own way."""
     text = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
-    headers = {"content-security-policy": _POLICY, "cache-control": "no-store", "referrer-policy": "no-referrer"}
+    # A form on a page that sends no referrer at all would be sent with the origin null.
+    headers = {"content-security-policy": _POLICY, "cache-control": "no-store", "referrer-policy": "same-origin"}
     return HTMLResponse(_FORM.format(path=PATH, problem=text), 401, headers)
 
 
