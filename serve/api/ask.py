@@ -9,8 +9,8 @@ from typing import Literal
 
 from ..engine.request import Begun, Grammar, Priority, SamplingParams
 from ..errors import ModelNotFoundError
-from .chat_template import Turn
-from .tools import Tool
+from .forms.tools import Tool
+from .prompt.chat_template import Turn
 
 Continues = Literal["anywhere", "reasoning_content", "content"]
 

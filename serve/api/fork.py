@@ -17,17 +17,17 @@ from starlette.responses import Response
 from ..engine.request import Begun, SamplingParams, Segment
 from ..errors import InvalidRequestError
 from .ask import Ask
-from .chat import log_ignored
-from .chat_writer import ChatWriter
+from .chat.protocol import StreamOptions
+from .chat.routes import log_ignored
+from .chat.writer import ChatWriter
 from .dialects import ThinkingFields
+from .forms.tool_calls import parsed
 from .generation import Generations
 from .kept import KeptReply
-from .protocol import StreamOptions
 from .reasoning_format import ReasoningFormat, formatted
 from .replies import ERRORS, ChatCompletion
 from .respond import respond
 from .security import owner_of
-from .tool_calls import parsed
 from .wire_errors import request_id_of
 from .wire_types import MAX_CHOICES, MAX_INT, SEEDS, Text, TokenCount
 

@@ -30,11 +30,11 @@ from ..engine.request import (
 )
 from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, NotFoundError
 from .ask import Ask, cache_scope
-from .ballot import VoteReport
-from .chat_template import OPEN_TAG, RenderedPrompt, render, render_begun
 from .kept import KeptReplies
 from .metrics import Metrics
 from .next_turn import NextTurns
+from .prompt.chat_template import OPEN_TAG, RenderedPrompt, render, render_begun
+from .voting.ballot import VoteReport
 
 logger = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from ..engine.request import (
     TokenOutput,
 )
 from ..errors import InvalidRequestError
-from .chat_template import Turn, render
-from .tools import CALL_OPEN, Tool
+from .forms.tools import CALL_OPEN, Tool
+from .prompt.chat_template import Turn, render
 
 E = TypeVar("E", bound=Event)
 

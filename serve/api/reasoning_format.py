@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from ..engine.request import Channel, Finished, ThoughtEnded, TokenOutput
-from .ballot import VoteReport
-from .chat_template import CLOSE_TAG, OPEN_TAG
 from .generation import Output, Outputs
+from .prompt.chat_template import CLOSE_TAG, OPEN_TAG
+from .voting.ballot import VoteReport
 
 # Ours, and what llama-server and Groq call the same.
 ReasoningFormat = Literal["both", "inline", "hidden", "auto", "deepseek", "parsed", "none", "raw"]

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from ..engine.governor import ReasoningEnd
 from ..engine.request import Finished, FinishReason, ModelInfo, Timings, Usage
-from .ballot import VoteReport
-from .choice_logprobs import ChoiceLogprobs
+from .chat.logprobs import ChoiceLogprobs
 from .dialects import EFFORTS
+from .voting.ballot import VoteReport
 
 
 class CalledFunctionBody(BaseModel):

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..engine.process import EngineProcess
 from ..errors import ModelLoadError
 from . import wire_errors
-from .chat import chat_router
-from .completions import completions_router
+from .chat.routes import chat_router
+from .completions.routes import completions_router
 from .cross_origin import CrossOrigin, check_origins
 from .fork import fork_router
 from .generation import Generations

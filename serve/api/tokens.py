@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 from ..engine.request import Segment
 from ..errors import InvalidRequestError
 from .ask import check_model
-from .chat import asked
-from .chat_template import CLOSE_TAG
+from .chat.protocol import ChatRequest
+from .chat.routes import asked
 from .fields import Body
 from .generation import Generations
-from .protocol import ChatRequest
+from .prompt.chat_template import CLOSE_TAG
 from .replies import ERRORS
 from .security import owner_of
 from .wire_types import MAX_INT, Text

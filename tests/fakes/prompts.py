@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from r1chat.serve.api.chat_template import Turn
+from r1chat.serve.api.prompt.chat_template import Turn
 from r1chat.serve.engine.request import ModelInfo
 
 BOS, EOS, USER, ASSISTANT = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"

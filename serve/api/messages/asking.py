@@ -8,10 +8,10 @@ from dataclasses import replace
 from ...engine.request import SamplingParams
 from ...errors import InvalidRequestError, NotSupportedError
 from ..ask import Ask, Continues, with_one_system
-from ..chat_template import Turn, TurnCall
 from ..dialects import EFFORTS
-from ..structure import JsonSchemaFormat, grammar_of
-from ..tools import FunctionName, NamedTool, Tool, ToolChoice, offered
+from ..forms.structure import JsonSchemaFormat, grammar_of
+from ..forms.tools import FunctionName, NamedTool, Tool, ToolChoice, offered
+from ..prompt.chat_template import Turn, TurnCall
 from .protocol import (
     CustomTool,
     MessageParam,

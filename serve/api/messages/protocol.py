@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ..fields import OneReply, Strict, Unsupported, kinds, number, one_or_list
-from ..json_schema import bounded
+from ..forms.json_schema import bounded
+from ..forms.tools import MAX_TOOLS, ToolName
 from ..reasoning_format import ReasoningFormat
-from ..tools import MAX_TOOLS, ToolName
 from ..wire_types import MAX_INT, Budget, StopText, Text, TokenCount
 
 Arguments = Annotated[dict[str, Any], AfterValidator(bounded)]

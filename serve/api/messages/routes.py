@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ..ask import check_model
-from ..chat import log_ignored
+from ..chat.routes import log_ignored
+from ..forms.tool_calls import parsed
 from ..generation import Generations
 from ..reasoning_format import formatted
 from ..respond import respond
 from ..security import owner_of
-from ..tool_calls import parsed
 from ..wire_errors import request_id_of
 from .asking import ask_of, prompt_of
 from .body import CountBody, MessageBody, MessagesError

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..ask import Ask, with_one_system
-from ..chat_template import Turn, TurnCall
 from ..fields import stop_of
-from ..structure import JsonObjectFormat as AnyJson
-from ..structure import JsonSchemaFormat as NamedJson
-from ..structure import ResponseFormat, grammar_of
-from ..tools import AllowedTools, AllowedToolsChoice, FunctionName, NamedTool, Tool, ToolChoice, offered
+from ..forms.structure import JsonObjectFormat as AnyJson
+from ..forms.structure import JsonSchemaFormat as NamedJson
+from ..forms.structure import ResponseFormat, grammar_of
+from ..forms.tools import AllowedTools, AllowedToolsChoice, FunctionName, NamedTool, Tool, ToolChoice, offered
+from ..prompt.chat_template import Turn, TurnCall
 from .protocol import (
     AllowedChoice,
     CallItem,

@@ -8,10 +8,10 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from ..dialects import Reasoning, ThinkingFields
 from ..fields import OneReply, SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, unsupported
-from ..json_schema import MAX_BYTES, bounded
+from ..forms.json_schema import MAX_BYTES, bounded
+from ..forms.structure import StructureFields
+from ..forms.tools import MAX_TOOLS, ToolName
 from ..reasoning_format import ReasoningFormat
-from ..structure import StructureFields
-from ..tools import MAX_TOOLS, ToolName
 from ..wire_types import Text, TokenCount
 
 MAX_ITEMS = 10_000

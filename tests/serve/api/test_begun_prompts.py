@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prompts import ASSISTANT, BOS, CHATML, INFO, USER, info, user
 
-from r1chat.serve.api.chat_template import Turn, TurnCall, render_begun
+from r1chat.serve.api.prompt.chat_template import Turn, TurnCall, render_begun
 from r1chat.serve.engine.request import Segment
 from r1chat.serve.errors import InvalidRequestError
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompts import ASSISTANT, BOS, CHATML, EOS, INFO, USER, info, user
 
-from r1chat.serve.api.chat_template import Turn, render
+from r1chat.serve.api.prompt.chat_template import Turn, render
 from r1chat.serve.engine.request import Segment
 from r1chat.serve.errors import InvalidRequestError
 from r1chat.serve.models.templates import R1_DISTILL

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from live_server import QUESTION, LiveServer, start
 
-from r1chat.serve.api.protocol import ChatRequest
+from r1chat.serve.api.chat.protocol import ChatRequest
 
 BODIES = 2_000
 SEED = 20_251_121

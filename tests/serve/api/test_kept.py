@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from r1chat.serve.api.ask import Ask
-from r1chat.serve.api.chat_template import Turn
 from r1chat.serve.api.kept import KeptReplies, KeptReply
+from r1chat.serve.api.prompt.chat_template import Turn
 from r1chat.serve.engine.request import Accepted, Channel, Event, Finished, FinishReason, Timings, TokenOutput, Usage
 from r1chat.serve.errors import NotFoundError
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from live_server import QUESTION, LiveServer, StartServer
 from prompts import CHATML, INFO, info
 
-from r1chat.serve.api.chat_template import Turn, TurnCall, render
+from r1chat.serve.api.forms.tools import Tool, call_text
 from r1chat.serve.api.next_turn import next_prefix
-from r1chat.serve.api.tools import Tool, call_text
+from r1chat.serve.api.prompt.chat_template import Turn, TurnCall, render
 
 ONE_TURN = "{% if messages | length > 1 %}{{ raise_exception('one turn') }}{% endif %}{{ messages[0].content }}"
 LAST_FIRST = "{{ messages[-1].content }}{% for m in messages %}{{ m.content }}{% endfor %}"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from r1chat.serve.api.protocol import ChatRequest
+from r1chat.serve.api.chat.protocol import ChatRequest
 from r1chat.serve.api.replies import TimingsBody, UsageBody
 from r1chat.serve.engine.request import Priority, SamplingParams, Timings, Usage
 

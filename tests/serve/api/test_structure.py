@@ -12,9 +12,9 @@ import pytest
 from grammar_check import accepts, compile_error, is_json, written_by_chance
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from r1chat.serve.api.json_schema import MAX_BYTES, MAX_DEPTH
-from r1chat.serve.api.structure import ResponseFormat, StructureFields, grammar_of
-from r1chat.serve.api.tools import Tool
+from r1chat.serve.api.forms.json_schema import MAX_BYTES, MAX_DEPTH
+from r1chat.serve.api.forms.structure import ResponseFormat, StructureFields, grammar_of
+from r1chat.serve.api.forms.tools import Tool
 from r1chat.serve.engine.request import Grammar
 from r1chat.serve.errors import InvalidRequestError, NotSupportedError
 

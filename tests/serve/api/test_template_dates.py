@@ -7,7 +7,7 @@ from datetime import date
 import jinja2
 import pytest
 
-from r1chat.serve.api.sandbox import compile_template, fill
+from r1chat.serve.api.prompt.sandbox import compile_template, fill
 
 
 def filled(source: str) -> str:

@@ -8,8 +8,8 @@ import time
 import pytest
 from prompts import ASSISTANT, BOS, CHATML, EOS, INFO, USER, info, user
 
-from r1chat.serve.api.chat_template import RenderedPrompt, Turn, TurnCall, render
-from r1chat.serve.api.tools import Tool, call_text, description, wire_form
+from r1chat.serve.api.forms.tools import Tool, call_text, description, wire_form
+from r1chat.serve.api.prompt.chat_template import RenderedPrompt, Turn, TurnCall, render
 
 TOOLS = [
     Tool.model_validate(

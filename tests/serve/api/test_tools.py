@@ -9,9 +9,9 @@ import pytest
 from grammar_check import accepts, compile_error, written_by_chance
 from pydantic import TypeAdapter, ValidationError
 
-from r1chat.serve.api.call_parser import Argument, Called, CallParser
-from r1chat.serve.api.structure import ResponseFormat, grammar_of
-from r1chat.serve.api.tools import MAX_CALLS, Tool, ToolChoice, Tools, call_text, description, offered
+from r1chat.serve.api.forms.call_parser import Argument, Called, CallParser
+from r1chat.serve.api.forms.structure import ResponseFormat, grammar_of
+from r1chat.serve.api.forms.tools import MAX_CALLS, Tool, ToolChoice, Tools, call_text, description, offered
 from r1chat.serve.engine.request import Grammar
 from r1chat.serve.errors import InvalidRequestError
 

@@ -15,15 +15,15 @@ from typing import Annotated
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..engine.request import Accepted, Channel, Finished, FinishReason, ThoughtEnded, TokenOutput, Usage
-from ..errors import EngineStoppedError, InvalidRequestError
+from ...engine.request import Accepted, Channel, Finished, FinishReason, ThoughtEnded, TokenOutput, Usage
+from ...errors import EngineStoppedError, InvalidRequestError
+from ..ask import Ask
+from ..generation import Generations, Output, Outputs
+from ..kept import KeptReplies
+from ..replies import summed, wire_finish_reason
 from .answers import Extract, comparable, extract
-from .ask import Ask
 from .ballot import Ballot, Option, ThoughtReport, VoteReport
-from .generation import Generations, Output, Outputs
-from .kept import KeptReplies
 from .math_judge import JudgeSession, MathJudge
-from .replies import summed, wire_finish_reason
 
 MAX_THOUGHTS = 64
 __all__ = ["Vote", "VoteReport", "vote"]

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 MAX_ANSWER = 500
 # sympy takes its time to be imported
 _FIRST_S, _NEXT_S = 20.0, 2.0
-_CHILD = "r1chat.serve.api.math_child"
+_CHILD = "r1chat.serve.api.voting.math_child"
 
 
 class MathJudge:

@@ -8,9 +8,9 @@ from contextlib import aclosing
 
 import msgspec
 
-from ..engine.request import Channel, Finished, TokenLogprob, TokenOutput
+from ...engine.request import Channel, Finished, TokenLogprob, TokenOutput
+from ..generation import Output, Outputs, ToolCallDelta
 from .call_parser import Argument, Called, CallParser, Part, Spoken
-from .generation import Output, Outputs, ToolCallDelta
 from .tools import Tool
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from ..engine.request import Channel, TokenLogprob
+from ...engine.request import Channel, TokenLogprob
 
 
 class TopLogprob(BaseModel):

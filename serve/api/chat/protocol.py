@@ -10,17 +10,17 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, Tag, model_validator
 from pydantic.config import JsonDict
 
-from ..engine.request import SamplingParams
-from ..errors import InvalidRequestError, NotSupportedError
-from .ask import Continues
-from .chat_template import Turn, TurnCall
-from .dialects import ThinkingFields
-from .fields import SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, stop_of
-from .reasoning_format import ReasoningFormat
-from .structure import StructureFields
-from .tools import ToolChoice, ToolName, Tools
-from .vote import Vote
-from .wire_types import MAX_CHOICES, Text, TokenCount
+from ...engine.request import SamplingParams
+from ...errors import InvalidRequestError, NotSupportedError
+from ..ask import Continues
+from ..dialects import ThinkingFields
+from ..fields import SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, stop_of
+from ..forms.structure import StructureFields
+from ..forms.tools import ToolChoice, ToolName, Tools
+from ..prompt.chat_template import Turn, TurnCall
+from ..reasoning_format import ReasoningFormat
+from ..voting.vote import Vote
+from ..wire_types import MAX_CHOICES, Text, TokenCount
 
 MAX_CALLS = 128
 MAX_TOP = 20

@@ -12,21 +12,21 @@ from fastapi import APIRouter, Request
 from pydantic import BeforeValidator, Field, Tag
 from starlette.responses import Response
 
-from ..errors import InvalidRequestError
-from .ask import Ask, check_model
-from .chat import log_ignored
-from .chat_template import OPEN_TAG
-from .completions_writer import CompletionBody, CompletionsWriter
-from .dialects import ThinkingFields
-from .fields import ChatOnly, SamplingFields, Stop, Unsupported, one_or_list, stop_of, unsupported
-from .generation import Generations, Output, Outputs, merged
-from .protocol import StreamOptions
-from .replies import ERRORS
-from .respond import respond
-from .security import owner_of
-from .structure import StructureFields, grammar_of
-from .wire_errors import request_id_of
-from .wire_types import MAX_CHOICES, Text, TokenCount
+from ...errors import InvalidRequestError
+from ..ask import Ask, check_model
+from ..chat.protocol import StreamOptions
+from ..chat.routes import log_ignored
+from ..dialects import ThinkingFields
+from ..fields import ChatOnly, SamplingFields, Stop, Unsupported, one_or_list, stop_of, unsupported
+from ..forms.structure import StructureFields, grammar_of
+from ..generation import Generations, Output, Outputs, merged
+from ..prompt.chat_template import OPEN_TAG
+from ..replies import ERRORS
+from ..respond import respond
+from ..security import owner_of
+from ..wire_errors import request_id_of
+from ..wire_types import MAX_CHOICES, Text, TokenCount
+from .writer import CompletionBody, CompletionsWriter
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from .fields import Body
-from .generation import Generations
-from .replies import ERRORS
-from .security import owner_of
-from .wire_types import Text
+from ..fields import Body
+from ..generation import Generations
+from ..replies import ERRORS
+from ..security import owner_of
+from ..wire_types import Text
 
 CompletionId = Annotated[Text, Field(min_length=1, max_length=200)]
 Action = Literal["answer_now", "think_more", "reasoning_end"]

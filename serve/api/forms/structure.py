@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag
 
-from ..engine.request import Grammar
-from ..errors import InvalidRequestError, NotSupportedError
-from .fields import Strict, kinds
+from ...engine.request import Grammar
+from ...errors import InvalidRequestError, NotSupportedError
+from ..fields import Strict, kinds
+from ..wire_types import Text
 from .json_schema import MAX_BYTES, Schema, bounded, text_for_grammar
 from .tools import MAX_CALLS, NamedTool, Tool, ToolChoice, callable_now, calls_grammar, offered
-from .wire_types import Text
 
 ANY_OBJECT: Schema = {"type": "object"}
 MAX_CHOICES = 1024

@@ -8,22 +8,22 @@ import uuid
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ..errors import NotSupportedError
-from .ask import Ask, check_model
-from .chat_writer import ChatWriter
+from ...errors import NotSupportedError
+from ..ask import Ask, check_model
+from ..forms.structure import grammar_of
+from ..forms.tool_calls import parsed
+from ..forms.tools import offered
+from ..generation import Generations, Outputs
+from ..reasoning_format import formatted
+from ..replies import ERRORS, ChatCompletion
+from ..respond import respond
+from ..security import owner_of
+from ..voting.math_judge import MathJudge
+from ..voting.vote import vote
+from ..wire_errors import request_id_of
 from .control import control_router
-from .generation import Generations, Outputs
-from .math_judge import MathJudge
 from .protocol import ChatRequest
-from .reasoning_format import formatted
-from .replies import ERRORS, ChatCompletion
-from .respond import respond
-from .security import owner_of
-from .structure import grammar_of
-from .tool_calls import parsed
-from .tools import offered
-from .vote import vote
-from .wire_errors import request_id_of
+from .writer import ChatWriter
 
 __all__ = ["ERRORS", "chat_router", "log_ignored"]
 

@@ -9,10 +9,10 @@ from typing import Literal
 import msgspec
 from pydantic import BaseModel
 
-from ..engine.request import Channel, Finished, ThoughtEnded, Timings, TokenLogprob, TokenOutput, Usage
-from .chat_template import CLOSE_TAG, OPEN_TAG
-from .generation import Output, Reply
-from .replies import TimingsBody, UsageBody, summed, wire_finish_reason
+from ...engine.request import Channel, Finished, ThoughtEnded, Timings, TokenLogprob, TokenOutput, Usage
+from ..generation import Output, Reply
+from ..prompt.chat_template import CLOSE_TAG, OPEN_TAG
+from ..replies import TimingsBody, UsageBody, summed, wire_finish_reason
 
 DONE = b"data: [DONE]\n\n"
 OPENING = f"{OPEN_TAG}\n"

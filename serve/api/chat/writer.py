@@ -10,12 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..engine.governor import ReasoningEnd
-from ..engine.request import Channel, Finished, FinishReason, ThoughtEnded, TokenOutput
-from .ballot import VoteReport
-from .choice_logprobs import ChoiceLogprobs
-from .generation import Output, Reply, ToolCall, ToolCallDelta
-from .replies import (
+from ...engine.governor import ReasoningEnd
+from ...engine.request import Channel, Finished, FinishReason, ThoughtEnded, TokenOutput
+from ..generation import Output, Reply, ToolCall, ToolCallDelta
+from ..replies import (
     CalledFunctionBody,
     ChatCompletion,
     ChatMessage,
@@ -26,6 +24,8 @@ from .replies import (
     summed,
     wire_finish_reason,
 )
+from ..voting.ballot import VoteReport
+from .logprobs import ChoiceLogprobs
 
 DONE = b"data: [DONE]\n\n"
 

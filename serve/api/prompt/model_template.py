@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import jinja2
 
-from ..models.templates import R1_DISTILL
+from ...models.templates import R1_DISTILL
 from .sandbox import TOOL_TRIAL, TRIAL_TOOLS, compile_template, fill, is_bounded
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import jinja2
 
-from ..engine.request import Begun, ModelInfo, Segment
-from ..errors import InvalidRequestError
+from ...engine.request import Begun, ModelInfo, Segment
+from ...errors import InvalidRequestError
+from ..forms.tools import Tool, call_text, description, result_text, wire_form
 from .marks import JsonText, Put, segments_of
 from .model_template import ModelTemplate, template_of
 from .sandbox import fill
-from .tools import Tool, call_text, description, result_text, wire_form
 
 logger = logging.getLogger(__name__)
 

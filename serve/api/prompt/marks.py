@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from ..engine.request import Segment
-from ..errors import InvalidRequestError
+from ...engine.request import Segment
+from ...errors import InvalidRequestError
 
 
 class JsonText(str):

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Tag
 
-from ..errors import InvalidRequestError
-from .fields import Strict, kinds
+from ...errors import InvalidRequestError
+from ..fields import Strict, kinds
+from ..wire_types import Text
 from .json_schema import MAX_BYTES, Schema, bounded, text_for_grammar
-from .wire_types import Text
 
 CALL_OPEN = "<tool_call>"
 CALL_CLOSE = "</tool_call>"

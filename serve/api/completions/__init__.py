@@ -1,0 +1,1 @@
+"""OpenAI's legacy completions: text that is continued as it stands."""
