@@ -1,6 +1,6 @@
 """What goes back: replies, model cards and errors as pydantic models, and the engine's counts in the wire's names.
 
-Streamed chunks are built in chat_writer.py, without pydantic.
+Streamed chunks are built in the writers, without pydantic.
 """
 
 from __future__ import annotations
