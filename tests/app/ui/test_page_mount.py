@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -49,7 +50,8 @@ def test_a_question_asked_while_the_model_loads_is_answered_when_it_has(browser:
 
 def test_when_the_server_goes_away_the_page_says_so_and_keeps_the_text(browser: Browser) -> None:
     with browser.new_context() as context:
-        with PageServer(scripted({"script": "thought " * 3000, "tokens_per_s": 50}), LABEL) as server:
+        script = " ".join(f"thought {n}" for n in range(1000))  # one that repeats itself would be ended as a loop
+        with PageServer(scripted({"script": script, "tokens_per_s": 50}), LABEL) as server:
             visit = Visit(context.new_page(), server.url)
             visit.ask("How many sheep?")
             visit.wait("thinking")
@@ -60,8 +62,10 @@ def test_when_the_server_goes_away_the_page_says_so_and_keeps_the_text(browser: 
         assert "thought" in visit.text(".trace .text")
 
 
-def test_with_a_key_the_browser_asks_for_it_and_the_page_works(browser: Browser, locked: PageServer) -> None:
-    with browser.new_context(http_credentials={"username": "", "password": KEY}) as context:
+def test_with_the_key_as_a_password_in_the_header_the_page_works(browser: Browser, locked: PageServer) -> None:
+    """As a proxy sends it, or a browser that was given it with the address. Asked, a person types it: test_page_key."""
+    given = "Basic " + base64.b64encode(f":{KEY}".encode()).decode()
+    with browser.new_context(extra_http_headers={"authorization": given}) as context:
         visit = Visit(context.new_page(), locked.url)
         visit.ask("How many sheep?")
         visit.wait("done")
