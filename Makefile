@@ -13,13 +13,17 @@ ARGS   ?=
 LLAMA_SETTINGS := --config-settings=cmake.define.LLAVA_BUILD=OFF \
 	--config-settings=cmake.define.CMAKE_PROJECT_llama.cpp_INCLUDE="$(CURDIR)/cmake/llama_only.cmake"
 
-.PHONY: run test lint format clean
+.PHONY: run test outside lint format clean
 
 run: $(VENV)/base.stamp
 	$(BIN)/r1chat $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest -q $(ARGS)
+
+# Suites that others wrote; fetches them and their environments into the user's cache at first.
+outside: $(VENV)/test.stamp
+	$(BIN)/python -m tests.outside $(ARGS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
