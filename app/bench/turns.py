@@ -14,6 +14,8 @@ _PAUSE_S = 6.0
 _FOLLOW_UP = 14
 _THOUGHT, _ANSWER = 16, 300
 _QUESTION = 12
+# With less the prompt would have to close the thought, by tokens of its own.
+_REPLY = 32
 _COMPUTED = "llamacpp:prompt_tokens_total"
 
 
@@ -29,7 +31,7 @@ async def _chat(trial: Trial, n_words: int, key: object, *, thought: int, answer
 async def _second_turn(trial: Trial, pause_s: float) -> Values:
     chat = await _chat(trial, 64, pause_s, thought=_THOUGHT, answer=_ANSWER)
     await asyncio.sleep(pause_s)
-    reply = await trial.ask([*chat, user(trial.words(_FOLLOW_UP, "more", pause_s))], max_tokens=8)
+    reply = await trial.ask([*chat, user(trial.words(_FOLLOW_UP, "more", pause_s))], max_tokens=_REPLY)
     return {"first token": reply.first_token_s, "computed": reply.n_computed}
 
 
@@ -37,7 +39,7 @@ async def _shared(trial: Trial) -> Values:
     document = trial.words(2000, "document")
     before = await read_metrics(trial.target)
     replies = await trial.ask_many(
-        [f"{document} {trial.words(_QUESTION, 'question', i)}" for i in range(64)], max_tokens=8
+        [f"{document} {trial.words(_QUESTION, 'question', i)}" for i in range(64)], max_tokens=_REPLY
     )
     after = await read_metrics(trial.target)
     return {
@@ -56,7 +58,7 @@ async def _return(trial: Trial) -> Values:
         chats = [await _chat(small, 1500, i, thought=4, answer=20) for i in range(20)]
         await server.settle()  # a chat is returned to some time later
         returns = [[*chat, user(trial.words(_FOLLOW_UP, "more", i))] for i, chat in enumerate(chats)]
-        replies = [await small.ask(messages, max_tokens=4) for messages in returns]
+        replies = [await small.ask(messages, max_tokens=_REPLY) for messages in returns]
         metrics = await read_metrics(server.target)
     return {
         "most computed": max(reply.n_computed for reply in replies),
