@@ -32,8 +32,9 @@ class TestR1Chat(ChatModelIntegrationTests):
         return True
 
     @property
-    def supports_model_override(self) -> bool:
-        return False  # one server, one model
+    def model_override_value(self) -> str:
+        """One server has one model, so that this is its name once more."""
+        return os.environ["R1CHAT_MODEL"]
 
     @property
     def supported_usage_metadata_details(self) -> dict[Any, list[Any]]:
