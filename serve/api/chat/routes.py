@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ...errors import NotSupportedError
-from ..ask import Ask, check_model
+from ..ask import Ask, check_model, with_one_system
 from ..forms.structure import grammar_of
 from ..forms.tool_calls import parsed
 from ..forms.tools import offered
@@ -67,7 +67,7 @@ def asked(body: ChatRequest, owner: str) -> Ask:
     if body.vote and tools:
         raise NotSupportedError("A vote does not go together with tools.", "vote")
     return Ask(
-        turns=tuple(message.turn for message in body.messages),
+        turns=with_one_system(tuple(message.turn for message in body.messages)),
         params=body.sampling_params(),
         n=body.n or 1,
         grammar=grammar_of(
