@@ -60,7 +60,8 @@ class ForkRequest(ThinkingFields):
     """Body of POST /v1/reasoning/fork: the reply `id`, or the `choice`-th of its replies (of a vote: the thought's
     index; left out, the winner's), up to `at`, then `text`, then what the model makes of it.
 
-    What is not said stays as it was asked for the first time; `max_tokens` and the budget count what is new.
+    What is not said stays as it was asked for the first time. `max_tokens` counts what is new, a budget the whole
+    thought, what is kept of it too.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
