@@ -21,6 +21,8 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 MEMORY_SHARE = 8
+# All are looked at for each new prompt, which takes some milliseconds with so many.
+MAX_ENTRIES = 512
 _UNKNOWN_MEMORY = 4 << 30
 _MAGIC = b"r1prompt1\n"
 _HEAD = struct.Struct("<32sII")
@@ -50,11 +52,14 @@ class Entry:
 
 
 class HostCache:
-    """At most `max_bytes` of states. When they are too many, spare ones go, then those put there longest ago."""
+    """At most `max_bytes` of states, and MAX_ENTRIES. When they are too many, spare ones go, then those put there
+    longest ago.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.n_bytes = 0
+        self._n_spare = self._n_spare_bytes = 0
         self._entries: list[Entry] = []  # spare ones first, least recently used first
 
     @property
@@ -66,15 +71,16 @@ class HostCache:
         return (entry for entry in self._entries if not entry.spare)
 
     def put(self, tokens: list[int], scope: str, state: np.ndarray, *, spare: bool = False) -> bool:
-        """False: too large, or spare and no room left. What an entry of that scope holds already is not kept twice."""
+        """False: too large, or spare and all room taken by what is not. What an entry of that scope holds already is
+        not kept twice.
+        """
         if not tokens or state.nbytes > self.max_bytes:
             return False
         new = Entry(list(tokens), scope, state, spare)
         related = [entry for entry in self._entries if entry.scope == scope]
         for entry in related:
-            n_common = entry.n_common(new.ids)
-            if n_common == len(new.ids):
-                self._entries.remove(entry)
+            if entry.n_common(new.ids) == len(new.ids):
+                self.take(entry)
                 self._insert(entry if spare else replace(entry, spare=False))
                 return True
         for entry in [entry for entry in related if entry.n_common(new.ids) == len(entry.ids)]:
@@ -82,16 +88,20 @@ class HostCache:
             self.take(entry)
         if new.spare and not self.has_room(state.nbytes):
             return False
-        while not self.has_room(state.nbytes):
+        while self.n_bytes + state.nbytes > self.max_bytes or len(self._entries) >= MAX_ENTRIES:
             self.take(self._entries[0])
         self._insert(new)
-        self.n_bytes += state.nbytes
         return True
 
     def _insert(self, entry: Entry) -> None:
         """As the one used last of its kind."""
-        n_spare = sum(other.spare for other in self._entries)
-        self._entries.insert(n_spare if entry.spare else len(self._entries), entry)
+        self._entries.insert(self._n_spare if entry.spare else len(self._entries), entry)
+        self._count(entry, 1)
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        self.n_bytes += sign * entry.state.nbytes
+        self._n_spare += sign * entry.spare
+        self._n_spare_bytes += sign * entry.spare * entry.state.nbytes
 
     def longest(self, tokens: list[int], scope: str) -> tuple[Entry | None, int]:
         """The entry with the longest common beginning, and its length; None and 0 if none has any."""
@@ -103,13 +113,14 @@ class HostCache:
         return best
 
     def has_room(self, n_bytes: int) -> bool:
-        """So many more fit without dropping anything."""
-        return self.n_bytes + n_bytes <= self.max_bytes
+        """So many more fit without dropping anything that is not spare."""
+        n_kept = len(self._entries) - self._n_spare
+        return self.n_bytes - self._n_spare_bytes + n_bytes <= self.max_bytes and n_kept < MAX_ENTRIES
 
     def take(self, entry: Entry) -> np.ndarray:
         """The state; the entry leaves."""
         self._entries.remove(entry)
-        self.n_bytes -= entry.state.nbytes
+        self._count(entry, -1)
         return entry.state
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from r1chat.serve.engine.host_cache import (
+    MAX_ENTRIES,
     HostCache,
     available_memory,
     cache_key,
@@ -79,20 +80,31 @@ def test_what_is_too_large_or_empty_drops_nothing() -> None:
     assert not HostCache(0).put([1], "", state([1]))
 
 
-def test_room_is_what_is_left_without_dropping_anything() -> None:
+def test_room_is_what_is_left_without_dropping_what_is_not_spare() -> None:
     cache = filled([1], [2], max_bytes=300)
+    cache.put([3], "", state([3]), spare=True)
     assert cache.has_room(100)
     assert not cache.has_room(101)
+
+
+def test_there_are_never_too_many_to_look_through() -> None:
+    cache = filled(*([n] for n in range(MAX_ENTRIES)), max_bytes=1 << 20)
+    assert not cache.has_room(1)
+    assert not cache.put([-1], "", state([1]), spare=True)
+    assert cache.put([-2], "", state([1]))
+    assert cache.n_entries == MAX_ENTRIES
+    assert cache.longest([0], "") == (None, 0)
 
 
 def test_what_is_spare_goes_before_anything_else_and_takes_no_others_room() -> None:
     cache = filled([1], max_bytes=300)
     assert cache.put([2], "", state([2]), spare=True)
     assert cache.put([3], "", state([3]), spare=True)
-    assert not cache.put([4], "", state([4]), spare=True)
+    assert cache.put([4], "", state([4]), spare=True), "the oldest spare one goes"
+    assert not cache.put([6], "", state([6], 201), spare=True)
     assert kept(cache) == [[1]], "the spare ones are not kept for the next start"
     assert cache.put([5], "", state([5]))
-    assert [cache.longest([n], "")[1] for n in (1, 2, 3, 5)] == [1, 0, 1, 1]
+    assert [cache.longest([n], "")[1] for n in (1, 2, 3, 4, 5)] == [1, 0, 0, 1, 1]
 
 
 def test_what_a_chat_needs_is_spare_no_more() -> None:
