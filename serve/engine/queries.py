@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
@@ -9,6 +11,8 @@ from typing import Protocol
 
 from .messages import PiecesQuery, QueryAnswer, TokenizeQuery
 from .request import ModelInfo, Segment
+
+logger = logging.getLogger(__name__)
 
 Query = TokenizeQuery | PiecesQuery
 
@@ -34,8 +38,13 @@ class QueryThread:
         self._queue.put((vocabulary, query))
 
     def _run(self) -> None:
-        while True:
-            self._send(answered(*self._queue.get()))
+        """Never returns: what a dead thread was asked would wait for ever, so its end is the process's."""
+        try:
+            while True:
+                self._send(answered(*self._queue.get()))
+        except BaseException:
+            logger.exception("answering a question failed")
+            os._exit(1)
 
 
 def answered(vocabulary: Vocabulary, query: Query) -> QueryAnswer:
