@@ -80,7 +80,8 @@ def test_a_slow_body_and_a_kept_connection_are_not_cut_by_the_time_for_heads(por
                 sock.sendall(byte)
             answer = b""
             while not answer.endswith(b"ok"):
-                assert (part := sock.recv(65536)), "the server hung up"
+                part = sock.recv(65536)
+                assert part, "the server hung up"
                 answer += part
             time.sleep(0.7)
 
