@@ -27,6 +27,8 @@ def tab(browser: Browser, guarded: PageServer) -> Iterator[Page]:
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(guarded.url)
+        # keys that are pressed before the field has the focus are lost
+        page.wait_for_selector("#key:focus")
         yield page
 
 
