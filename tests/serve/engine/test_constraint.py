@@ -57,8 +57,8 @@ def make_engine(runner: LlamaModelRunner) -> MakeEngine:
 @pytest.mark.parametrize(
     ("n", "thought", "budget", "ends"),
     [
-        (200, "as long as it is", {}, {"natural", "loop", "reserve", "eos_in_think"}),
-        (200, "closed", {"reasoning_budget": 6, "reasoning_grace": 0}, {"budget", "soft_landing", "natural"}),
+        (60, "as long as it is", {}, {"natural", "loop", "reserve", "eos_in_think"}),
+        (60, "closed", {"reasoning_budget": 6, "reasoning_grace": 0}, {"budget", "soft_landing", "natural"}),
         (40, "closed with grace", {"reasoning_budget": 12}, {"budget", "soft_landing", "natural"}),
         (40, "none", {"reasoning_budget": 0}, {None}),
     ],
