@@ -49,9 +49,11 @@ def _level(point: Point) -> str:
     y, found = _y(point.accuracy.pass_at_1), point.accuracy
     thought, answer = found.mean_reasoning_tokens, found.mean_tokens - found.mean_reasoning_tokens
     name = "no thought" if point.budget == 0 else "no budget"
+    # the two lines may lie close together: one is named below, one above
+    text_y = y + 13 if point.budget == 0 else y - 4
     return (
         f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#666" stroke-dasharray="5 4"/>'
-        f'<text x="{_LEFT + 6}" y="{y + 13:.1f}" fill="#666">{name}: {found.pass_at_1:.1%}, '
+        f'<text x="{_LEFT + 6}" y="{text_y:.1f}" fill="#666">{name}: {found.pass_at_1:.1%}, '
         f"{thought:.0f} tokens of thought and {answer:.0f} of answer</text>"
     )
 
