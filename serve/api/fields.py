@@ -1,7 +1,11 @@
-"""Fields that the bodies of several routes share: how tokens are drawn, and what is known but not to be had here."""
+"""Fields that the bodies of several routes share: how tokens are drawn, and what is known but not to be had here.
+
+Fields that nobody knows are logged.
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -11,6 +15,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from ..engine.request import Priority, SamplingParams
 from .wire_errors import NOT_SUPPORTED
 from .wire_types import MAX_INT, SEEDS, StopText, Text, TokenId
+
+logger = logging.getLogger(__name__)
 
 one_or_list = Discriminator(lambda value: "(list)" if isinstance(value, list) else "(one)")
 
@@ -144,3 +150,9 @@ def stop_of(stop: str | list[str] | None) -> tuple[str, ...]:
     if stop is None:
         return ()
     return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def log_ignored(names: list[str], request_id: str) -> None:
+    """Fields that nobody knows may be a client's mistake."""
+    shown = ", ".join(ascii(name[:64]) for name in names[:20])
+    logger.info("request %s: fields not known here were ignored: %s", request_id, shown)

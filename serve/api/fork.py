@@ -18,9 +18,9 @@ from ..engine.request import Begun, SamplingParams, Segment
 from ..errors import InvalidRequestError
 from .ask import Ask
 from .chat.protocol import StreamOptions
-from .chat.routes import log_ignored
 from .chat.writer import ChatWriter
 from .dialects import ThinkingFields
+from .fields import log_ignored
 from .forms.tool_calls import parsed
 from .generation import Generations
 from .kept import KeptReply

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 
 from fastapi import APIRouter, Request
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from ...errors import NotSupportedError
 from ..ask import Ask, check_model, with_one_system
+from ..fields import log_ignored
 from ..forms.structure import grammar_of
 from ..forms.tool_calls import parsed
 from ..forms.tools import offered
@@ -24,10 +24,6 @@ from ..wire_errors import request_id_of
 from .control import control_router
 from .protocol import ChatRequest
 from .writer import ChatWriter
-
-__all__ = ["ERRORS", "chat_router", "log_ignored"]
-
-logger = logging.getLogger(__name__)
 
 
 def chat_router(generations: Generations, model_id: str) -> APIRouter:
@@ -100,9 +96,3 @@ async def _started(
     if ask.tools:
         outputs = parsed(outputs, ask.tools)
     return formatted(outputs, body.reasoning_format)
-
-
-def log_ignored(names: list[str], request_id: str) -> None:
-    """Fields that nobody knows may be a client's mistake."""
-    shown = ", ".join(ascii(name[:64]) for name in names[:20])
-    logger.info("request %s: fields not known here were ignored: %s", request_id, shown)

@@ -15,9 +15,8 @@ from starlette.responses import Response
 from ...errors import InvalidRequestError
 from ..ask import Ask, check_model
 from ..chat.protocol import StreamOptions
-from ..chat.routes import log_ignored
 from ..dialects import ThinkingFields
-from ..fields import ChatOnly, SamplingFields, Stop, Unsupported, one_or_list, stop_of, unsupported
+from ..fields import ChatOnly, SamplingFields, Stop, Unsupported, log_ignored, one_or_list, stop_of, unsupported
 from ..forms.structure import StructureFields, grammar_of
 from ..generation import Generations, Output, Outputs, merged
 from ..prompt.chat_template import OPEN_TAG

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ..ask import check_model
-from ..chat.routes import log_ignored
+from ..fields import log_ignored
 from ..forms.tool_calls import parsed
 from ..generation import Generations
 from ..reasoning_format import formatted

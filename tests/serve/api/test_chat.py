@@ -164,7 +164,7 @@ def test_the_model_is_checked_by_name_and_may_be_left_out(live: LiveServer) -> N
 def test_unknown_fields_are_ignored_and_named_in_one_log_line(
     live: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "r1chat.serve.api.chat.routes"):
+    with caplog.at_level(logging.INFO, "r1chat.serve.api.fields"):
         assert post(live, **{"user": "me", "evil\nline": 1, "tier": "auto"}).status_code == 200
     (line,) = [record.getMessage() for record in caplog.records if "ignored" in record.getMessage()]
     assert line.endswith("'evil\\nline', 'tier'")
