@@ -18,7 +18,7 @@ from .engine import Engine, SpeculatorFactory
 from .llama_runner import LlamaModelRunner
 from .logprobs import Ranking
 from .request import NO_BIAS, GenerateRequest, SamplingParams
-from .sampler import LlamaSampler
+from .sampler import RowSampler
 from .speculation import Proposal, Speculator
 
 _PROMPT_TOKENS = 32
@@ -43,12 +43,12 @@ class ReplayRunner(LlamaModelRunner):
 
     text: list[int]
 
-    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> LlamaSampler:
-        return cast(LlamaSampler, _Replay(super().make_sampler(params, prompt), self.text[len(prompt) :]))
+    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> RowSampler:
+        return cast(RowSampler, _Replay(super().make_sampler(params, prompt), self.text[len(prompt) :]))
 
 
 class _Replay:
-    def __init__(self, sampler: LlamaSampler, text: list[int]) -> None:
+    def __init__(self, sampler: RowSampler, text: list[int]) -> None:
         self._sampler = sampler
         self._text = iter(text)
 

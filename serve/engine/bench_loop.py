@@ -102,7 +102,7 @@ def _engine_seconds(runner: LlamaModelRunner, params: SamplingParams, streams: i
 def _bare_seconds(runner: LlamaModelRunner, params: SamplingParams, streams: int, steps: int) -> float:
     import llama_cpp
 
-    from .sampler import build_chain
+    from .llama_chain import build_chain
 
     # The engine's own context: the same settings, the same memory, no second copy of the weights.
     context = runner._context

@@ -29,7 +29,7 @@ from .llama_vocab import LlamaVocab
 from .model_runner import InterruptedStep, InvalidBatchError, KVFullError
 from .probe import rows_are_invariant
 from .request import ModelInfo, SamplingParams
-from .sampler import LlamaSampler, check_finite
+from .sampler import RowSampler, check_finite
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ class LlamaModelRunner:
     def is_end(self, token: int) -> bool:
         return self._vocab.is_end(token)
 
-    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> LlamaSampler:
-        return LlamaSampler(self._context, self._vocab.n_tokens, params, prompt, self._row_buffers)
+    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> RowSampler:
+        return RowSampler(self._logits, self._vocab.n_tokens, params, prompt, self._row_buffers)
 
     def forward(self, batch: Batch) -> None:
         assert batch.n_outputs <= self._n_outputs_max
@@ -197,7 +197,7 @@ class LlamaModelRunner:
         try:
             self._rows.fill_made_up(1, 1)
             self._decode()
-            check_finite(llama_cpp.llama_get_logits_ith(self._context, 0), (self._vocab.n_tokens,))
+            check_finite(self._logits(0))
         except NonFiniteLogitsError as error:
             raise ModelLoadError(str(error)) from None
         except EngineError as error:

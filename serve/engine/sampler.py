@@ -1,15 +1,12 @@
-"""Draws a request's next token from llama.cpp's logits: penalties and bias, the cuts, temperature, the draw.
+"""Draws a request's next token from a row of logits: penalties and bias, the cuts, temperature, the draw.
 
-`build_chain` makes llama.cpp's own samplers of the same parameters; what is drawn here has its distribution.
+Knows numpy only; where the row comes from is the runner's.
 """
 
 from __future__ import annotations
 
-import ctypes
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-import llama_cpp
 import numpy as np
 
 from ..errors import InvalidRequestError, NonFiniteLogitsError
@@ -17,36 +14,34 @@ from .draw import Draw, Scratch
 from .logprobs import Ranking, rank
 from .request import NO_BIAS, SamplingParams
 
-# llama.cpp reads this seed as "choose one"
-_ANY_SEED = 0xFFFFFFFF
 
-
-class LlamaSampler:
+class RowSampler:
     """One request's sampler. It remembers what it drew, for the penalties: one draw a row.
 
-    `scratch` may serve all samplers of a thread; without it the sampler has its own.
+    `logits(row)` is float32 [n_vocab] of the last forward pass, and stays as it is. `scratch` may serve all
+    samplers of a thread; without it the sampler has its own. Raises InvalidRequestError for a bias on a
+    token that the vocabulary lacks.
     """
 
     def __init__(
         self,
-        context: llama_cpp.llama_context_p,
+        logits: Callable[[int], np.ndarray],
         n_vocab: int,
         params: SamplingParams,
         prompt: list[int],
         scratch: Scratch | None = None,
     ) -> None:
-        _check_bias(params, n_vocab)
-        self._context = context
-        self._shape = (n_vocab,)
+        check_bias(params, n_vocab)
+        self._logits = logits
         self._scratch = scratch or Scratch(n_vocab)
         self._changes = Changes(params, prompt)
         self._draw = Draw(params, self._scratch)
 
     def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:
         """The next token; sampling accepts it too, so it must not be accepted again."""
-        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
-        check_finite(pointer, self._shape)
-        logits = self._changes.apply(np.ctypeslib.as_array(pointer, self._shape), self._scratch.row)
+        logits = self._logits(row)
+        check_finite(logits)
+        logits = self._changes.apply(logits, self._scratch.row)
         logits = biased(logits, bias, self._scratch.row) if bias else logits
         token = self._draw(logits) if allowed is None else self._draw.among(allowed, logits)
         self._changes.count(token)
@@ -54,8 +49,7 @@ class LlamaSampler:
 
     def rank(self, row: int, token: int, n_top: int) -> Ranking:
         """Log probabilities before any change: of `token`, and of the `n_top` likeliest."""
-        pointer = llama_cpp.llama_get_logits_ith(self._context, row)
-        return rank(np.ctypeslib.as_array(pointer, self._shape), token, n_top, self._scratch.mass)
+        return rank(self._logits(row), token, n_top, self._scratch.mass)
 
     def accept(self, token: int) -> None:
         """`token` was put there without a draw; the penalties count it all the same."""
@@ -134,73 +128,18 @@ def biased(logits: np.ndarray, bias: Mapping[int, float], into: np.ndarray) -> n
     return into
 
 
-def check_finite(logits: ctypes._Pointer[ctypes.c_float], shape: tuple[int]) -> None:
+def check_finite(logits: np.ndarray) -> None:
     """The greatest logit tells: NaN spreads to it, and all -inf leaves nothing greater.
 
     Raises NonFiniteLogitsError. Costs some ten microseconds for 150,000 logits.
     """
-    if not np.isfinite(np.ctypeslib.as_array(logits, shape).max()):
+    if not np.isfinite(logits.max()):
         raise NonFiniteLogitsError(
             "The model produced non-finite logits: its file is damaged, or its numbers overflowed."
         )
 
 
-def build_chain(params: SamplingParams, *, n_vocab: int, prompt: list[int]) -> llama_cpp.llama_sampler_p:
-    """Penalties and bias on all logits, then the cuts, then temperature and the draw. The caller frees it.
-
-    Raises InvalidRequestError for a bias on a token that the vocabulary lacks.
-    """
-    _check_bias(params, n_vocab)
-    samplers = [*_penalties(params, n_vocab, prompt), *_bias(params, n_vocab), *_draw(params)]
-    chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    for sampler in samplers:
-        llama_cpp.llama_sampler_chain_add(chain, sampler)
-    return chain
-
-
-def _check_bias(params: SamplingParams, n_vocab: int) -> None:
+def check_bias(params: SamplingParams, n_vocab: int) -> None:
+    """Raises InvalidRequestError for a bias on a token that the vocabulary lacks."""
     if bad := [token for token in params.logit_bias if not 0 <= token < n_vocab]:
         raise InvalidRequestError(f"There is no token {bad[0]}; the vocabulary has {n_vocab}.", param="logit_bias")
-
-
-def _penalties(params: SamplingParams, n_vocab: int, prompt: list[int]) -> list[llama_cpp.llama_sampler_p]:
-    """Repetition counts from the prompt on; frequency and presence, as OpenAI has them, the output only."""
-    window = 1 << 16
-    samplers = []
-    if params.repetition_penalty != 1.0:
-        repetition = llama_cpp.llama_sampler_init_penalties(n_vocab, window, params.repetition_penalty, 0.0, 0.0)
-        for token in prompt:
-            llama_cpp.llama_sampler_accept(repetition, token)
-        samplers.append(repetition)
-    if params.frequency_penalty or params.presence_penalty:
-        samplers.append(
-            llama_cpp.llama_sampler_init_penalties(
-                n_vocab, window, 1.0, params.frequency_penalty, params.presence_penalty
-            )
-        )
-    return samplers
-
-
-def _bias(params: SamplingParams, n_vocab: int) -> list[llama_cpp.llama_sampler_p]:
-    if not params.logit_bias:
-        return []
-    biases = (llama_cpp.llama_logit_bias * len(params.logit_bias))(*params.logit_bias.items())
-    return [llama_cpp.llama_sampler_init_logit_bias(n_vocab, len(biases), biases)]
-
-
-def _draw(params: SamplingParams) -> list[llama_cpp.llama_sampler_p]:
-    if params.temperature <= 0:
-        return [llama_cpp.llama_sampler_init_greedy()]
-    samplers = []
-    if params.top_k > 0:
-        samplers.append(llama_cpp.llama_sampler_init_top_k(params.top_k))
-    if params.top_p < 1:
-        samplers.append(llama_cpp.llama_sampler_init_top_p(params.top_p, 1))
-    if params.min_p > 0:
-        samplers.append(llama_cpp.llama_sampler_init_min_p(params.min_p, 1))
-    seed = secrets.randbits(32) if params.seed is None else params.seed
-    return [
-        *samplers,
-        llama_cpp.llama_sampler_init_temp(params.temperature),
-        llama_cpp.llama_sampler_init_dist(seed % _ANY_SEED),
-    ]

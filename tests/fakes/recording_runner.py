@@ -11,7 +11,7 @@ import numpy as np
 from r1chat.serve.engine.llama_runner import LlamaModelRunner
 from r1chat.serve.engine.logprobs import Ranking
 from r1chat.serve.engine.request import NO_BIAS, SamplingParams
-from r1chat.serve.engine.sampler import LlamaSampler
+from r1chat.serve.engine.sampler import RowSampler
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Record:
 class RecordingRunner(LlamaModelRunner):
     """`records` in order of admission to the engine."""
 
-    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> LlamaSampler:
+    def make_sampler(self, params: SamplingParams, prompt: list[int]) -> RowSampler:
         self.records: list[Record] = getattr(self, "records", [])
         record = Record()
         self.records.append(record)
@@ -37,7 +37,7 @@ class RecordingRunner(LlamaModelRunner):
 
 
 class _RecordingSampler:
-    def __init__(self, runner: RecordingRunner, sampler: LlamaSampler, record: Record) -> None:
+    def __init__(self, runner: RecordingRunner, sampler: RowSampler, record: Record) -> None:
         self._runner, self._sampler, self._record = runner, sampler, record
 
     def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:

@@ -11,9 +11,10 @@ import pytest
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
+from r1chat.serve.engine.llama_chain import build_chain
 from r1chat.serve.engine.llama_runner import LlamaModelRunner
 from r1chat.serve.engine.request import SamplingParams
-from r1chat.serve.engine.sampler import Changes, LlamaSampler, TokenCounts, build_chain
+from r1chat.serve.engine.sampler import Changes, RowSampler, TokenCounts
 from r1chat.serve.engine.sequence import Sequence
 from r1chat.serve.errors import InvalidRequestError, NonFiniteLogitsError
 from r1chat.serve.models.shapes import make_random_gguf
@@ -82,7 +83,7 @@ def test_tokens_put_there_count_like_tokens_drawn(runner: LlamaModelRunner, chan
     params = SamplingParams(temperature=0.0, **changes)  # type: ignore[arg-type]
     # what is likely has to be what the penalties are about
     best = [int(token) for token in np.argsort(-logits(runner))[:4]]
-    sampler = LlamaSampler(runner._context, runner.info.n_vocab, params, best[:2])
+    sampler = RowSampler(runner._logits, runner.info.n_vocab, params, best[:2])
     for token in [best[2], *WRITTEN]:
         sampler.accept(token)
     tokens = [sampler.sample(len(PROMPT) - 1) for _ in range(4)]
@@ -129,12 +130,12 @@ def test_counts_survive_their_growth() -> None:
 
 
 def test_a_sampler_of_many_shares_its_scratch_and_not_its_draws(runner: LlamaModelRunner) -> None:
-    def drawn(samplers: list[LlamaSampler]) -> list[list[int]]:
+    def drawn(samplers: list[RowSampler]) -> list[list[int]]:
         return [[sampler.sample(len(PROMPT) - 1) for sampler in samplers] for _ in range(8)]
 
     params = [SamplingParams(seed=i, temperature=2.0, frequency_penalty=i) for i in range(3)]
     together = drawn([runner.make_sampler(each, PROMPT) for each in params])
-    alone = [drawn([LlamaSampler(runner._context, runner.info.n_vocab, each, PROMPT)]) for each in params]
+    alone = [drawn([RowSampler(runner._logits, runner.info.n_vocab, each, PROMPT)]) for each in params]
     assert together == [[column[step][0] for column in alone] for step in range(8)]
 
 
