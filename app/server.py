@@ -1,4 +1,4 @@
-"""Wires one server: model file -> engine process -> API -> page, on a socket bound beforehand.
+"""Wires one server: model files -> engine processes -> API -> page, on a socket bound beforehand.
 
 Runs on the event loop of the command that asks for it; the engine works in its own process.
 """
@@ -17,11 +17,14 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from ..serve.api.local_models import LocalModels
 from ..serve.api.security import check_bind
+from ..serve.api.served import ServedModels
 from ..serve.api.server import ServerConfig, create_app
-from ..serve.engine.process import EngineConfig, EngineProcess
+from ..serve.engine.process import EngineConfig
 from ..serve.models.catalog import DEMO, ModelEntry
 from ..serve.models.gguf_info import read_info
+from ..serve.models.manager import ModelManager, ModelSpec
 from .errors import UsageError
 from .slow_clients import ImpatientProtocol
 from .terminal import printable
@@ -112,48 +115,54 @@ class Server(uvicorn.Server):
 
 
 def serve_forever(
-    entry: ModelEntry, config: ServerConfig, sock: socket.socket, *, engine_config: EngineConfig, open_browser: bool
+    entry: ModelEntry,
+    config: ServerConfig,
+    sock: socket.socket,
+    *,
+    engine_config: EngineConfig,
+    scope_by_key: bool,
+    open_browser: bool,
 ) -> int | None:
     """Serves API and page until a signal comes; its number. The model loads meanwhile. Raises ModelLoadError."""
     url = f"http://{_reachable(config.host)}:{config.port}"
-    engine = _engine(engine_config)
+    models = LocalModels(_manager(entry, engine_config), scope_by_key=scope_by_key)
     _say(f"Loading {entry.id} ...")
     # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
     from .ui.page import build_page, mount_page
 
-    app = mount_page(create_app(config, engine), build_page(url, _label(entry), config.api_key))
+    app = mount_page(create_app(config, models), build_page(url, _label(entry), config.api_key))
 
     def announce() -> None:
         _say(f"{entry.id} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
         if open_browser:
             webbrowser.open(url)
 
-    return asyncio.run(_serve(app, engine, sock, announce))
+    return asyncio.run(_serve(app, models, sock, announce))
 
 
-async def _serve(app: ASGIApp, engine: EngineProcess, sock: socket.socket, on_ready: Callable[[], None]) -> int | None:
+async def _serve(app: ASGIApp, models: ServedModels, sock: socket.socket, on_ready: Callable[[], None]) -> int | None:
     async def load() -> None:
         try:
-            await engine.start()
+            await models.start()
         except BaseException:
             server.should_exit = True
             raise
         await server.answers.wait()
         on_ready()
 
-    async def stop_engine() -> None:
+    async def stop_models() -> None:
         loading.cancel()
         await asyncio.wait({loading})
-        await engine.stop()
+        await models.stop()
 
-    server = Server(app, stop_first=stop_engine, signals=(signal.SIGINT, signal.SIGTERM))
-    # Before serve(): the app's lifespan starts the engine itself if it finds it stopped.
+    server = Server(app, stop_first=stop_models, signals=(signal.SIGINT, signal.SIGTERM))
+    # Before serve(): the app's lifespan starts the models itself if it finds them stopped.
     loading = asyncio.create_task(load())
     try:
         await server.serve(sockets=[sock])
     finally:
         # Again, because a signal during the start ends serve() without its shutdown().
-        await stop_engine()
+        await stop_models()
     if not loading.cancelled():
         loading.result()
     return server.stopped_by
@@ -162,12 +171,12 @@ async def _serve(app: ASGIApp, engine: EngineProcess, sock: socket.socket, on_re
 @asynccontextmanager
 async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator[str]:
     """The API on a free loopback port for as long as the block runs; its URL. No page. Raises ModelLoadError."""
-    engine = _engine(EngineConfig(model_path=entry.path, n_ctx=n_ctx))
+    models = LocalModels(_manager(entry, EngineConfig(model_path=entry.path, n_ctx=n_ctx)))
     with bind(LOOPBACK, 0, None) as sock:
-        config = ServerConfig(LOOPBACK, sock.getsockname()[1], model_id=entry.id, owned_by=entry.owned_by)
+        config = ServerConfig(LOOPBACK, sock.getsockname()[1])
         try:
-            await engine.start()
-            server = Server(create_app(config, engine), stop_first=engine.stop)
+            await models.start()
+            server = Server(create_app(config, models), stop_first=models.stop)
             serving = asyncio.create_task(server.serve(sockets=[sock]))
             try:
                 yield f"http://{LOOPBACK}:{config.port}"
@@ -175,14 +184,14 @@ async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator
                 server.should_exit = True
                 await serving
         finally:
-            await engine.stop()
+            await models.stop()
 
 
-def _engine(config: EngineConfig) -> EngineProcess:
-    """Not started yet. A file whose header would crash the loader is refused here, with a better word for it."""
+def _manager(entry: ModelEntry, config: EngineConfig) -> ModelManager:
+    """Nothing is loaded yet. A file whose header would crash the loader is refused here, with a better word for it."""
     assert config.model_path is not None
     read_info(config.model_path)
-    return EngineProcess(config)
+    return ModelManager(ModelSpec(id=entry.id, owned_by=entry.owned_by, config=config))
 
 
 def _label(entry: ModelEntry) -> str:

@@ -88,11 +88,14 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
             more_keys=tuple(more_keys),
             allowed_hosts=tuple(args.allowed_host),
             cors_origins=tuple(args.cors_origin),
-            model_id=entry.id,
-            owned_by=entry.owned_by,
-            cache_scope=args.cache_scope,
         )
-        engine = engine_config(args, entry.path)
-        stopped_by = serve_forever(entry, config, sock, engine_config=engine, open_browser=open_browser)
+        stopped_by = serve_forever(
+            entry,
+            config,
+            sock,
+            engine_config=engine_config(args, entry.path),
+            scope_by_key=args.cache_scope == "key",
+            open_browser=open_browser,
+        )
     # SIGTERM is how a service manager asks, so obeying it is success.
     return 130 if stopped_by == signal.SIGINT else 0

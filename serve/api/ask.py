@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..engine.request import Begun, Grammar, Priority, SamplingParams
-from ..errors import ModelNotFoundError
 from .forms.tools import Tool
 from .prompt.chat_template import Turn
 
@@ -47,12 +46,6 @@ def with_one_system(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     said = [turn.content for turn in turns if turn.role == "system" and turn.content]
     rest = tuple(turn for turn in turns if turn.role != "system")
     return (Turn("system", "\n\n".join(said)), *rest) if said else rest
-
-
-def check_model(asked: str | None, model_id: str) -> None:
-    """Raises ModelNotFoundError for a model that is not served here."""
-    if asked not in (None, model_id):
-        raise ModelNotFoundError(f"This server has no model {asked!r}; it serves {model_id!r}.")
 
 
 def cache_scope(owner: str, salt: str) -> str:

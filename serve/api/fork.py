@@ -22,12 +22,12 @@ from .chat.writer import ChatWriter
 from .dialects import ThinkingFields
 from .fields import log_ignored
 from .forms.tool_calls import parsed
-from .generation import Generations
 from .kept import KeptReply
 from .reasoning_format import ReasoningFormat, formatted
 from .replies import ERRORS, ChatCompletion
 from .respond import respond
 from .security import owner_of
+from .served import ServedModels
 from .wire_errors import request_id_of
 from .wire_types import MAX_CHOICES, MAX_INT, SEEDS, Text, TokenCount
 
@@ -97,8 +97,8 @@ class ForkRequest(ThinkingFields):
         return msgspec.structs.replace(before, **{name: value for name, value in said.items() if value is not None})
 
 
-def fork_router(generations: Generations, model_id: str) -> APIRouter:
-    """The route, for the model that is served under `model_id`."""
+def fork_router(models: ServedModels) -> APIRouter:
+    """The route; the model that gave the reply goes on with it."""
     router = APIRouter()
 
     @router.post(
@@ -109,17 +109,19 @@ def fork_router(generations: Generations, model_id: str) -> APIRouter:
     async def fork_reply(body: ForkRequest, request: Request) -> Response:
         if body.model_extra:
             log_ignored(sorted(body.model_extra), request_id_of(request))
-        ask = forked(generations.kept.get(body.id, body.choice, owner_of(request)), body)
+        kept = models.kept.get(body.id, body.choice, owner_of(request))
+        ask = forked(kept, body)
+        served = await models.lease(kept.model, request)
         completion_id = f"chatcmpl-{uuid.uuid4().hex}"
         writer = ChatWriter(
             completion_id,
-            model_id,
+            served.id,
             n=1,
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
             deterministic=ask.deterministic,
             with_logprobs=ask.params.top_logprobs is not None,
         )
-        outputs = await generations.start(ask, completion_id, streamed=bool(body.stream))
+        outputs = await served.backend.start(ask, completion_id, streamed=bool(body.stream))
         if ask.tools:
             outputs = parsed(outputs, ask.tools)
         outputs = formatted(outputs, body.reasoning_format)

@@ -1,6 +1,6 @@
 """From an Ask to the engine and back: one stream of events for each reply, and word to those still running.
 
-One Generations per app, on its event loop. Knows no dialect: routes make Asks, writers make bytes.
+One Generations per engine, on the app's event loop. Knows no dialect: routes make Asks, writers make bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ..engine.messages import QueryAnswer
 from ..engine.process import EngineProcess
 from ..engine.request import (
     Accepted,
@@ -91,11 +92,17 @@ class _Live:
 
 
 class Generations:
-    """Starts what is asked, and knows what runs. `scope_by_key`: cached prompts are not shared between keys."""
+    """The engine's side of a served model: starts what is asked, and knows what runs. See served.Backend.
 
-    def __init__(self, engine: EngineProcess, metrics: Metrics, *, scope_by_key: bool) -> None:
+    `scope_by_key`: cached prompts are not shared between keys.
+    """
+
+    def __init__(
+        self, engine: EngineProcess, model_id: str, metrics: Metrics, kept: KeptReplies, *, scope_by_key: bool
+    ) -> None:
         self.engine = engine
-        self.kept = KeptReplies()
+        self.kept = kept
+        self._model_id = model_id
         self._metrics = metrics
         self._scope_by_key = scope_by_key
         self._next_turns = NextTurns(engine)
@@ -128,6 +135,14 @@ class Generations:
         if live := self._live.get(completion_id):
             for request_id in live.request_ids:
                 self.engine.abort(request_id)
+
+    async def tokenize(self, segments: tuple[Segment, ...]) -> QueryAnswer:
+        """What tokens a text becomes. Raises EngineStoppedError, InvalidRequestError."""
+        return await self.engine.tokenize(segments)
+
+    async def pieces(self, tokens: tuple[int, ...]) -> QueryAnswer:
+        """What bytes the tokens stand for. Raises EngineStoppedError, InvalidRequestError."""
+        return await self.engine.pieces(tokens)
 
     async def prompt(self, ask: Ask) -> RenderedPrompt:
         """All that the engine will see before it writes, rendered off the event loop: texts may be long."""
@@ -178,7 +193,7 @@ class Generations:
     ) -> Outputs:
         events = self._metrics.watch(self.engine.generate(request), request.priority)
         if ask.keeps:
-            events = self.kept.follow(events, ask, completion_id, index)
+            events = self.kept.follow(events, self._model_id, ask, completion_id, index)
         if ask.keeps and ask.turns and ask.n == 1 and ask.priority is Priority.INTERACTIVE:
             events = self._next_turns.follow(events, request, ask.turns, streamed=streamed, tools=ask.tools)
         async with aclosing(events):

@@ -21,8 +21,9 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class KeptReply:
-    """What was asked, and the tokens of the reply."""
+    """What was asked of which model, and the tokens of the reply."""
 
+    model: str
     ask: Ask
     tokens: array[int]
 
@@ -63,13 +64,13 @@ class KeptReplies:
         self._n_bytes = 0
 
     async def follow(
-        self, events: AsyncGenerator[E, None], ask: Ask, completion_id: str, choice: int
+        self, events: AsyncGenerator[E, None], model: str, ask: Ask, completion_id: str, choice: int
     ) -> AsyncGenerator[E, None]:
         """Passes a reply's events on, and keeps it when it has ended."""
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
-                    self.put(completion_id, choice, KeptReply(ask, array("i", event.tokens)))
+                    self.put(completion_id, choice, KeptReply(model, ask, array("i", event.tokens)))
                 yield event
 
     def put(self, completion_id: str, choice: int, reply: KeptReply) -> None:

@@ -7,9 +7,9 @@ loop. The engine's counters begin anew when its process is replaced, which Prome
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Counter, Histogram, generate_latest
@@ -18,7 +18,6 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from ..engine.governor import ReasoningEnd
-from ..engine.process import EngineProcess
 from ..engine.request import Channel, Event, Finished, FinishReason, Priority, Timings, TokenOutput, Usage
 from .replies import ErrorBody
 from .wire_errors import wire_error
@@ -65,10 +64,10 @@ BETWEEN_TOKENS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0
 class Metrics:
     """Counts what passes through watch() and, when asked, reads the engine's books beside it."""
 
-    def __init__(self, engine: EngineProcess) -> None:
+    def __init__(self, engine_stats: Callable[[], dict[str, Any]]) -> None:
         self._registry = CollectorRegistry()
         self._speeds = _Speeds()
-        self._registry.register(_EngineBooks(engine))
+        self._registry.register(_EngineBooks(engine_stats))
         self._registry.register(self._speeds)
         self._requests = Counter(
             "r1chat_requests",
@@ -144,11 +143,11 @@ class _Clock:
 class _EngineBooks(Collector):
     """EngineStats as they are at the moment of asking."""
 
-    def __init__(self, engine: EngineProcess) -> None:
-        self._engine = engine
+    def __init__(self, engine_stats: Callable[[], dict[str, Any]]) -> None:
+        self._engine_stats = engine_stats
 
     def collect(self) -> Iterator[Metric]:
-        stats = self._engine.stats()
+        stats = self._engine_stats()
         for name, key, text in COUNTERS:
             yield CounterMetricFamily(name, text, stats[key])
         for name, key, text in GAUGES:

@@ -1,4 +1,7 @@
-"""create_app: the API round one engine, with its middleware. Knows no page; whoever mounts one is covered too."""
+"""create_app: the API round the models that are served, with its middleware.
+
+Knows no page; whoever mounts one is covered too.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,37 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..engine.process import EngineProcess
 from ..errors import ModelLoadError
 from . import wire_errors
 from .chat.routes import chat_router
 from .completions.routes import completions_router
 from .cross_origin import CrossOrigin, check_origins
 from .fork import fork_router
-from .generation import Generations
 from .messages.errors import MessagesErrors
 from .messages.routes import messages_router
-from .metrics import Metrics, metrics_router
-from .models import LoadReport, models_router
+from .metrics import metrics_router
+from .models import models_router
 from .responses.routes import responses_router
 from .security import Security, check_bind
+from .served import Leases, ServedModels
 from .tokens import tokens_router
 
 logger = logging.getLogger(__name__)
 
+ROUTERS = (
+    chat_router,
+    completions_router,
+    responses_router,
+    messages_router,
+    tokens_router,
+    fork_router,
+    models_router,
+)
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 WITHOUT_V1 = frozenset({"chat", "completions", "responses", "messages", "models"})
 REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -40,10 +50,9 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """Where to listen, who may come, and the name under which the model is served.
+    """Where to listen, and who may come.
 
-    The page uses `api_key`; `more_keys` let in as well. `cache_scope` "key" keeps what one key's requests
-    left in the prompt cache from the requests of another. Pages of `cors_origins` may call the API.
+    The page uses `api_key`; `more_keys` let in as well. Pages of `cors_origins` may call the API.
     """
 
     host: str = "127.0.0.1"
@@ -52,50 +61,43 @@ class ServerConfig:
     more_keys: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
-    model_id: str = "demo"
-    owned_by: str = "r1chat"
-    cache_scope: Literal["shared", "key"] = "shared"
 
     @property
     def keys(self) -> tuple[str, ...]:
         return ((self.api_key,) if self.api_key else ()) + self.more_keys
 
 
-def create_app(config: ServerConfig, engine: EngineProcess) -> FastAPI:
-    """The API. Its lifespan starts the engine, and stops it again, unless it was running already.
+def create_app(config: ServerConfig, models: ServedModels) -> FastAPI:
+    """The API. Its lifespan starts the models, and stops them again, unless they were started already.
 
     Raises InvalidRequestError where `config` would let the network in without a key, or names a wrong origin.
     """
     check_bind(config.host, config.api_key)
     origins = check_origins(config.cors_origins)
-    load = LoadReport()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if engine.state != "stopped":
+        if models.started:
             yield
             return
         # In the background, so that /health can say that the model is loading.
-        start = asyncio.create_task(_start(engine, load))
+        start = asyncio.create_task(_start(models))
         yield
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
-        await engine.stop()
+        await models.stop()
 
     app = FastAPI(title="r1chat", lifespan=lifespan, docs_url=None, redoc_url=None)
-    metrics = Metrics(engine)
-    generations = Generations(engine, metrics, scope_by_key=config.cache_scope == "key")
-    app.include_router(chat_router(generations, config.model_id))
-    for make_router in (completions_router, responses_router, messages_router, tokens_router, fork_router):
-        app.include_router(make_router(generations, config.model_id))
-    app.include_router(metrics_router(metrics))
-    app.include_router(models_router(engine, config.model_id, config.owned_by, load))
+    for make_router in ROUTERS:
+        app.include_router(make_router(models))
+    app.include_router(metrics_router(models.metrics))
     app.add_api_route("/v1/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
     wire_errors.install(app)
     app.add_middleware(
         Security, host=config.host, allowed_hosts=config.allowed_hosts, api_keys=config.keys, origins=origins
     )
     app.add_middleware(ShortPaths)
+    app.add_middleware(Leases)
     app.add_middleware(LastResort)
     app.add_middleware(MessagesErrors)
     if origins:
@@ -111,11 +113,10 @@ async def _no_such_route(request: Request) -> None:
     raise HTTPException(404, f"No such route: {request.method} {path[:200]}")
 
 
-async def _start(engine: EngineProcess, load: LoadReport) -> None:
+async def _start(models: ServedModels) -> None:
     try:
-        await engine.start()
+        await models.start()
     except ModelLoadError as error:
-        load.error = str(error)
         logger.error("the model cannot be loaded: %s", error)
 
 

@@ -9,18 +9,18 @@ from pydantic import BaseModel, Field
 
 from ..engine.request import Segment
 from ..errors import InvalidRequestError
-from .ask import check_model
 from .chat.protocol import ChatRequest
 from .chat.routes import asked
 from .fields import Body
-from .generation import Generations
 from .prompt.chat_template import CLOSE_TAG
 from .replies import ERRORS
 from .security import owner_of
+from .served import ServedModels
 from .wire_types import MAX_INT, Text
 
 # What the engine writes at once where no thought is wanted.
 CLOSING = f"{CLOSE_TAG}\n\n"
+ModelName = Annotated[Text, Field(max_length=512)] | None
 TokenNumber = Annotated[int, Field(ge=0, le=MAX_INT)]
 
 
@@ -28,6 +28,7 @@ class TokenizeRequest(Body):
     """`add_special` puts the model's first token in front; `parse_special` lets the text spell special tokens."""
 
     content: Text
+    model: ModelName = None
     add_special: bool = False
     parse_special: bool = True
     with_pieces: bool = False
@@ -48,6 +49,7 @@ class Tokens(BaseModel):
 
 class DetokenizeRequest(Body):
     tokens: Annotated[list[TokenNumber], Field(max_length=1_000_000)]
+    model: ModelName = None
 
 
 class Content(BaseModel):
@@ -67,37 +69,39 @@ class Prompt(BaseModel):
     prompt: str
 
 
-def tokens_router(generations: Generations, model_id: str) -> APIRouter:
-    """The routes, with and without /v1, for the model that is served under `model_id`."""
+def tokens_router(models: ServedModels) -> APIRouter:
+    """The routes, with and without /v1."""
     router = APIRouter()
 
-    async def tokenize(body: TokenizeRequest) -> Tokens:
-        bos = generations.info.bos_token if body.add_special else ""
+    async def tokenize(body: TokenizeRequest, request: Request) -> Tokens:
+        backend = (await models.lease(body.model, request)).backend
+        bos = backend.info.bos_token if body.add_special else ""
         segments = (Segment(bos, True), Segment(body.content, body.parse_special))
-        answer = await generations.engine.tokenize(tuple(segment for segment in segments if segment.text))
+        answer = await backend.tokenize(tuple(segment for segment in segments if segment.text))
         if not body.with_pieces:
             return Tokens(tokens=list(answer.tokens))
         pieces = zip(answer.tokens, answer.pieces, strict=True)
         return Tokens(tokens=[TokenPiece(id=token, piece=_text_or_bytes(piece)) for token, piece in pieces])
 
-    async def detokenize(body: DetokenizeRequest) -> Content:
-        n_vocab = generations.info.n_vocab
+    async def detokenize(body: DetokenizeRequest, request: Request) -> Content:
+        backend = (await models.lease(body.model, request)).backend
+        n_vocab = backend.info.n_vocab
         if any(token >= n_vocab for token in body.tokens):
             raise InvalidRequestError(f"This model's tokens are numbered up to {n_vocab - 1}.", "tokens")
-        answer = await generations.engine.pieces(tuple(body.tokens))
+        answer = await backend.pieces(tuple(body.tokens))
         return Content(content=b"".join(answer.pieces).decode(errors="replace"))
 
     async def apply_template(body: ChatRequest, request: Request) -> Prompt:
-        check_model(body.model, model_id)
         ask = asked(body, owner_of(request))
-        prompt = await generations.prompt(ask)
+        backend = (await models.lease(body.model, request)).backend
+        prompt = await backend.prompt(ask)
         is_closed = prompt.reasoning_open and ask.params.reasoning_budget == 0
         return Prompt(prompt=prompt.text + (CLOSING if is_closed else ""))
 
     async def input_tokens(body: ChatRequest, request: Request) -> InputTokens:
-        check_model(body.model, model_id)
-        prompt = await generations.prompt(asked(body, owner_of(request)))
-        answer = await generations.engine.tokenize(prompt.segments)
+        ask = asked(body, owner_of(request))
+        backend = (await models.lease(body.model, request)).backend
+        answer = await backend.tokenize((await backend.prompt(ask)).segments)
         return InputTokens(input_tokens=len(answer.tokens))
 
     router.post("/v1/chat/completions/input_tokens", response_model=InputTokens, responses=ERRORS)(input_tokens)

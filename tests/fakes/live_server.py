@@ -13,8 +13,11 @@ from typing import Any
 
 import uvicorn
 
+from r1chat.serve.api.local_models import LocalModels
+from r1chat.serve.api.served import ServedModels
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.process import EngineConfig, EngineProcess
+from r1chat.serve.models.manager import ModelManager, ModelSpec
 
 QUESTION = [{"role": "user", "content": "How many sheep are left?"}]
 
@@ -22,9 +25,10 @@ QUESTION = [{"role": "user", "content": "How many sheep are left?"}]
 class LiveServer:
     """Runs on its own thread and event loop, so that blocking clients can be tested as well."""
 
-    def __init__(self, engine_config: EngineConfig, server_config: ServerConfig) -> None:
-        self._engine_config = engine_config
+    def __init__(self, manager: ModelManager, server_config: ServerConfig, *, scope_by_key: bool = False) -> None:
+        self.manager = manager
         self._server_config = server_config
+        self._scope_by_key = scope_by_key
         self._sock = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self._sock.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -46,6 +50,11 @@ class LiveServer:
         assert not self._thread.is_alive(), "the server does not stop"
 
     @property
+    def engine(self) -> EngineProcess:
+        """The default model's."""
+        return self.manager.default.engine
+
+    @property
     def pid(self) -> int:
         """The engine child's."""
         assert self.engine.pid is not None
@@ -63,9 +72,9 @@ class LiveServer:
 
     async def _serve(self) -> None:
         try:
-            self.engine = EngineProcess(self._engine_config)
-            await self.engine.start()
-            app = create_app(self._server_config, self.engine)
+            models: ServedModels = LocalModels(self.manager, scope_by_key=self._scope_by_key)
+            await models.start()
+            app = create_app(self._server_config, models)
             config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
             self._server = uvicorn.Server(config)
             serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
@@ -73,7 +82,7 @@ class LiveServer:
                 await asyncio.sleep(0.01)
             self._ready.set_result(None)
             await serving
-            await self.engine.stop()
+            await models.stop()
         except BaseException as error:
             if not self._ready.done():
                 self._ready.set_exception(error)
@@ -83,13 +92,22 @@ class LiveServer:
 StartServer = Callable[..., LiveServer]
 
 
-def start(runner_args: dict[str, Any] | None = None, *, max_waiting: int = 256, **server: Any) -> LiveServer:
+def unstarted(engine: EngineConfig | None = None) -> LocalModels:
+    """Models as an app wants them where nothing is to be loaded."""
+    return LocalModels(ModelManager(ModelSpec(id="demo", config=engine or EngineConfig())))
+
+
+def start(
+    runner_args: dict[str, Any] | None = None, *, max_waiting: int = 256, scope_by_key: bool = False, **server: Any
+) -> LiveServer:
     engine = EngineConfig(
         runner="scripted_runner:ScriptedRunner", runner_args=runner_args or {}, max_waiting=max_waiting
     )
-    return LiveServer(engine, ServerConfig(**server))
+    manager = ModelManager(ModelSpec(id="demo", config=engine))
+    return LiveServer(manager, ServerConfig(**server), scope_by_key=scope_by_key)
 
 
-def start_model(path: Path) -> LiveServer:
+def start_model(path: Path, **server: Any) -> LiveServer:
     """The same with llama.cpp and real weights in the child."""
-    return LiveServer(EngineConfig(model_path=path, n_ctx=2048, n_threads=1), ServerConfig())
+    config = EngineConfig(model_path=path, n_ctx=2048, n_threads=1)
+    return LiveServer(ModelManager(ModelSpec(id="demo", config=config)), ServerConfig(**server))

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from ..fields import Body
-from ..generation import Generations
 from ..replies import ERRORS
 from ..security import owner_of
+from ..served import ServedModels
 from ..wire_types import Text
 
 CompletionId = Annotated[Text, Field(min_length=1, max_length=200)]
@@ -37,13 +37,13 @@ class ControlBody(BaseModel):
     success: bool
 
 
-def control_router(generations: Generations) -> APIRouter:
+def control_router(models: ServedModels) -> APIRouter:
     """Both routes. With several replies to one request, all of them are told; only who asked for them may."""
     router = APIRouter()
 
     async def control(completion_id: str, action: Action, request: Request) -> ControlBody:
         told = "answer_now" if action == "reasoning_end" else action
-        success = await generations.control(completion_id, told, owner_of(request))
+        success = await models.control(completion_id, told, owner_of(request))
         return ControlBody(id=completion_id, action=action, success=success)
 
     @router.post("/v1/chat/completions/control", responses=ERRORS)

@@ -8,16 +8,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ...errors import NotSupportedError
-from ..ask import Ask, check_model, with_one_system
+from ..ask import Ask, with_one_system
 from ..fields import log_ignored
 from ..forms.structure import grammar_of
 from ..forms.tool_calls import parsed
 from ..forms.tools import offered
-from ..generation import Generations, Outputs
+from ..generation import Outputs
 from ..reasoning_format import formatted
 from ..replies import ERRORS, ChatCompletion
 from ..respond import respond
 from ..security import owner_of
+from ..served import Backend, ServedModels
 from ..voting.math_judge import MathJudge
 from ..voting.vote import vote
 from ..wire_errors import request_id_of
@@ -26,8 +27,8 @@ from .protocol import ChatRequest
 from .writer import ChatWriter
 
 
-def chat_router(generations: Generations, model_id: str) -> APIRouter:
-    """The route, and those that control its replies, for the model that is served under `model_id`."""
+def chat_router(models: ServedModels) -> APIRouter:
+    """The route, and those that control its replies."""
     router = APIRouter()
     judge = MathJudge()
 
@@ -37,23 +38,23 @@ def chat_router(generations: Generations, model_id: str) -> APIRouter:
         responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
     )
     async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
-        check_model(body.model, model_id)
         if body.ignored:
             log_ignored(body.ignored, request_id_of(request))
         ask = asked(body, owner_of(request))
+        served = await models.lease(body.model, request)
         completion_id = f"chatcmpl-{uuid.uuid4().hex}"
         writer = ChatWriter(
             completion_id,
-            model_id,
+            served.id,
             n=ask.n,
             include_usage=body.include_usage,
             deterministic=ask.deterministic,
             with_logprobs=bool(body.logprobs),
         )
-        outputs = await _started(generations, judge, body, ask, completion_id)
+        outputs = await _started(served.backend, judge, body, ask, completion_id)
         return await respond(request, outputs, writer, stream=bool(body.stream))
 
-    router.include_router(control_router(generations))
+    router.include_router(control_router(models))
     return router
 
 
@@ -84,15 +85,13 @@ def asked(body: ChatRequest, owner: str) -> Ask:
     )
 
 
-async def _started(
-    generations: Generations, judge: MathJudge, body: ChatRequest, ask: Ask, completion_id: str
-) -> Outputs:
+async def _started(backend: Backend, judge: MathJudge, body: ChatRequest, ask: Ask, completion_id: str) -> Outputs:
     """What the engine says of it, as the client wants to hear it."""
     streamed = bool(body.stream)
     if body.vote:
-        outputs = await vote(generations, ask, completion_id, body.vote, judge, streamed=streamed)
+        outputs = await vote(backend, ask, completion_id, body.vote, judge, streamed=streamed)
     else:
-        outputs = await generations.start(ask, completion_id, streamed=streamed)
+        outputs = await backend.start(ask, completion_id, streamed=streamed)
     if ask.tools:
         outputs = parsed(outputs, ask.tools)
     return formatted(outputs, body.reasoning_format)

@@ -13,16 +13,17 @@ from pydantic import BeforeValidator, Field, Tag
 from starlette.responses import Response
 
 from ...errors import InvalidRequestError
-from ..ask import Ask, check_model
+from ..ask import Ask
 from ..chat.protocol import StreamOptions
 from ..dialects import ThinkingFields
 from ..fields import ChatOnly, SamplingFields, Stop, Unsupported, log_ignored, one_or_list, stop_of, unsupported
 from ..forms.structure import StructureFields, grammar_of
-from ..generation import Generations, Output, Outputs, merged
+from ..generation import Output, Outputs, merged
 from ..prompt.chat_template import OPEN_TAG
 from ..replies import ERRORS
 from ..respond import respond
 from ..security import owner_of
+from ..served import Backend, ServedModels
 from ..wire_errors import request_id_of
 from ..wire_types import MAX_CHOICES, Text, TokenCount
 from .writer import CompletionBody, CompletionsWriter
@@ -96,8 +97,8 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
         )
 
 
-def completions_router(generations: Generations, model_id: str) -> APIRouter:
-    """The route, for the model that is served under `model_id`."""
+def completions_router(models: ServedModels) -> APIRouter:
+    """The route."""
     router = APIRouter()
 
     @router.post(
@@ -106,35 +107,35 @@ def completions_router(generations: Generations, model_id: str) -> APIRouter:
         responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
     )
     async def create_completion(body: CompletionRequest, request: Request) -> Response:
-        check_model(body.model, model_id)
         if body.ignored:
             log_ignored(body.ignored, request_id_of(request))
         asks = [body.ask(text, owner_of(request)) for text in body.prompts]
         if len(asks) * asks[0].n > MAX_CHOICES:
             raise InvalidRequestError(f"Prompts times n may be {MAX_CHOICES} at most.", "n")
+        served = await models.lease(body.model, request)
         completion_id = f"cmpl-{uuid.uuid4().hex}"
         writer = CompletionsWriter(
             completion_id,
-            model_id,
+            served.id,
             thinking=[ask.text is not None and ask.text.rstrip().endswith(OPEN_TAG) for ask in asks],
             n=asks[0].n,
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
             with_logprobs=body.logprobs is not None,
         )
-        outputs = await _started(generations, asks, completion_id, streamed=bool(body.stream))
+        outputs = await _started(served.backend, asks, completion_id, streamed=bool(body.stream))
         return await respond(request, outputs, writer, stream=bool(body.stream))
 
     return router
 
 
-async def _started(generations: Generations, asks: Sequence[Ask], completion_id: str, *, streamed: bool) -> Outputs:
+async def _started(backend: Backend, asks: Sequence[Ask], completion_id: str, *, streamed: bool) -> Outputs:
     """All prompts at once; the choices of the second come behind those of the first."""
     if len(asks) == 1:
-        return await generations.start(asks[0], completion_id, streamed=streamed)
+        return await backend.start(asks[0], completion_id, streamed=streamed)
     parts: list[Outputs] = []
     try:
         for i, ask in enumerate(asks):
-            outputs = await generations.start(ask, f"{completion_id}-p{i}", streamed=streamed)
+            outputs = await backend.start(ask, f"{completion_id}-p{i}", streamed=streamed)
             parts.append(_shifted(outputs, i * ask.n))
     except BaseException:
         for part in parts:

@@ -8,14 +8,13 @@ import uuid
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ..ask import check_model
 from ..fields import log_ignored
 from ..forms.tool_calls import parsed
-from ..generation import Generations
 from ..reasoning_format import formatted
 from ..replies import ERRORS
 from ..respond import respond
 from ..security import owner_of
+from ..served import ServedModels
 from ..tokens import InputTokens
 from ..wire_errors import request_id_of
 from .asking import ask_of
@@ -24,8 +23,8 @@ from .protocol import ResponsesRequest
 from .writer import ResponsesWriter
 
 
-def responses_router(generations: Generations, model_id: str) -> APIRouter:
-    """The route, for the model that is served under `model_id`."""
+def responses_router(models: ServedModels) -> APIRouter:
+    """The route."""
     router = APIRouter()
 
     @router.post(
@@ -34,22 +33,22 @@ def responses_router(generations: Generations, model_id: str) -> APIRouter:
         responses={**ERRORS, "200": {"content": {"text/event-stream": {}}}},
     )
     async def create_response(body: ResponsesRequest, request: Request) -> Response:
-        check_model(body.model, model_id)
         if body.ignored:
             log_ignored(body.ignored, request_id_of(request))
         ask = ask_of(body, owner_of(request))
+        served = await models.lease(body.model, request)
         response_id = f"resp_{uuid.uuid4().hex}"
-        response = response_of(body, response_id, model_id, int(time.time()))
+        response = response_of(body, response_id, served.id, int(time.time()))
         writer = ResponsesWriter(response, with_logprobs=body.wants_logprobs is not None)
-        outputs = await generations.start(ask, response_id, streamed=bool(body.stream))
+        outputs = await served.backend.start(ask, response_id, streamed=bool(body.stream))
         told = formatted(parsed(outputs, ask.tools), body.reasoning_format)
         return await respond(request, told, writer, stream=bool(body.stream))
 
     @router.post("/v1/responses/input_tokens", response_model=InputTokens, responses=ERRORS)
     async def count_input_tokens(body: ResponsesRequest, request: Request) -> InputTokens:
-        check_model(body.model, model_id)
-        prompt = await generations.prompt(ask_of(body, owner_of(request)))
-        answer = await generations.engine.tokenize(prompt.segments)
+        ask = ask_of(body, owner_of(request))
+        backend = (await models.lease(body.model, request)).backend
+        answer = await backend.tokenize((await backend.prompt(ask)).segments)
         return InputTokens(input_tokens=len(answer.tokens))
 
     return router

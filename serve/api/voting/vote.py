@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...engine.request import Accepted, Channel, Finished, FinishReason, ThoughtEnded, TokenOutput, Usage
 from ...errors import EngineStoppedError, InvalidRequestError
 from ..ask import Ask
-from ..generation import Generations, Output, Outputs
+from ..generation import Output, Outputs
 from ..kept import KeptReplies
 from ..replies import summed, wire_finish_reason
+from ..served import Backend
 from .answers import Extract, comparable, extract
 from .ballot import Ballot, Option, ThoughtReport, VoteReport
 from .math_judge import JudgeSession, MathJudge
@@ -53,22 +54,22 @@ class _Thought:
 
 
 async def vote(
-    generations: Generations, ask: Ask, completion_id: str, how: Vote, judge: MathJudge, *, streamed: bool
+    backend: Backend, ask: Ask, completion_id: str, how: Vote, judge: MathJudge, *, streamed: bool
 ) -> Outputs:
     """A VoteReport after each thought that finishes, until it is decided; then the winning reply as choice 0, a
     VoteReport with all thoughts, and a Finished whose usage sums them up: the prompt once, every token that was
     generated, by thoughts that were stopped too.
 
     Each thought is a reply of its own to control, and to fork under its index. Thoughts that are cut off by
-    a limit have no vote. Raises what Generations.start does, and InvalidRequestError where a vote makes no sense.
+    a limit have no vote. Raises what Backend.start does, and InvalidRequestError where a vote makes no sense.
     """
     if ask.n != 1:
         raise InvalidRequestError("A vote answers with one reply; ask for n thoughts within vote.", "n")
     if ask.params.temperature == 0:
         raise InvalidRequestError("Without a temperature all thoughts of a vote would be the same.", "temperature")
-    outputs = await generations.start(replace(ask, n=how.n), completion_id, streamed=streamed)
-    voting = _Voting(how, lambda: generations.stop(completion_id))
-    return _shown(voting.follow(outputs, judge), generations.kept, completion_id)
+    outputs = await backend.start(replace(ask, n=how.n), completion_id, streamed=streamed)
+    voting = _Voting(how, lambda: backend.stop(completion_id))
+    return _shown(voting.follow(outputs, judge), backend.kept, completion_id)
 
 
 async def _shown(outputs: Outputs, kept: KeptReplies, completion_id: str) -> Outputs:

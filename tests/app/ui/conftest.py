@@ -14,8 +14,10 @@ import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from r1chat.app.ui.page import build_page, mount_page
+from r1chat.serve.api.local_models import LocalModels
 from r1chat.serve.api.server import ServerConfig, create_app
-from r1chat.serve.engine.process import EngineConfig, EngineProcess
+from r1chat.serve.engine.process import EngineConfig
+from r1chat.serve.models.manager import ModelManager, ModelSpec
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
@@ -96,7 +98,7 @@ class PageServer:
 
     def stats(self) -> dict[str, Any]:
         """What the engine is busy with."""
-        return self._engine.stats()
+        return self._manager.stats()
 
     def _abort_connections(self) -> None:
         for connection in list(self._server.server_state.connections):
@@ -104,10 +106,11 @@ class PageServer:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._engine = EngineProcess(self._engine_config)
+        self._manager = ModelManager(ModelSpec(id="demo", config=self._engine_config))
+        models = LocalModels(self._manager)
         if self._loaded:
-            await self._engine.start()
-        app = create_app(ServerConfig(api_key=self._api_key), self._engine)
+            await models.start()
+        app = create_app(ServerConfig(api_key=self._api_key), models)
         mount_page(app, build_page(self.url, self._label, self._api_key))
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
@@ -116,7 +119,7 @@ class PageServer:
             await asyncio.sleep(0.01)
         self._ready.set()
         await serving
-        await self._engine.stop()
+        await models.stop()
 
 
 @pytest.fixture(scope="package")

@@ -31,12 +31,12 @@ def test_a_salt_shares_with_itself_alone(start_server: StartServer) -> None:
 
 
 def test_keys_share_with_themselves_alone_where_the_server_says_so(start_server: StartServer) -> None:
-    server = start_server(api_key="a", more_keys=("b",), cache_scope="key")
+    server = start_server(api_key="a", more_keys=("b",), scope_by_key=True)
     assert (cached(server, "a"), cached(server, "b"), cached(server, "a") > 0) == (0, 0, True)
 
 
 def test_equal_salts_of_two_keys_are_two_salts(start_server: StartServer) -> None:
-    server = start_server(api_key="a", more_keys=("b",), cache_scope="key")
+    server = start_server(api_key="a", more_keys=("b",), scope_by_key=True)
     assert [cached(server, "a", cache_salt="x"), cached(server, "b", cache_salt="x")] == [0, 0]
 
 

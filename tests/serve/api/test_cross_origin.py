@@ -7,10 +7,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from live_server import QUESTION, StartServer
+from live_server import QUESTION, StartServer, unstarted
 
 from r1chat.serve.api.server import ServerConfig, create_app
-from r1chat.serve.engine.process import EngineConfig, EngineProcess
 from r1chat.serve.errors import InvalidRequestError
 
 PAGE = "http://localhost:3000"
@@ -18,7 +17,7 @@ ASKED = {"access-control-request-method": "POST", "access-control-request-header
 
 
 def call(method: str, path: str, headers: dict[str, str], **config: Any) -> httpx2.Response:
-    app = create_app(ServerConfig(**config), EngineProcess(EngineConfig()))
+    app = create_app(ServerConfig(**config), unstarted())
 
     async def send() -> httpx2.Response:
         transport = httpx2.ASGITransport(app=app)
@@ -58,7 +57,7 @@ def test_no_other_origin_slips_in_beside_it(origin: str) -> None:
 @pytest.mark.parametrize("origin", ["*", "localhost:3000", f"{PAGE}/", "file://", "http://", "http://a b", "null"])
 def test_what_is_no_origin_is_refused_at_the_start(origin: str) -> None:
     with pytest.raises(InvalidRequestError, match="is no origin"):
-        create_app(ServerConfig(cors_origins=(origin,)), EngineProcess(EngineConfig()))
+        create_app(ServerConfig(cors_origins=(origin,)), unstarted())
 
 
 def test_a_stream_can_be_read_by_such_a_page(start_server: StartServer) -> None:

@@ -28,7 +28,7 @@ def test_the_key_opens_as_x_api_key(start_server: StartServer) -> None:
 
 def test_a_key_is_the_same_owner_under_each_name(start_server: StartServer) -> None:
     """Prompts are shared by key here, so the cache tells."""
-    server = start_server(api_key="one", more_keys=("two",), cache_scope="key")
+    server = start_server(api_key="one", more_keys=("two",), scope_by_key=True)
     long = {"messages": [{"role": "user", "content": "word " * 200}], "max_tokens": 3}
 
     def cached(**headers: str) -> int:

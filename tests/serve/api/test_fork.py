@@ -11,8 +11,6 @@ import pytest
 from live_server import LiveServer, start_model
 
 from r1chat.app.bench.load import end_bans
-from r1chat.serve.api.server import ServerConfig
-from r1chat.serve.engine.process import EngineConfig
 from r1chat.serve.models.catalog import BUNDLED
 from r1chat.serve.models.gguf_reader import read_header
 from r1chat.serve.models.shapes import make_random_gguf
@@ -170,8 +168,7 @@ def test_a_reply_that_nobody_gave_is_not_found(demo: LiveServer) -> None:
 
 
 def test_only_the_owner_may() -> None:
-    config = ServerConfig(api_key="ann-s-key", more_keys=("bob-s-key",))
-    with LiveServer(EngineConfig(model_path=BUNDLED, n_ctx=2048, n_threads=1), config) as server:
+    with start_model(BUNDLED, api_key="ann-s-key", more_keys=("bob-s-key",)) as server:
         reply = post(server, "/v1/chat/completions", ANN, messages=SUM, temperature=0).json()
         foreign = post(server, "/v1/reasoning/fork", BOB, id=reply["id"], at="think_end")
         unknown = post(server, "/v1/reasoning/fork", BOB, id="chatcmpl-never", at="think_end")

@@ -15,7 +15,7 @@ from r1chat.serve.errors import NotFoundError
 
 
 def reply(owner: str = "ann", n_tokens: int = 10, said: str = "") -> KeptReply:
-    return KeptReply(Ask(turns=(Turn("user", said),), owner=owner), array("i", range(n_tokens)))
+    return KeptReply("demo", Ask(turns=(Turn("user", said),), owner=owner), array("i", range(n_tokens)))
 
 
 def test_only_the_owner_has_a_reply_back() -> None:
@@ -84,11 +84,11 @@ async def test_what_follows_a_reply_keeps_it_when_it_ends_and_changes_nothing() 
             yield item
 
     kept = KeptReplies()
-    seen = [event async for event in kept.follow(events(*thought, end), Ask(owner="ann"), "a", 0)]
+    seen = [event async for event in kept.follow(events(*thought, end), "demo", Ask(owner="ann"), "a", 0)]
     assert seen == [*thought, end]
     assert kept.get("a", 0, "ann").tokens == array("i", [4, 5, 6])
 
-    async for _ in kept.follow(events(*thought), Ask(owner="ann"), "left", 0):
+    async for _ in kept.follow(events(*thought), "demo", Ask(owner="ann"), "left", 0):
         pass
     with pytest.raises(NotFoundError):
         kept.get("left", 0, "ann")

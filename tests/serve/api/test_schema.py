@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from live_server import LiveServer
+from live_server import LiveServer, unstarted
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -15,7 +15,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from r1chat.serve.api.server import ServerConfig, create_app
-from r1chat.serve.engine.process import EngineConfig, EngineProcess
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -25,7 +24,7 @@ EXAMPLES = 25
 
 def operations() -> list[str]:
     """All that the published schema names."""
-    paths = create_app(ServerConfig(), EngineProcess(EngineConfig())).openapi()["paths"]
+    paths = create_app(ServerConfig(), unstarted()).openapi()["paths"]
     return sorted(f"{method.upper()} {path}" for path, item in paths.items() for method in item if method in METHODS)
 
 

@@ -11,12 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from live_server import QUESTION, LiveServer, StartServer
+from live_server import QUESTION, LiveServer, StartServer, unstarted
 from starlette.routing import BaseRoute, Route
 
 from r1chat.serve.api.security import MAX_BODY, Security, check_bind
 from r1chat.serve.api.server import ServerConfig, create_app
-from r1chat.serve.engine.process import EngineConfig, EngineProcess
 from r1chat.serve.errors import InvalidRequestError
 
 BAD_HOSTS = [
@@ -54,7 +53,7 @@ KEY = "s3cret-kéy"
 
 def app_with_page(**config: Any) -> FastAPI:
     """The API, with something mounted at / as the page is."""
-    app = create_app(ServerConfig(**config), EngineProcess(EngineConfig()))
+    app = create_app(ServerConfig(**config), unstarted())
     page = FastAPI(openapi_url=None)
 
     @page.get("/")
@@ -276,7 +275,7 @@ def test_websockets_are_checked_like_everything_else(headers: list[tuple[bytes, 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
 def test_loopback_needs_no_key(host: str) -> None:
     check_bind(host, None)
-    create_app(ServerConfig(host=host), EngineProcess(EngineConfig()))
+    create_app(ServerConfig(host=host), unstarted())
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "myhost", ""])
@@ -285,7 +284,7 @@ def test_the_network_is_not_let_in_without_a_key(host: str, key: str | None) -> 
     with pytest.raises(InvalidRequestError, match="R1CHAT_API_KEY="):
         check_bind(host, key)
     with pytest.raises(InvalidRequestError):
-        create_app(ServerConfig(host=host, api_key=key), EngineProcess(EngineConfig()))
+        create_app(ServerConfig(host=host, api_key=key), unstarted())
     check_bind(host, "key")
 
 

@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 from fastapi import FastAPI, Request
+from live_server import unstarted
 
 from r1chat.serve.api import sign_in
 from r1chat.serve.api.security import owner_of
 from r1chat.serve.api.server import ServerConfig, create_app
-from r1chat.serve.engine.process import EngineConfig, EngineProcess
 
 KEY = "s3cret-kéy"
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
@@ -25,7 +25,7 @@ BROWSER = {"accept": "text/html,application/xhtml+xml"}
 def app(*keys: str) -> FastAPI:
     """The API with a page at /, behind `keys`."""
     config = ServerConfig(api_key=keys[0], more_keys=keys[1:])
-    made = create_app(config, EngineProcess(EngineConfig()))
+    made = create_app(config, unstarted())
     page = FastAPI(openapi_url=None)
 
     @page.get("/")
@@ -145,7 +145,7 @@ def test_a_huge_form_is_refused_without_being_kept() -> None:
 
 
 def test_without_a_key_there_is_nothing_to_sign_in_to() -> None:
-    free = create_app(ServerConfig(), EngineProcess(EngineConfig()))
+    free = create_app(ServerConfig(), unstarted())
     assert call(free, "POST", "/sign-in", data={"key": "x"}).status_code == 404
 
 

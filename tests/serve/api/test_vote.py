@@ -12,6 +12,7 @@ import pytest
 
 from r1chat.serve.api.ask import Ask
 from r1chat.serve.api.generation import Generations, Output, Outputs, collect
+from r1chat.serve.api.kept import KeptReplies
 from r1chat.serve.api.metrics import Metrics
 from r1chat.serve.api.prompt.chat_template import Turn
 from r1chat.serve.api.voting import math_judge
@@ -175,7 +176,7 @@ async def test_without_the_library_answers_are_compared_as_text(monkeypatch: pyt
 async def demo(anyio_backend: str) -> AsyncIterator[Generations]:
     engine = EngineProcess(EngineConfig(model_path=BUNDLED, n_ctx=2048, n_threads=1))
     await engine.start()
-    yield Generations(engine, Metrics(engine), scope_by_key=False)
+    yield Generations(engine, "demo", Metrics(engine.stats), KeptReplies(), scope_by_key=False)
     await engine.stop()
 
 
