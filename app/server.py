@@ -28,6 +28,7 @@ from ..serve.models.manager import ModelManager, ModelSpec
 from .errors import UsageError
 from .slow_clients import ImpatientProtocol
 from .terminal import printable
+from .ui.quick_import import quick_import
 
 # How long open connections may take to end by themselves once the server is told to stop.
 SHUTDOWN_GRACE_S = 1
@@ -128,7 +129,8 @@ def serve_forever(
     models = LocalModels(_manager(entry, engine_config), scope_by_key=scope_by_key)
     _say(f"Loading {entry.id} ...")
     # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
-    from .ui.page import build_page, mount_page
+    with quick_import():
+        from .ui.page import build_page, mount_page
 
     app = mount_page(create_app(config, models), build_page(url, _label(entry), config.api_key))
 

@@ -13,11 +13,14 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from r1chat.app.ui.page import build_page, mount_page
+from r1chat.app.ui.quick_import import quick_import
 from r1chat.serve.api.local_models import LocalModels
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.process import EngineConfig
 from r1chat.serve.models.manager import ModelManager, ModelSpec
+
+with quick_import():
+    from r1chat.app.ui.page import build_page, mount_page
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
