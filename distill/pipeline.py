@@ -87,7 +87,8 @@ def train_student(config: DistillConfig, folder: RunFolder) -> None:
 
 def export_student(folder: RunFolder) -> None:
     """student.gguf (Q8_0), written only after a float32 export computed the same as transformers."""
-    from .export import export_gguf, parity_report
+    from .export import export_gguf
+    from .parity import parity_report
 
     if folder.gguf.exists():
         return

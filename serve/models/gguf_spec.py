@@ -9,6 +9,18 @@ from typing import Literal
 
 # GGUF's kinds of token
 TOKEN_NORMAL, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED = 1, 3, 4, 5
+Splitter = Literal["qwen2", "deepseek-r1-qwen", "llama-bpe", "deepseek-v3"]
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """Positions squeezed so that `factor` times the `trained` tokens fit. "yarn" is that of arXiv:2309.00071
+    with its own bounds (32 and 1 turns), as llama.cpp and transformers both have it by default.
+    """
+
+    kind: Literal["linear", "yarn"]
+    factor: float
+    trained: int
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,7 @@ class ModelSpec:
     name: str = "model"
     # One divisor per rotated pair (Llama 3.1's stretched rope); empty where rope is plain.
     rope_factors: tuple[float, ...] = ()
+    rope_scaling: RopeScaling | None = None
 
     def __post_init__(self) -> None:
         if self.architecture not in ("qwen2", "llama"):
@@ -98,7 +111,9 @@ class TokenizerSpec:
     bos_id: int | None
     eos_id: int
     pad_id: int | None = None
-    pre: Literal["qwen2", "deepseek-r1-qwen", "llama-bpe"] = "qwen2"
+    # A second token that ends a reply, where the model has one beside `eos_id`.
+    eot_id: int | None = None
+    pre: Splitter = "qwen2"
     add_bos: bool = False
     chat_template: str | None = None
 
@@ -113,6 +128,7 @@ class TokenizerSpec:
             raise ValueError("the vocabulary names a token twice")
         if not self.merges:
             raise ValueError("llama.cpp does not load a byte-level vocabulary without merges")
-        for name, token_id in (("bos_id", self.bos_id), ("eos_id", self.eos_id), ("pad_id", self.pad_id)):
+        for name in ("bos_id", "eos_id", "pad_id", "eot_id"):
+            token_id = getattr(self, name)
             if token_id is not None and not 0 <= token_id < n:
                 raise ValueError(f"{name} {token_id} lies outside the vocabulary of {n} tokens")

@@ -1,7 +1,8 @@
 """Quantises GGUF files, and asks a file's own tokeniser and weights for answers, always in a child process.
 
 llama.cpp ends the process on some damaged or odd files, and prints to stderr; a child keeps both away.
-Only the child (run as a module) imports llama_cpp; jobs and answers cross as one .npz file.
+Only the child (run as a module) imports llama_cpp; jobs and answers cross as one .npz file. The child's
+stdin stays open while the parent lives: its end ends the child, so that none works on for nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,18 +27,29 @@ from ..errors import ModelLoadError
 
 # llama.h's llama_ftype; K-quants fall back tensor by tensor where a row is no multiple of 256.
 FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18}
+# told as llama.cpp comes to a tensor: those done, and all
+OnTensor = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Per prompt, logits [tokens, n_vocab] in float32; per text, its token ids."""
+    """Per prompt, logits [tokens, n_vocab] in float32; per text, its token ids, and which did not come back."""
 
     logits: list[np.ndarray]
     tokens: list[list[int]]
+    changed: list[int]
 
 
-def quantize(source: Path, target: Path, file_type: str, *, n_threads: int = 2, timeout_s: float = 3600) -> Path:
-    """Writes `source` (F32, F16 or Q8_0) to `target` as `file_type`, aside first and then renamed.
+def quantize(
+    source: Path,
+    target: Path,
+    file_type: str,
+    *,
+    n_threads: int = 2,
+    on_tensor: OnTensor | None = None,
+    timeout_s: float = 24 * 3600,
+) -> Path:
+    """Writes `source` to `target` as `file_type`, aside first and then renamed.
 
     Raises ValueError for an unknown type and ModelLoadError with llama.cpp's reason for a file it refuses.
     """
@@ -44,7 +58,7 @@ def quantize(source: Path, target: Path, file_type: str, *, n_threads: int = 2, 
     aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     job = {"do": "quantize", "source": str(source), "target": str(aside), "file_type": file_type, "threads": n_threads}
     try:
-        _run_child(source, job, timeout_s)
+        _run_child(source, job, timeout_s, on_tensor)
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(aside, target)
@@ -65,47 +79,86 @@ def probe(
     answer = _run_child(path, job, timeout_s)
     ids, ends = answer["ids"].tolist(), answer["ends"].tolist()
     tokens = [ids[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
-    return Probe(logits=[answer[f"logits_{i}"] for i in range(len(prompts))], tokens=tokens)
+    logits = [answer[f"logits_{i}"] for i in range(len(prompts))]
+    return Probe(logits=logits, tokens=tokens, changed=answer["changed"].tolist())
 
 
-def _run_child(path: Path, job: dict[str, Any], timeout_s: float) -> dict[str, np.ndarray]:
+def _run_child(
+    path: Path, job: dict[str, Any], timeout_s: float, on_tensor: OnTensor | None = None
+) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory(prefix="r1chat-") as folder:
         answer = Path(folder) / "answer.npz"
-        # Spinning barriers starve each other beside a busy process; the backtrace forks a debugger.
-        env = {"GOMP_SPINCOUNT": "1000", **os.environ, "GGML_NO_BACKTRACE": "1"}
-        try:
-            child = subprocess.run(
-                [sys.executable, "-m", __name__, str(answer)],
-                input=json.dumps(job),
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                env=env,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ModelLoadError(f"{path.name}: no answer from llama.cpp within {timeout_s:.0f} s") from error
+        with subprocess.Popen(
+            [sys.executable, "-m", __name__, str(answer)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            # Spinning barriers starve each other beside a busy process; the backtrace forks a debugger.
+            env={"GOMP_SPINCOUNT": "1000", **os.environ, "GGML_NO_BACKTRACE": "1"},
+        ) as child:
+            lines, in_time = _watch(child, json.dumps(job), timeout_s, on_tensor)
+        if not in_time:
+            raise ModelLoadError(f"{path.name}: no answer from llama.cpp within {timeout_s:.0f} s")
         if child.returncode != 0:
-            raise ModelLoadError(f"{path.name}: {_reason(child)}")
+            raise ModelLoadError(f"{path.name}: {_reason(lines, child.returncode)}")
         with np.load(answer) as data:
             return dict(data)
 
 
-def _reason(child: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in child.stderr.splitlines() if line.strip()]
+def _watch(
+    child: subprocess.Popen[str], job: str, timeout_s: float, on_tensor: OnTensor | None
+) -> tuple[Sequence[str], bool]:
+    """The child's last lines, when it has ended; False where it had to be ended. It never outlives this."""
+    assert child.stdin is not None and child.stderr is not None
+    last: deque[str] = deque(maxlen=200)
+    late = threading.Event()
+    watchdog = threading.Timer(timeout_s, lambda: (late.set(), child.kill()))
+    watchdog.start()
+    try:
+        # The job's end is a newline: a closed pipe means that nobody waits any more.
+        child.stdin.write(job + "\n")
+        child.stdin.flush()
+        for line in child.stderr:
+            last.append(line)
+            if on_tensor and (found := re.match(r"\[ *(\d+)/ *(\d+)\] ", line)):
+                on_tensor(int(found[1]), int(found[2]))
+    except BrokenPipeError:
+        last.extend(child.stderr)
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        child.wait()
+        watchdog.cancel()
+    return last, not late.is_set()
+
+
+def _reason(stderr: Iterable[str], status: int) -> str:
+    lines = [line.strip() for line in stderr if line.strip()]
     telling = [line for line in lines if "error" in line.lower() or "ASSERT" in line] or lines
     # An assertion is preceded by the place in llama.cpp's own sources.
     reason = re.sub(r"^.*(?=GGML_ASSERT)", "", telling[-1]) if telling else "no message"
-    if child.returncode < 0:
-        return f"llama.cpp died of signal {-child.returncode} ({reason})"
+    if status < 0:
+        return f"llama.cpp died of signal {-status} ({reason})"
     return reason
 
 
 def _child_main() -> None:
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, args=(job.get("target"),), daemon=True).start()
     answer: dict[str, Any] = {"quantize": _child_quantize, "probe": _child_probe}[job["do"]](job)
     np.savez(sys.argv[1], **answer)
+
+
+def _end_with_parent(target: str | None) -> None:
+    # Not through sys.stdin: its lock, held here, would stop the interpreter from ending.
+    while os.read(0, 1024):
+        pass
+    if target is not None:
+        Path(target).unlink(missing_ok=True)
+    os._exit(1)
 
 
 def _child_quantize(job: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -134,6 +187,9 @@ def _child_probe(job: dict[str, Any]) -> dict[str, np.ndarray]:
     answer: dict[str, np.ndarray] = {
         "ids": np.array([i for piece in pieces for i in piece], dtype=np.int32),
         "ends": np.cumsum([len(piece) for piece in pieces], dtype=np.int64),
+        "changed": np.array(
+            [i for i, piece in enumerate(pieces) if _text(vocab, piece) != job["texts"][i].encode()], dtype=np.int64
+        ),
     }
     for i, prompt in enumerate(job["prompts"]):
         answer[f"logits_{i}"] = _prompt_logits(model, prompt, llama_cpp.llama_vocab_n_tokens(vocab))
@@ -149,6 +205,15 @@ def _tokenize(vocab: Any, text: str) -> list[int]:
     if count < 0:
         raise SystemExit(f"error: {len(data)} bytes gave {-count} tokens")
     return buffer[:count]
+
+
+def _text(vocab: Any, tokens: list[int]) -> bytes:
+    """Piece by piece, as it is streamed; llama_detokenize would tidy the spaces of some vocabularies."""
+    import llama_cpp
+
+    buffer = ctypes.create_string_buffer(4096)
+    sizes = ((llama_cpp.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, True)) for token in tokens)
+    return b"".join(buffer.raw[:size] for size in sizes)
 
 
 def _prompt_logits(model: Any, prompt: list[int], n_vocab: int) -> np.ndarray:

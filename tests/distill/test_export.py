@@ -10,7 +10,8 @@ from typing import Any
 import gguf
 import pytest
 
-from r1chat.distill.export import export_gguf, parity_report
+from r1chat.distill.export import export_gguf
+from r1chat.distill.parity import parity_report
 from r1chat.serve.models.gguf_info import read_info
 
 torch = pytest.importorskip("torch")
@@ -138,6 +139,19 @@ def test_stretched_rope_of_llama_3_agrees(tmp_path: Path) -> None:
     assert not parity_report(plain, path).ok(1e-2)  # so the stretch is large enough to be seen
 
 
+@pytest.mark.parametrize("kind", ["yarn", "linear"])
+@pytest.mark.parametrize("architecture", ["qwen2", "llama"])
+def test_squeezed_positions_agree(kind: str, architecture: str, tmp_path: Path) -> None:
+    # Old enough a context that the prompts reach past it, and that yarn's ramp lies among the pairs.
+    rope = {"rope_type": kind, "rope_theta": 10_000.0, "factor": 8.0}
+    rope |= {"original_max_position_embeddings": 32} if kind == "yarn" else {}
+    folder = make_model(architecture, tmp_path / "hf", tied=False, rope_parameters=rope)
+    path = export_gguf(folder, tmp_path / "m.gguf", "F32")
+    assert parity_report(folder, path).ok(1e-2)
+    plain = make_model(architecture, tmp_path / "plain", tied=False)
+    assert not parity_report(plain, path).ok(1e-2)
+
+
 def test_report_sees_another_models_file(qwen2: Path, tmp_path: Path) -> None:
     folder = make_model("qwen2", tmp_path / "hf", tied=True, rms_norm_eps=0.1)
     path = export_gguf(folder, tmp_path / "m.gguf", "F32")
@@ -199,7 +213,9 @@ def test_older_config_with_rope_theta_at_the_top_gives_the_same_file(qwen2: Path
         ({"hidden_act": "gelu"}, "hidden_act"),
         ({"head_dim": 32}, "head_dim"),
         ({"use_sliding_window": True}, "use_sliding_window"),
-        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "yarn"),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.5}}, "attention_factor"),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 16}}, "beta_fast"),
+        ({"rope_parameters": {"rope_type": "dynamic", "factor": 4.0}}, "dynamic"),
         ({"num_hidden_layers": 3}, "missing"),
     ],
 )

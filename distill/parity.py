@@ -1,0 +1,164 @@
+"""Measures that llama.cpp computes, cuts and renders from a GGUF what transformers does from its folder.
+
+Runs llama.cpp in a child process; torch and transformers here, with one layer's weights in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..serve.models.gguf_info import read_info
+from ..serve.models.gguf_spec import TOKEN_CONTROL, TOKEN_USER_DEFINED, TokenizerSpec
+from ..serve.models.quantize import probe
+from .reference import reference_logits
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """How far llama.cpp on the GGUF lies from transformers in float32 on the folder.
+
+    Logits are compared after every token of the prompts; `relative_error` is the root mean square of their
+    differences in units of `logit_std`, about 1.4 for two models that have nothing to do with each other.
+    For an F32 file `max_logit_diff` is below 1e-2. `round_trip_failures`: texts that tokens do not spell again.
+    """
+
+    max_logit_diff: float
+    logit_std: float
+    relative_error: float
+    top1_agreement: float
+    positions: int
+    strings: int
+    tokenizer_mismatches: tuple[str, ...]
+    round_trip_failures: tuple[str, ...]
+    templates: int
+    template_mismatches: tuple[str, ...]
+
+    def ok(self, max_logit_diff: float = 1e-2) -> bool:
+        """All texts and templates agree, and no logit differs by more than the bound."""
+        return self.text_ok() and self.max_logit_diff < max_logit_diff
+
+    def text_ok(self) -> bool:
+        return not (self.tokenizer_mismatches or self.round_trip_failures or self.template_mismatches)
+
+    def __str__(self) -> str:
+        return (
+            f"logits: max difference {self.max_logit_diff:.2g} (std {self.logit_std:.2g}, relative error "
+            f"{self.relative_error:.2g}), top-1 equal at {self.top1_agreement:.1%} of {self.positions} positions; "
+            f"tokeniser: {len(self.tokenizer_mismatches)} of {self.strings} strings differ, "
+            f"{len(self.round_trip_failures)} do not come back; "
+            f"template: {len(self.template_mismatches)} of {self.templates} conversations differ"
+        )
+
+
+def parity_report(
+    hf_dir: Path, gguf: Path, *, prompts: Sequence[str] | None = None, texts: Sequence[str] | None = None
+) -> ParityReport:
+    """Compares the folder with the file. `prompts` and `texts` default to the built-in sets.
+
+    Raises ImportError where torch or transformers are not installed.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    # Not AutoTokenizer: it picks a class by model type, which rewrites the splitter and adds tokens.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(hf_dir, local_files_only=True)
+    texts = list(parity_texts(list(tokenizer.get_added_vocab())) if texts is None else texts)
+    ids = [_encode(tokenizer, text) for text in (_PROMPTS if prompts is None else prompts)]
+    rendered, renders_differ = _render_parity(tokenizer, gguf)
+    strings = [*texts, *rendered]
+    theirs = probe(gguf, prompts=ids, texts=strings)
+    ours = reference_logits(hf_dir, ids)
+    pairs = zip(strings, (_encode(tokenizer, text) for text in strings), theirs.tokens, strict=True)
+    differences = np.concatenate([a - b for a, b in zip(ours, theirs.logits, strict=True)])
+    same = np.concatenate([a.argmax(1) == b.argmax(1) for a, b in zip(ours, theirs.logits, strict=True)])
+    std = float(np.concatenate(ours).std())
+    return ParityReport(
+        max_logit_diff=float(np.abs(differences).max()),
+        logit_std=std,
+        relative_error=float(np.sqrt(np.square(differences).mean())) / max(std, 1e-30),
+        top1_agreement=float(same.mean()),
+        positions=len(same),
+        strings=len(strings),
+        tokenizer_mismatches=tuple(text for text, a, b in pairs if a != b),
+        round_trip_failures=tuple(strings[i] for i in theirs.changed),
+        templates=len(_CONVERSATIONS) if tokenizer.chat_template else 0,
+        template_mismatches=tuple(renders_differ),
+    )
+
+
+def round_trip_failures(gguf: Path, tokenizer: TokenizerSpec) -> tuple[list[str], int]:
+    """Texts that llama.cpp's tokens do not spell again, and of how many; what can be said without transformers."""
+    kinds = zip(tokenizer.tokens, tokenizer.token_types, strict=True)
+    texts = parity_texts([token for token, kind in kinds if kind in (TOKEN_CONTROL, TOKEN_USER_DEFINED)])
+    return [texts[i] for i in probe(gguf, texts=texts).changed], len(texts)
+
+
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids
+
+
+def _render_parity(tokenizer: Any, gguf: Path) -> tuple[list[str], list[str]]:
+    """Texts the tokeniser's template renders, and those the file's template renders otherwise."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    if not tokenizer.chat_template:
+        return [], []
+    info = read_info(gguf)
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(info.chat_template or "")
+    rendered, differ = [], []
+    for messages in _CONVERSATIONS:
+        ours = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        theirs = template.render(
+            messages=messages, add_generation_prompt=True, bos_token=info.bos_token, eos_token=info.eos_token
+        )
+        rendered.append(ours)
+        if ours != theirs:
+            differ.append(ours)
+    return rendered, differ
+
+
+def parity_texts(added: Sequence[str], count: int = 1200, seed: int = 0) -> list[str]:
+    """Strings meant to part two tokenisers: `added` tokens, digits, blanks, newlines, accents, emoji, contractions.
+
+    Composed (NFC) throughout: llama.cpp does not normalise, and most typed text is.
+    """
+    import random
+    import unicodedata
+
+    rng = random.Random(seed)
+    pieces = [*_PIECES, *added]
+    texts = [*_PIECES, *_PROMPTS]
+    while len(texts) < count:
+        texts.append("".join(rng.choice(pieces) for _ in range(rng.randint(1, 12))))
+    return [unicodedata.normalize("NFC", text) for text in texts]
+
+
+_PROMPTS = (
+    "What is 15% of 240? Show each step.\n",
+    "A farmer has 17 sheep. All but 9 run away. How many are left?",
+    "<think>\n14 * 3 = 30 + 12 = 42.\nWait, let me check: 42 / 3 = 14.\n</think>\n\nThe answer is \\boxed{42}.",
+)
+_PIECES = (
+    *("0", "7", "42", "240", "1,000", "3.14", "9.9", "2026", "12345678"),
+    *(" ", "  ", "    ", "\n", "\n\n", " \n", "\t", "\r\n", "\n  \n"),
+    *("sheep", " sheep", "The", " the", "THE", "don't", "I'll", "we're", "'S", "x'y", "O'Neil"),
+    *(".", ",", "?!", "...", "$", "%", "=", "+", "-", "/", "*", "\\boxed{", "}", "()", "{{", "#", "@"),
+    *("<think>", "</think>", "</", "think", ">", "<|im_end|>", "<|", "|>"),
+    *("é", "naïve", "Straße", "Ελλάδα", "привет", "你好", "東京", "नमस्ते", "עברית", "مرحبا", "한국어"),
+    *("🐑", "👩‍🚀", "👨‍👩‍👧", "½", "²", "٣", "Ⅷ", "€", "—", "…", "“”", "\u00a0", "\u200b", "\ufeff"),
+)
+_CONVERSATIONS: tuple[list[dict[str, str]], ...] = (
+    [{"role": "user", "content": "What is 2 + 2?"}],
+    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi\n\n  there "}],
+    [
+        {"role": "user", "content": "1 + 1?"},
+        {"role": "assistant", "content": "<think>\n1 + 1 = 2\n</think>\n\n2"},
+        {"role": "user", "content": "And 2 + 2?"},
+    ],
+)
