@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from ..errors import EngineError
+from ..errors import EngineError, ModelLoadError
 from .batch import Batch
 from .config import EngineConfig
 from .logprobs import Ranking
@@ -130,7 +130,11 @@ def load_runner(config: EngineConfig) -> ModelRunner:
     """Imports and loads what `config.runner` names. Raises ModelLoadError."""
     bound_native_threads()
     module, _, name = config.runner.partition(":")
-    return cast(ModelRunner, getattr(importlib.import_module(module), name)(config))
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModelLoadError(f'This engine needs {error.name}: pip install "r1chat[distill]"') from error
+    return cast(ModelRunner, getattr(loaded, name)(config))
 
 
 def bound_native_threads() -> None:

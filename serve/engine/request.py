@@ -249,3 +249,4 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     deterministic: bool = False
     n_threads: int = 1
     load_s: float
+    engine: str = "llama.cpp"
