@@ -7,9 +7,12 @@ R1ChatError
 ├── NotFoundError              no such reply, or it is somebody else's
 ├── ModelNotFoundError         no such model here, nor a way to fetch it
 ├── ModelLoadError             the file is there and cannot be loaded
+│   └── NotEnoughMemoryError   it would take more memory than is free
 ├── QueueFullError             too many requests are waiting; try again
+├── ModelsBusyError            a model has to wait for others to be idle, and they were not in time
 └── EngineError                the engine failed while it worked on the request
     ├── EngineStoppedError     the child process died, hung or is shutting down
+    ├── UpstreamError          a server behind this one failed, is away, or refuses us
     └── NonFiniteLogitsError   the model produced NaN or only infinities
 """
 
@@ -57,8 +60,25 @@ class ModelLoadError(R1ChatError):
     """The model file exists and cannot be loaded."""
 
 
+class NotEnoughMemoryError(ModelLoadError):
+    """The model would take more than is free; both in bytes. The text ends with a command that helps."""
+
+    def __init__(self, message: str, *, needed: int, available: int) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.available = available
+
+
 class QueueFullError(R1ChatError):
-    """Too many requests wait already."""
+    """Too many requests wait already; `retry_after_s` says when to try again."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ModelsBusyError(R1ChatError):
+    """What was asked for has to wait until models are idle, and they were not in time."""
 
 
 class EngineError(R1ChatError):
@@ -67,6 +87,10 @@ class EngineError(R1ChatError):
 
 class EngineStoppedError(EngineError):
     """The engine's process ended or hung while the request was live; a new one is being started."""
+
+
+class UpstreamError(EngineError):
+    """A server that answers in this one's stead failed, cannot be reached, or refuses this one's key."""
 
 
 class NonFiniteLogitsError(EngineError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+KvType = Literal["f16", "q8_0", "q4_0"]
 LLAMA_RUNNER = "r1chat.serve.engine.llama_runner:LlamaModelRunner"
 
 
@@ -14,11 +15,12 @@ class EngineConfig:
     """`n_ctx` bounds one request, in tokens; None takes what the model was trained for, at most 8192.
 
     `n_seq_max` requests compute at once; up to `n_resident` token runs stay in the cache, theirs and idle
-    ones, in `n_cells` tokens together (None: by memory). What has to leave goes to `host_cache_bytes` of
-    host memory (None: an eighth of what is free at the start; 0: nowhere), and from there to
-    `cache_folder` when the engine stops, if one is given. `speculate`: draft tokens from a request's own
-    text. `n_gpu_layers` None offloads all layers where the build can. `runner` is "module:Class", imported
-    in the child and called with this config; `runner_args` is whatever that class wants besides.
+    ones, in `n_cells` tokens together (None: by memory), their keys and values stored as `kv_type`. What has
+    to leave goes to `host_cache_bytes` of host memory (None: an eighth of what is free at the start; 0:
+    nowhere), and from there to `cache_folder` when the engine stops, if one is given. `speculate`: draft
+    tokens from a request's own text. `n_gpu_layers` None offloads all layers where the build can. `runner`
+    is "module:Class", imported in the child and called with this config; `runner_args` is whatever that
+    class wants besides.
     """
 
     model_path: Path | None = None
@@ -26,6 +28,7 @@ class EngineConfig:
     n_seq_max: int = 16
     n_resident: int = 128
     n_cells: int | None = None
+    kv_type: KvType = "f16"
     host_cache_bytes: int | None = None
     cache_folder: Path | None = None
     speculate: bool = True

@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .host_memory import available_memory
+
 logger = logging.getLogger(__name__)
 
 MEMORY_SHARE = 8
 # All are looked at for each new prompt, which takes some milliseconds with so many.
 MAX_ENTRIES = 512
-_UNKNOWN_MEMORY = 4 << 30
 _MAGIC = b"r1prompt1\n"
 _HEAD = struct.Struct("<32sII")
 _SUFFIX = ".prompt"
@@ -127,13 +128,6 @@ class HostCache:
 def default_max_bytes() -> int:
     """A share of what memory is available now."""
     return available_memory() // MEMORY_SHARE
-
-
-def available_memory() -> int:
-    """Bytes that could be had without swapping: the machine's, or what a container's limit leaves."""
-    free = [_meminfo_available(), _cgroup_available(), _sysconf_available()]
-    known = [n_bytes for n_bytes in free if n_bytes is not None]
-    return min(known, default=_UNKNOWN_MEMORY)
 
 
 def cache_key(model_path: Path, kv_type: str = "f16") -> str:
@@ -244,30 +238,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _meminfo_available() -> int | None:
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) * 1024 if found else None
-
-
-def _cgroup_available() -> int | None:
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text())
-        return max(0, limit - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        return None
-
-
-def _sysconf_available() -> int | None:
-    """Where nothing tells what is free, half of what there is."""
-    if _meminfo_available() is not None:
-        return None
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -10,14 +10,10 @@ from typing import Any
 import llama_cpp
 
 from ..errors import ModelLoadError
-from .config import EngineConfig
-from .host_cache import available_memory
-from .llama_model import LlamaLog, may_be_deterministic, offloads
+from .config import EngineConfig, KvType
+from .host_memory import available_memory, kv_bytes, pool_cells, whole_cells
+from .llama_model import LlamaLog, may_be_deterministic, metadata, offloads
 
-# Requests share one pool of cells; up to this size, or a share of what memory is available, it holds a full
-# context for each of them.
-KV_POOL_BYTES = 1 << 30
-KV_POOL_SHARE = 4
 # On a CPU attention takes another, faster kernel from 64 rows on: prompts gain 10 to 30 % by it. But then their
 # numbers depend on who else is in the batch, so files whose rows could be the same in any batch do without.
 CPU_UBATCH, INVARIANT_UBATCH = 128, 60
@@ -25,7 +21,11 @@ PARAMS_PER_THREAD = 32_000_000
 # Rows of one request that bring logits: its newest token and a draft behind it.
 MAX_OUTPUTS_EACH = 16
 MAX_SEQUENCES = 256
-_CELLS = 256
+KV_TYPES: dict[KvType, int] = {
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
+}
 
 
 class InterruptFlag:
@@ -61,7 +61,8 @@ def new_context(
 ) -> llama_cpp.llama_context_p:
     """With sequence ids up to `n_resident`, that one included. Raises ModelLoadError."""
     params = llama_cpp.llama_context_default_params()
-    params.n_ctx = pool_cells(model, n_ctx, config)
+    params.n_ctx = _pool_cells(model, n_ctx, config)
+    params.type_k = params.type_v = KV_TYPES[config.kv_type]
     # one more than anybody asks for: an idle row may have to be added
     params.n_batch = config.n_batch + 1
     if not offloads(config):
@@ -71,7 +72,8 @@ def new_context(
     params.n_outputs_max = max_outputs(config, n_resident)
     params.kv_unified = True
     params.n_threads = params.n_threads_batch = config.n_threads or default_threads(model)
-    if may_be_deterministic(model, config):
+    # without it llama.cpp cannot read values in blocks
+    if may_be_deterministic(model, config) or config.kv_type != "f16":
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
     context = llama_cpp.llama_init_from_model(model, params)
     if not context:
@@ -87,14 +89,26 @@ def max_outputs(config: EngineConfig, n_resident: int) -> int:
     return max(n_resident + 1, min(config.n_batch, MAX_OUTPUTS_EACH * config.n_seq_max))
 
 
-def pool_cells(model: llama_cpp.llama_model_p, n_ctx: int, config: EngineConfig) -> int:
-    """As many as were asked for, or a full context for each running request as far as memory goes."""
+def _pool_cells(model: llama_cpp.llama_model_p, n_ctx: int, config: EngineConfig) -> int:
+    """As many as were asked for, or as memory allows."""
+    if config.n_cells:
+        return whole_cells(config.n_cells)
+    return pool_cells(
+        n_ctx=n_ctx,
+        n_seq_max=config.n_seq_max,
+        cell_bytes=_cell_bytes(model, config.kv_type),
+        available=available_memory(),
+    )
+
+
+def _cell_bytes(model: llama_cpp.llama_model_p, kv_type: KvType) -> int:
+    arch = metadata(model, "general.architecture")
     head_size = llama_cpp.llama_model_n_embd(model) // llama_cpp.llama_model_n_head(model)
-    row_bytes = 2 * head_size * llama_cpp.llama_model_n_head_kv(model)
-    cell_bytes = 2 * row_bytes * llama_cpp.llama_model_n_layer(model)
-    pool_bytes = min(KV_POOL_BYTES, available_memory() // KV_POOL_SHARE)
-    by_memory = max(n_ctx, min(n_ctx * config.n_seq_max, pool_bytes // cell_bytes))
-    return -(-(config.n_cells or by_memory) // _CELLS) * _CELLS
+    row: int = sum(
+        int(metadata(model, f"{arch}.attention.{part}_length") or head_size) * llama_cpp.llama_model_n_head_kv(model)
+        for part in ("key", "value")
+    )
+    return kv_bytes(row, kv_type) * int(llama_cpp.llama_model_n_layer(model))
 
 
 def default_threads(model: llama_cpp.llama_model_p) -> int:

@@ -12,6 +12,7 @@ import llama_cpp
 
 from ..errors import ModelLoadError
 from .config import EngineConfig
+from .mapped_files import let_go_of_mapped_files
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def load_model(config: EngineConfig, log: LlamaLog) -> llama_cpp.llama_model_p:
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise ModelLoadError(f"llama.cpp cannot load {path}: {'; '.join(log.errors) or 'no reason given'}")
+    let_go_of_mapped_files()
     if llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model):
         raise ModelLoadError(f"{path}: recurrent models cannot share a cache the way this engine does.")
     if llama_cpp.llama_model_n_swa(model):

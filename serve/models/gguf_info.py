@@ -6,7 +6,9 @@ while mapped into memory would kill the process). Knows no llama.cpp; safe in th
 
 from __future__ import annotations
 
+import re
 from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,34 @@ from .gguf_reader import Header, MalformedGGUFError, Tensor, read_header
 from .gguf_types import BLOCKS, FILE_TYPES
 
 MAX_BLOCKS = 1024
+MAX_PARTS = 1024
+_PART = re.compile(r"(.+)-00001-of-(\d{5})\.gguf", re.DOTALL)
+_BLOCK = re.compile(r"blk\.(\d{1,4})\.")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Bytes of the tensors: of each block, the token embedding, and what is left (output matrix, norms).
+
+    `tied`: the file holds no output matrix of its own, the embedding serves as one.
+    """
+
+    blocks: tuple[int, ...]
+    embedding: int
+    rest: int
+    tied: bool
+
+    @property
+    def total(self) -> int:
+        return sum(self.blocks) + self.embedding + self.rest
 
 
 @dataclass(frozen=True)
 class GgufInfo:
-    """What a file says of its model. Sizes in bytes, lengths in tokens, widths in numbers."""
+    """What a file says of its model. Sizes in bytes, lengths in tokens, widths in numbers.
+
+    Of a model in several files `path` is the first; all of them are counted.
+    """
 
     path: Path
     architecture: str
@@ -31,6 +56,7 @@ class GgufInfo:
     context_length: int
     block_count: int
     embedding_length: int
+    feed_forward_length: int  # of the widest block
     head_count: int
     head_count_kv: tuple[int, ...]  # one per block
     key_length: int
@@ -39,6 +65,7 @@ class GgufInfo:
     bos_token: str
     eos_token: str
     chat_template: str | None
+    weights: Weights
 
     def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> int:
         """Cache that one token takes in all blocks; a value takes 2 bytes in llama.cpp's default F16."""
@@ -49,17 +76,44 @@ def read_info(path: Path) -> GgufInfo:
     """What the GGUF at `path` holds. Raises ModelLoadError, in one line, for a file not fit to load."""
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            header = read_header(file, path.stat().st_size)
-        _check_tensors(header)
-        return _info(path, header)
+        header = _checked_header(path)
+        if header.values.get("split.no", 0):
+            raise MalformedGGUFError("this is a later part of a split model; name the first part")
+        if not header.tensors:
+            raise MalformedGGUFError("the file holds no weights")
+        return _info(path, header, [header, *(_checked_header(part) for part in _later_parts(path, header))])
     except MalformedGGUFError as error:
         raise ModelLoadError(f"{path.name}: {error}") from error
     except OSError as error:
         raise ModelLoadError(f"{path}: {error.strerror or error}") from error
 
 
-def _info(path: Path, header: Header) -> GgufInfo:
+def _checked_header(path: Path) -> Header:
+    with path.open("rb") as file:
+        header = read_header(file, path.stat().st_size)
+    for tensor in header.tensors:
+        _check_tensor(tensor, header)
+    return header
+
+
+def _later_parts(path: Path, header: Header) -> Iterator[Path]:
+    """The other files of a model in several, as llama.cpp names and counts them."""
+    n_parts = header.values.get("split.count", 0)
+    if not _is_int(n_parts) or not 0 <= n_parts <= MAX_PARTS:
+        raise MalformedGGUFError(f"split.count is {n_parts!r:.40}, not a number of 0 to {MAX_PARTS}")
+    if n_parts < 2:
+        return
+    named = _PART.fullmatch(path.name)
+    if named is None or int(named[2]) != n_parts:
+        raise MalformedGGUFError(f"the first of {n_parts} parts must be named like model-00001-of-{n_parts:05}.gguf")
+    for number in range(2, n_parts + 1):
+        part = path.with_name(f"{named[1]}-{number:05}-of-{n_parts:05}.gguf")
+        if not part.exists():
+            raise MalformedGGUFError(f"part {number} of {n_parts}, {part.name}, is missing")
+        yield part
+
+
+def _info(path: Path, header: Header, parts: list[Header]) -> GgufInfo:
     arch = _text(header, "general.architecture")
     blocks = _count(header, f"{arch}.block_count", MAX_BLOCKS)
     width = _count(header, f"{arch}.embedding_length", 1 << 20)
@@ -76,12 +130,13 @@ def _info(path: Path, header: Header) -> GgufInfo:
         path=path,
         architecture=arch,
         name=_optional_text(header, "general.name") or path.stem,
-        n_params=sum(tensor.n_elements for tensor in header.tensors),
-        size_bytes=header.file_size,
+        n_params=sum(tensor.n_elements for part in parts for tensor in part.tensors),
+        size_bytes=sum(part.file_size for part in parts),
         file_type=_file_type(header),
         context_length=_count(header, f"{arch}.context_length", 1 << 31),
         block_count=blocks,
         embedding_length=width,
+        feed_forward_length=max(_optional_per_block(header, f"{arch}.feed_forward_length", blocks)),
         head_count=heads,
         head_count_kv=heads_kv,
         key_length=_count(header, f"{arch}.attention.key_length", 1 << 16, head_width),
@@ -90,27 +145,37 @@ def _info(path: Path, header: Header) -> GgufInfo:
         bos_token=_special_token(header, "bos", n_vocab),
         eos_token=_special_token(header, "eos", n_vocab),
         chat_template=_optional_text(header, "tokenizer.chat_template"),
+        weights=_weights((tensor for part in parts for tensor in part.tensors), blocks),
     )
 
 
-def _check_tensors(header: Header) -> None:
-    if header.values.get("split.no", 0):
-        raise MalformedGGUFError("this is a later part of a split model; name the first part")
-    if not header.tensors:
-        raise MalformedGGUFError("the file holds no weights")
-    for tensor in header.tensors:
-        _check_tensor(tensor, header)
+def _weights(tensors: Iterable[Tensor], n_blocks: int) -> Weights:
+    blocks, embedding, rest, tied = [0] * n_blocks, 0, 0, True
+    for tensor in tensors:
+        block = _BLOCK.match(tensor.name)
+        if block and int(block[1]) < n_blocks:
+            blocks[int(block[1])] += _n_bytes(tensor)
+        elif tensor.name == "token_embd.weight":
+            embedding = _n_bytes(tensor)
+        else:
+            rest += _n_bytes(tensor)
+            tied = tied and tensor.name != "output.weight"
+    return Weights(tuple(blocks), embedding, rest, tied)
+
+
+def _n_bytes(tensor: Tensor) -> int:
+    block, block_bytes = BLOCKS[tensor.type]
+    return tensor.n_elements // block * block_bytes
 
 
 def _check_tensor(tensor: Tensor, header: Header) -> None:
     if tensor.type not in BLOCKS:
         raise MalformedGGUFError(f"tensor {tensor.name} has the unknown type {tensor.type}")
-    block, block_bytes = BLOCKS[tensor.type]
-    if tensor.n_elements == 0 or tensor.dims[0] % block:
+    if tensor.n_elements == 0 or tensor.dims[0] % BLOCKS[tensor.type][0]:
         raise MalformedGGUFError(f"tensor {tensor.name} has the impossible shape {list(tensor.dims)}")
     if tensor.offset % header.alignment:
         raise MalformedGGUFError(f"tensor {tensor.name} does not start at a multiple of {header.alignment}")
-    if header.data_start + tensor.offset + tensor.n_elements // block * block_bytes > header.file_size:
+    if header.data_start + tensor.offset + _n_bytes(tensor) > header.file_size:
         raise MalformedGGUFError(f"tensor {tensor.name} reaches past the end; the file is damaged or incomplete")
 
 
@@ -141,14 +206,19 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _per_block(header: Header, key: str, blocks: int) -> tuple[int, ...]:
+def _per_block(header: Header, key: str, blocks: int, most: int = 1 << 16) -> tuple[int, ...]:
     value = header.values.get(key)
     if not isinstance(value, array):
-        return (_count(header, key, 1 << 16),) * blocks
+        return (_count(header, key, most),) * blocks
     # Some architectures leave attention out of some blocks: 0 heads there.
-    if len(value) != blocks or not all(_is_int(heads) and 0 <= heads <= 1 << 16 for heads in value):
-        raise MalformedGGUFError(f"{key} does not give {blocks} numbers of heads")
+    if len(value) != blocks or not all(_is_int(number) and 0 <= number <= most for number in value):
+        raise MalformedGGUFError(f"{key} does not give {blocks} numbers of 0 to {most}")
     return tuple(value)
+
+
+def _optional_per_block(header: Header, key: str, blocks: int) -> tuple[int, ...]:
+    """Zeros where the header lacks the key."""
+    return _per_block(header, key, blocks, 1 << 24) if key in header.values else (0,) * blocks
 
 
 def _vocabulary_size(header: Header) -> int:
