@@ -19,22 +19,36 @@ from ..serve.errors import (
     ModelNotFoundError,
     R1ChatError,
 )
-from .commands import bench, chat, distill, run, serve
+from .commands import bench, chat, distill, import_model, list_models, pull, quantize, rm, run, serve, show
 from .errors import CommandError
 from .parser import Parser
 from .terminal import printable
 
-COMMANDS = {"chat": chat, "run": run, "serve": serve, "distill": distill, "bench": bench}
+COMMANDS = {
+    "chat": chat,
+    "run": run,
+    "serve": serve,
+    "pull": pull,
+    "list": list_models,
+    "show": show,
+    "rm": rm,
+    "import": import_model,
+    "quantize": quantize,
+    "distill": distill,
+    "bench": bench,
+}
 
 EPILOG = """\
 examples:
   r1chat                                    open the page on the bundled model
   r1chat --model ./my-model.gguf            the same on a file of yours
+  r1chat pull r1:1.5b                       fetch DeepSeek-R1-Distill-Qwen-1.5B
   r1chat run demo "What is 15% of 240?"     answer here; the trace goes to stderr
   git diff | r1chat run demo "Summarise:"   what is piped in comes before the prompt
   r1chat serve --port 9000                  the OpenAI-compatible API under /v1
 
-A MODEL is `demo` (bundled, tiny), a path to a .gguf file, or user/repo:QUANT from the Hugging Face hub.
+A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the Hugging Face hub, a student's
+name, or a path to a .gguf file. `r1chat list` shows those that are here.
 R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells more of each command.
 """
 

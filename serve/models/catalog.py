@@ -1,64 +1,249 @@
-"""Which file a model's name means: `demo`, a path to a GGUF, or `user/repo[:QUANT]` on the Hugging Face hub.
+"""Which model a name means: `demo`, `r1:7b`, `user/repo:QUANT`, a student's name, or a path; and which are here.
 
-Looks and fetches; it neither reads nor loads what it finds.
+Looks and has things fetched; it neither loads what it finds nor trusts it. What comes over the API goes
+through `find_local`, which opens no path outside the models' own places.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import ModelNotFoundError
+from . import ids, r1_models
+from .ids import HubId
+from .variants import DEFAULT_QUANT, SAFETENSORS
+
+if TYPE_CHECKING:
+    from .hub_cache import Cached
 
 DEMO = "demo"
 BUNDLED = Path(__file__).parent / "bundled" / "r1chat-demo.gguf"
-_REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?::(?P<quant>[^:/\s]+))?", re.ASCII)
+Engine = Literal["llama", "transformers"]
+_STUDENT = re.compile(r"[A-Za-z0-9._-]{1,96}")
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that lies on this machine. `id` is what clients name it by."""
+    """A model that lies on this machine. `id` is what clients name it by; `aliases` mean the same model.
+
+    `path` is a GGUF (the first, of a split one), or a folder of safetensors for the transformers engine.
+    """
 
     id: str
     path: Path
     owned_by: str = "r1chat"
+    engine: Engine = "llama"
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that could be served now. `paths` are its files; `modified` is in seconds since 1970.
+
+    A `student` came from `r1chat import` or a distillation; a `file` was put beside them by hand.
+    """
+
+    entry: ModelEntry
+    paths: tuple[Path, ...]
+    size_bytes: int
+    quant: str | None
+    source: Literal["bundled", "hub", "student", "file"]
+    modified: float
+
+    @property
+    def id(self) -> str:
+        return self.entry.id
 
 
 def resolve(name: str, *, progress: bool = True) -> ModelEntry:
-    """The file behind a name, fetched first where need be; `progress` shows a download on stderr.
+    """The model behind a name, fetched first where it is not here; `progress` shows a download on stderr.
 
+    What is here is taken as it is, without a word to the hub: `r1chat pull` looks for newer ones.
     Raises ModelNotFoundError, whose text ends with a command that helps.
     """
-    if name == DEMO:
-        return ModelEntry(DEMO, _readable(BUNDLED))
-    path = Path(name).expanduser()
-    if (name and path.exists()) or _looks_like_a_path(name):
-        return ModelEntry(path.stem, _readable(path), owned_by="user")
-    match = _REPO.fullmatch(name)
-    if match is None:
+    if entry := _our_own(name):
+        return entry
+    path = os.path.expanduser(name)
+    if _looks_like_a_path(name) or (name and os.path.exists(path)):
+        return _file_entry(Path(path))
+    if entry := find_local(name):
+        return entry
+    wanted = hub_id(name)
+    if wanted is None:
         raise ModelNotFoundError(
-            f"There is no model called {name!r}: a name is `demo`, a path to a .gguf file, or user/repo:QUANT. "
-            "Try: r1chat run demo"
+            f"There is no model called {name!r}: a name is `demo`, r1:1.5b to r1:70b, a path to a .gguf file, or "
+            "user/repo:QUANT. Try: r1chat run demo"
         )
-    # Brings in the hub's client, which the demo and local files do without.
-    from .hub import fetch
+    # Brings in the hub's client, which all that is here does without.
+    from .downloads import Download
+    from .progress import shown
 
-    path = fetch(match["repo"], match["quant"], progress=progress)
-    return ModelEntry(name, path, owned_by=match["repo"].split("/")[0])
+    download = Download(wanted, name=name)
+    with shown(download, visible=progress):
+        return hub_entry(download.run(), wanted.revision)
+
+
+def find_local(name: str) -> ModelEntry | None:
+    """The model of that name if it is on this machine; no network, and no path: names come from strangers."""
+    if entry := _our_own(name):
+        return entry
+    wanted = hub_id(name)
+    if wanted is None:
+        return None
+    from .hub_cache import find
+
+    cached = find(wanted)
+    return None if cached is None else hub_entry(cached, wanted.revision)
+
+
+def hub_id(name: str) -> HubId | None:
+    """Where a short or full name of a hub model points; None where it is no such name."""
+    return r1_models.hub_id(name) or ids.parse(name)
+
+
+def hub_entry(cached: Cached, revision: str | None = None) -> ModelEntry:
+    """A cached model under the shortest name that says which it is."""
+    label, at = cached.variant.label, f"@{revision}" if revision else ""
+    full = f"{cached.repo}:{label}{at}"
+    alias = r1_models.alias_of(cached.repo)
+    names = [full]
+    if alias:
+        usual = label == DEFAULT_QUANT
+        names = [alias + ("" if usual else f":{label.lower()}") + at, full]
+    folder = label == SAFETENSORS
+    path = cached.snapshot if folder else cached.paths[0]
+    engine: Engine = "transformers" if folder else "llama"
+    return ModelEntry(names[0], path, cached.repo.split("/")[0], engine, tuple(names[1:]))
+
+
+def local_models() -> list[LocalModel]:
+    """Every model that could be served now: the bundled one, students, then the hub's. Opens no model file."""
+    from .hub_cache import everything
+
+    bundled = _local(ModelEntry(DEMO, BUNDLED), (BUNDLED,), "Q8_0", "bundled")
+    students = [model for path in sorted(models_folder().glob("*.gguf")) if (model := _student(path))]
+    return [bundled, *students, *(_from_hub(cached) for cached in everything() if _is_servable(cached))]
+
+
+def local_model(name: str) -> LocalModel | None:
+    """The model of that name or path, if it is here. Raises ModelNotFoundError for a path that holds none."""
+    if _looks_like_a_path(name):
+        entry = _file_entry(Path(os.path.expanduser(name)))
+        files = sorted(entry.path.glob("*")) if entry.engine == "transformers" else [entry.path]
+        return _local(entry, tuple(path for path in files if path.is_file()), None, "file")
+    found = find_local(name)
+    return next((model for model in local_models() if found and model.entry.path == found.path), None)
+
+
+def _local(
+    entry: ModelEntry,
+    paths: tuple[Path, ...],
+    quant: str | None,
+    source: Literal["bundled", "hub", "student", "file"],
+) -> LocalModel:
+    told = [path.stat() for path in paths]
+    size, modified = sum(item.st_size for item in told), max(item.st_mtime for item in told)
+    return LocalModel(entry, paths, size, quant, source, modified)
+
+
+def _student(path: Path) -> LocalModel | None:
+    entry = _our_own(path.stem)
+    if entry is None or entry.path != path:
+        return None
+    card = read_card(path)
+    quant = str(card["quant"]) if card and "quant" in card else None
+    if quant is None and (match := re.search(rf"[-._]({ids.QUANT.pattern})$", path.stem, re.I)):
+        quant = match[1].upper()
+    return _local(entry, (path,), quant, "file" if card is None else "student")
+
+
+def _from_hub(cached: Cached) -> LocalModel:
+    return _local(hub_entry(cached), cached.paths, cached.variant.label, "hub")
+
+
+def _is_servable(cached: Cached) -> bool:
+    """Leaves out the folders of other tools' models, which write no text."""
+    if cached.variant.label != SAFETENSORS:
+        return True
+    config = _read_json(cached.snapshot / "config.json")
+    names = config.get("architectures")
+    return isinstance(names, list) and any(str(name).endswith("ForCausalLM") for name in names)
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def models_folder() -> Path:
+    """Where students and imported models lie, one NAME.gguf each: R1CHAT_MODELS, or the user's data folder."""
+    # Read here, not in app/cli.py: every way to a model's name ends in this function.
+    if folder := os.environ.get("R1CHAT_MODELS"):
+        return Path(folder).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("r1chat") / "models"
+
+
+def student_path(name: str) -> Path:
+    """Where the model of this name lies, or would. Raises ModelNotFoundError for what is no name."""
+    if not _STUDENT.fullmatch(name):
+        raise ModelNotFoundError(
+            f"{name[:100]!r} is no name for a model: up to 96 letters, digits, dots, dashes and underscores are. "
+            "Try: r1chat list"
+        )
+    return models_folder() / f"{name}.gguf"
+
+
+def read_card(path: Path) -> dict[str, object] | None:
+    """What `r1chat import` noted beside a student; None where there is no such note."""
+    card = path.with_suffix(".json")
+    return _read_json(card) if card.is_file() else None
+
+
+def _our_own(name: str) -> ModelEntry | None:
+    """The bundled model or a student of this name."""
+    if name == DEMO:
+        return ModelEntry(DEMO, BUNDLED)
+    if not _STUDENT.fullmatch(name):
+        return None
+    path = student_path(name)
+    return ModelEntry(name, path, owned_by="user") if path.is_file() else None
 
 
 def _looks_like_a_path(name: str) -> bool:
-    return name.lower().endswith(".gguf") or name.startswith(("/", "./", "../", "~"))
+    is_file = name.lower().endswith(".gguf") and not ids.is_address(name)
+    return is_file or name.startswith(("/", "./", "../", "~"))
 
 
-def _readable(path: Path) -> Path:
-    """The path as it is, or the reason why nobody can load it."""
-    if not path.exists():
+def _file_entry(path: Path) -> ModelEntry:
+    """A model named by its path, or the reason why nobody can load it."""
+    if not os.path.exists(path):
         raise ModelNotFoundError(f"There is no file {path}. See what lies there: ls {path.parent}")
-    if path.is_dir():
-        raise ModelNotFoundError(f"{path} is a folder, and a model is one .gguf file. Choose one: ls {path}")
+    if path.is_dir() and not _holds_safetensors(path):
+        raise ModelNotFoundError(
+            f"{path} is a folder without config.json and safetensors; else a model is one .gguf file. "
+            f"Choose one: ls {path}"
+        )
     if not os.access(path, os.R_OK):
         raise ModelNotFoundError(f"{path} may not be read by this user. Try: chmod u+r {path}")
-    return path
+    if path.is_dir():
+        return ModelEntry(path.resolve().name, path, "user", "transformers")
+    return ModelEntry(path.stem, path, owned_by="user")
+
+
+def _holds_safetensors(path: Path) -> bool:
+    return (path / "config.json").is_file() and next(_safetensors(path), None) is not None
+
+
+def _safetensors(path: Path) -> Iterator[Path]:
+    return path.glob("*.safetensors")

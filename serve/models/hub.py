@@ -1,189 +1,230 @@
-"""Fetches a GGUF from the Hugging Face hub into the cache that all its tools share.
+"""Talks to the Hugging Face hub: what a repository holds, and a file's bytes from any offset.
 
-huggingface_hub does the transfer, the resuming and the progress bar; what is ours is the choice of the
-file: quantisations are told apart by name, split files belong together, image projectors are passed over.
+Every hop of every request passes `may_fetch`: the hub's own domains over https, or the address that
+HF_ENDPOINT names, and nothing else. Writes no file. Blocking; one Hub per thread.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import shutil
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urljoin, urlsplit
 
-from ..errors import ModelNotFoundError
+from ..errors import ModelNotFoundError, R1ChatError
+from .ids import HubId
 
-DEFAULT_QUANT = "Q4_K_M"
-_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
-_QUANT = re.compile(r"(?:^|[-._/])((?:UD-)?I?Q\d(?:_[0-9A-Z]+)*|T?Q\d_\d|BF16|F16|F32|MXFP4(?:_MOE)?)$", re.I)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One loadable model of a repository: its quantisation, its files in loading order, bytes in all."""
-
-    label: str
-    files: tuple[str, ...]
-    size: int
-
-
-def fetch(repo: str, quant: str | None, *, progress: bool = True) -> Path:
-    """Path of the variant's first file, downloaded if it is not yet in the cache.
-
-    Without network, what the cache holds is used. Raises ModelNotFoundError.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
-
-    listing = _listing(repo)
-    variant = choose(repo, variants(listing.files), quant)
-    _check_disk(repo, listing.commit, variant)
-    # By branch where the hub answers: that keeps the cache's note of what `main` is, for days without network.
-    revision = listing.commit if listing.offline else None
-    (enable_progress_bars if progress else disable_progress_bars)()
-    with _HubErrors(repo, quant):
-        paths = [hf_hub_download(repo, name, revision=revision) for name in variant.files]
-    return Path(paths[0])
-
-
-def variants(files: Iterable[tuple[str, int]]) -> list[Variant]:
-    """Groups (name, bytes) of a repository's files into loadable models; a split one needs all its parts."""
-    groups: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for name, size in sorted(files):
-        if name.lower().endswith(".gguf") and not Path(name).name.lower().startswith("mmproj"):
-            groups[_SPLIT.sub("", name[: -len(".gguf")])].append((name, size))
-    groups = {stem: members for stem, members in groups.items() if len(members) == _parts(members[0][0])}
-    labels = [_label(stem) for stem in groups]
-    return [
-        # Two models in one repository share a quantisation: only their names tell them apart.
-        Variant(
-            label if labels.count(label) == 1 else Path(stem).name,
-            tuple(name for name, _ in members),
-            sum(size for _, size in members),
-        )
-        for (stem, members), label in zip(groups.items(), labels, strict=True)
-    ]
-
-
-def _parts(name: str) -> int:
-    """How many files the model of this file has, by its name."""
-    match = _SPLIT.search(name[: -len(".gguf")])
-    return int(match[2]) if match else 1
-
-
-def _label(stem: str) -> str:
-    match = _QUANT.search(stem)
-    return match[1].upper() if match else Path(stem).name
-
-
-def choose(repo: str, found: list[Variant], quant: str | None) -> Variant:
-    """The variant asked for; without a wish Q4_K_M, or the only one there is."""
-    wanted = (quant or DEFAULT_QUANT).upper()
-    for variant in found:
-        if variant.label.upper() == wanted:
-            return variant
-    if not found:
-        raise ModelNotFoundError(
-            f"{repo} holds no GGUF file, the one kind that llama.cpp loads. "
-            f"Look for a repository whose name ends in -GGUF, then: r1chat run {repo}-GGUF"
-        )
-    if quant is None and len(found) == 1:
-        return found[0]
-    choices = ", ".join(f"{variant.label} ({_human(variant.size)})" for variant in found)
-    raise ModelNotFoundError(
-        f"{repo} has no {quant or DEFAULT_QUANT}; it has {choices}. Name one: r1chat run {repo}:{found[0].label}"
-    )
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """Names and sizes of a repository's files at one commit; `offline` where only cached ones are known."""
-
-    files: list[tuple[str, int]]
-    commit: str
-    offline: bool
-
-
-def _listing(repo: str) -> _Listing:
+if TYPE_CHECKING:
     import httpx2
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import OfflineModeIsEnabled
 
+HUB_DOMAINS = ("huggingface.co", "hf.co")
+MAX_REDIRECTS = 5
+TIMEOUT_S = 30.0
+_SAFE_FILE = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[^/\\\0][^\\\0]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class TransferError(R1ChatError):
+    """The hub broke off or was not to be had: worth another try, after `after_s` seconds where it says so.
+
+    `unreachable` where nobody answered at all.
+    """
+
+    def __init__(self, message: str, *, after_s: float | None = None, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+        self.unreachable = unreachable
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file at one commit. `digest` is the SHA-256 of a large file, or git's SHA-1 of a small one."""
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All files of a repository at one commit."""
+
+    repo: str
+    commit: str
+    files: tuple[HubFile, ...]
+
+
+def may_fetch(url: str, endpoint: str) -> bool:
+    """Whether a byte may be asked of `url`: from `endpoint`'s own origin, or a domain of the hub over https.
+
+    A name that merely resolves to a private address gets no further: it has no certificate for the hub's domains.
+    """
     try:
-        with _HubErrors(repo, None):
-            info = HfApi().model_info(repo, files_metadata=True, timeout=30)
-    except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
-        return _cached_listing(repo, error)
-    files = [(item.rfilename, item.size or 0) for item in info.siblings or []]
-    return _Listing(files, info.sha or "main", offline=False)
+        target, home = urlsplit(url), urlsplit(endpoint)
+        if target.username or target.password or not target.hostname:
+            return False
+        if (target.scheme, target.hostname, _port(target)) == (home.scheme, home.hostname, _port(home)):
+            return target.scheme == "https" or _is_loopback(target.hostname)
+    except ValueError:
+        return False
+    at_hub = any(target.hostname == name or target.hostname.endswith(f".{name}") for name in HUB_DOMAINS)
+    return at_hub and target.scheme == "https" and _port(target) == 443
 
 
-def _cached_listing(repo: str, reason: Exception) -> _Listing:
-    """What the cache holds of the repository: the newest of its snapshots."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    snapshots = Path(HF_HUB_CACHE, f"models--{repo.replace('/', '--')}", "snapshots")
-    newest = max(snapshots.glob("*/"), key=lambda folder: folder.stat().st_mtime, default=None)
-    if newest is None:
-        raise ModelNotFoundError(
-            f"{repo} is not in the cache and the hub cannot be reached ({_first_line(reason)}). "
-            "The bundled model needs no network: r1chat run demo"
-        ) from reason
-    files = [path for path in newest.rglob("*") if path.is_file()]
-    named = [(path.relative_to(newest).as_posix(), path.stat().st_size) for path in files]
-    return _Listing(named, newest.name, offline=True)
+def _port(parts: Any) -> int | None:
+    return parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
-def _check_disk(repo: str, commit: str, variant: Variant) -> None:
-    """Refuses a download that cannot end well before a byte of it is written."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.constants import HF_HUB_CACHE
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
-    if all(isinstance(try_to_load_from_cache(repo, name, revision=commit), str) for name in variant.files):
+
+class Hub:
+    """The hub at HF_ENDPOINT, asked as the user who is logged in, if any."""
+
+    def __init__(self) -> None:
+        import httpx2
+        from huggingface_hub import constants
+        from huggingface_hub.utils import build_hf_headers
+
+        self.endpoint = constants.ENDPOINT
+        if constants.is_offline_mode():
+            raise TransferError("HF_HUB_OFFLINE is set", unreachable=True)
+        if not may_fetch(self.endpoint, self.endpoint):
+            raise ModelNotFoundError(
+                f"HF_ENDPOINT is {self.endpoint!r}, and models come over https only. "
+                "Use the hub itself: env -u HF_ENDPOINT r1chat ..."
+            )
+        # Plain bytes: an offset into a compressed stream would mean nothing.
+        self._headers = {**build_hf_headers(library_name="r1chat"), "accept-encoding": "identity"}
+        self._client = httpx2.Client(timeout=TIMEOUT_S, follow_redirects=False)
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def listing(self, wanted: HubId) -> Listing:
+        """What the repository holds. Raises TransferError, or ModelNotFoundError where trying again is no use."""
+        revision = f"/revision/{quote(wanted.revision, safe='')}" if wanted.revision else ""
+        url = f"{self.endpoint}/api/models/{wanted.repo}{revision}?blobs=true"
+        with self._get(url, wanted) as response:
+            try:
+                return _as_listing(wanted.repo, _read(response))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise ModelNotFoundError(
+                    f"{self.endpoint} does not answer as a hub does. Check: HF_ENDPOINT, or a proxy on the way"
+                ) from error
+
+    @contextmanager
+    def open(self, wanted: HubId, listing: Listing, file: HubFile, offset: int) -> Iterator[httpx2.Response]:
+        """The file's bytes from `offset` on: status 206, or 200 from a server that sends all of it anew."""
+        path = f"{listing.repo}/resolve/{listing.commit}/{quote(file.name)}"
+        extra = {"range": f"bytes={offset}-"} if offset else {}
+        with self._get(f"{self.endpoint}/{path}", wanted, extra) as response:
+            yield response
+
+    @contextmanager
+    def _get(self, url: str, wanted: HubId, extra: dict[str, str] | None = None) -> Iterator[httpx2.Response]:
+        """The answer after redirects; the token stays with the endpoint that it is for."""
+        import httpx2
+
+        headers = {**self._headers, **(extra or {})}
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                if not may_fetch(url, self.endpoint):
+                    raise ModelNotFoundError(
+                        f"The hub sent the download of {wanted} on to {url[:120]}, which is not its own. "
+                        f"Nothing was fetched. Check: HF_ENDPOINT, then r1chat pull {wanted}"
+                    )
+                if _origin(url) != _origin(self.endpoint):
+                    headers.pop("authorization", None)
+                with self._client.stream("GET", url, headers=headers) as response:
+                    if response.has_redirect_location:
+                        url = _joined(url, response.headers["location"])
+                        continue
+                    _raise_for_status(response, wanted)
+                    yield response
+                    return
+        except httpx2.HTTPError as error:
+            unreachable = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout))
+            raise TransferError(_reason(error), unreachable=unreachable) from error
+        raise ModelNotFoundError(f"The hub sends {wanted} round in circles. Try later: r1chat pull {wanted}")
+
+
+def _joined(url: str, location: str) -> str:
+    """Where a redirect leads; what is no address at all comes back as it is, for `may_fetch` to refuse."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, _port(parts)
+
+
+def _read(response: httpx2.Response) -> Any:
+    """The JSON of an answer; a hub's listing of thousands of files is some megabytes."""
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > 1 << 26:
+            raise ValueError("too long")
+    return json.loads(body)
+
+
+def _as_listing(repo: str, told: Any) -> Listing:
+    """Raises ValueError and its like for what no hub would say."""
+    commit = told["sha"]
+    if not _COMMIT.fullmatch(commit):
+        raise ValueError(commit)
+    files = []
+    for item in told["siblings"]:
+        name, size = item["rfilename"], item.get("size")
+        digest = (item.get("lfs") or {}).get("sha256") or item.get("blobId")
+        # A file without size or digest could not be checked, one of such a name would lie outside the cache.
+        if isinstance(size, int) and size >= 0 and _is_digest(digest) and _SAFE_FILE.fullmatch(name):
+            files.append(HubFile(name, size, digest))
+    return Listing(repo, commit, tuple(files))
+
+
+def _is_digest(text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", text) is not None
+
+
+def _raise_for_status(response: httpx2.Response, wanted: HubId) -> None:
+    """What a status means for a person; TransferError where it may pass by itself."""
+    status, code = response.status_code, response.headers.get("x-error-code", "")
+    if status in (200, 206, 416):
         return
-    cache = Path(HF_HUB_CACHE)
-    existing = next(path for path in (cache, *cache.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if not os.access(existing, os.W_OK):
-        raise ModelNotFoundError(f"The cache {cache} cannot be written. Choose another: HF_HOME=/a/folder r1chat ...")
-    if free < variant.size:
-        raise ModelNotFoundError(
-            f"{repo}:{variant.label} needs {_human(variant.size)} and {existing} has {_human(free)} free. "
-            "Make room, or choose another disk: HF_HOME=/some/folder r1chat ..."
-        )
+    if status in (408, 429) or status >= 500:
+        wait = response.headers.get("retry-after", "")
+        told = "too many requests" if status == 429 else f"status {status}"
+        raise TransferError(f"the hub answered: {told}", after_s=float(wait) if wait.isdigit() else None)
+    if code == "GatedRepo":
+        what = f"{wanted} is gated: accept its terms on https://huggingface.co/{wanted.repo}, then: hf auth login"
+    elif code == "RevisionNotFound":
+        what = f"{wanted.repo} has no revision {wanted.revision}. See what it has: https://huggingface.co/{wanted.repo}"
+    elif status == 403:
+        what = f"The hub does not let this token read {wanted}. Use one that may: hf auth login"
+    elif status in (401, 404):
+        what = f"The hub has no public model {wanted}. Check the spelling; a private one needs: hf auth login"
+    else:
+        what = f"The hub did not deliver {wanted} (status {status}). Try again: r1chat pull {wanted}"
+    raise ModelNotFoundError(what)
 
 
-class _HubErrors:
-    """Turns the hub client's refusals into one line each; a failed connection passes through."""
-
-    def __init__(self, repo: str, quant: str | None) -> None:
-        self.name = f"{repo}:{quant}" if quant else repo
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from huggingface_hub import errors
-
-        if isinstance(error, errors.GatedRepoError):
-            raise ModelNotFoundError(
-                f"{self.name} is gated: accept its terms on its page, then: hf auth login"
-            ) from error
-        if isinstance(error, (errors.RepositoryNotFoundError, errors.HFValidationError)):
-            raise ModelNotFoundError(
-                f"The hub has no public model {self.name}. Check the spelling; a private one needs: hf auth login"
-            ) from error
-        if isinstance(error, (errors.HfHubHTTPError, errors.EntryNotFoundError)):
-            raise ModelNotFoundError(
-                f"The hub did not deliver {self.name} ({_first_line(error)}). Try again: r1chat run {self.name}"
-            ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-
-
-def _human(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+def _reason(error: Exception) -> str:
+    """A failed connection in a few words."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return text if len(text) < 160 else type(error).__name__

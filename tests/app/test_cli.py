@@ -36,17 +36,24 @@ commands:
     chat      open the chat page (what `r1chat` alone does)
     run       ask one question here: answer to stdout, trace to stderr
     serve     serve the OpenAI-compatible API, and the page at /
+    pull      fetch a model from the Hugging Face hub, or what is missing of it
+    list (ls)
+              list the models on this machine
+    show      tell what is known of a model: sizes, licence, context, scores
+    rm        delete a model from this machine
     distill   train a student model; `tiny` retrains the bundled one
     bench     measure this server, alone or beside others; the engine; a model's accuracy
 
 examples:
   r1chat                                    open the page on the bundled model
   r1chat --model ./my-model.gguf            the same on a file of yours
+  r1chat pull r1:1.5b                       fetch DeepSeek-R1-Distill-Qwen-1.5B
   r1chat run demo "What is 15% of 240?"     answer here; the trace goes to stderr
   git diff | r1chat run demo "Summarise:"   what is piped in comes before the prompt
   r1chat serve --port 9000                  the OpenAI-compatible API under /v1
 
-A MODEL is `demo` (bundled, tiny), a path to a .gguf file, or user/repo:QUANT from the Hugging Face hub.
+A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the Hugging Face hub, a student's
+name, or a path to a .gguf file. `r1chat list` shows those that are here.
 R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells more of each command.
 """
 
@@ -97,8 +104,8 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
                                      "See: r1chat serve --help"),
         (["run"], 2, "r1chat run: the following arguments are required: MODEL. See: r1chat run --help"),
         (["run", "demo"], 2, 'r1chat: There is no question. Ask one: r1chat run demo "What is 15% of 240?"'),
-        (["run", "nope", "hi"], 3, "r1chat: There is no model called 'nope': a name is `demo`, a path to a .gguf file, "
-                                   "or user/repo:QUANT. Try: r1chat run demo"),
+        (["run", "nope", "hi"], 3, "r1chat: There is no model called 'nope': a name is `demo`, r1:1.5b to r1:70b, "
+                                   "a path to a .gguf file, or user/repo:QUANT. Try: r1chat run demo"),
         (["--model", "gone/m.gguf", "--port", "0"], 3, "r1chat: There is no file gone/m.gguf. See what lies there: "
                                                        "ls gone"),
         (["serve", "--host", "0.0.0.0"], 2, "r1chat: Listening on 0.0.0.0 lets the network in, and no key is set. "

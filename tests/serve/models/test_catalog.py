@@ -1,14 +1,23 @@
-"""Names to files: what each form means, and what a person reads where there is nothing."""
+"""Names to models: what each form means, what is here, and what a person reads where there is nothing."""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import constants
+from loopback_hub import LoopbackHub
 
 from r1chat.serve.errors import ModelNotFoundError
 from r1chat.serve.models import catalog
+from r1chat.serve.models.catalog import ModelEntry
+from r1chat.serve.models.removal import remove
+
+REPO = "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF"
 
 
 def test_demo_is_the_bundled_file() -> None:
@@ -63,3 +72,188 @@ def test_an_unreadable_file_names_the_command_that_opens_it(tmp_path: Path) -> N
     path.write_bytes(b"GGUF")
     path.chmod(0)
     assert message(str(path)).endswith(f"Try: chmod u+r {path}")
+
+
+# --- the hub's models ---
+
+
+@pytest.fixture
+def pulled(hub: LoopbackHub) -> LoopbackHub:
+    hub.repos[REPO] = {"m-Q4_K_M.gguf": b"GGUF four", "m-Q8_0.gguf": b"GGUF eight"}
+    catalog.resolve("r1:1.5b", progress=False)
+    return hub
+
+
+def test_a_name_that_is_not_here_is_fetched_and_then_needs_no_hub(
+    pulled: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = len(pulled.listings)
+    entry = catalog.resolve("r1:1.5b")
+    assert (entry.id, entry.owned_by, entry.path.read_bytes()) == ("r1:1.5b", "bartowski", b"GGUF four")
+    assert entry.aliases == (f"{REPO}:Q4_K_M",)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for name in ("R1:1.5b", REPO, f"{REPO}:q4_k_m", f"hf.co/{REPO}@q4_k_m", f"https://huggingface.co/{REPO}"):
+        assert catalog.resolve(name) == catalog.find_local(name) == entry
+    assert len(pulled.listings) == asked
+
+
+def test_another_quantisation_or_revision_is_another_model(pulled: LoopbackHub, cache: Path) -> None:
+    assert catalog.find_local("r1:1.5b:q8_0") is None
+    eight = catalog.resolve("r1:1.5b:q8_0", progress=False)
+    assert (eight.id, eight.path.read_bytes()) == ("r1:1.5b:q8_0", b"GGUF eight")
+    assert catalog.resolve(f"{REPO}@main").id == "r1:1.5b@main"
+    assert catalog.resolve(f"{REPO}@{pulled.commit}").path == catalog.resolve("r1:1.5b").path
+    assert catalog.find_local(f"{REPO}@v9") is None
+
+
+def test_the_newest_pull_is_what_a_name_means(pulled: LoopbackHub, cache: Path) -> None:
+    from r1chat.serve.models.downloads import Download
+    from r1chat.serve.models.ids import HubId
+
+    pulled.commit = "f" * 40
+    pulled.repos[REPO]["m-Q4_K_M.gguf"] = b"GGUF new"
+    assert catalog.resolve("r1:1.5b").path.read_bytes() == b"GGUF four"
+    Download(HubId(REPO)).run()
+    assert catalog.resolve("r1:1.5b").path.read_bytes() == b"GGUF new"
+
+
+def test_a_folder_that_another_tool_filled_serves_too(cache: Path) -> None:
+    snapshot = cache / "models--user--repo/snapshots" / ("e" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "m-Q8_0.gguf").write_bytes(b"GGUF")
+    entry = catalog.find_local("user/repo")
+    assert entry == ModelEntry("user/repo:Q8_0", snapshot / "m-Q8_0.gguf", owned_by="user")
+
+
+def test_a_model_with_a_part_or_a_blob_missing_is_not_here(cache: Path) -> None:
+    snapshot = cache / "models--user--repo/snapshots" / ("e" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "m-Q8_0-00001-of-00002.gguf").write_bytes(b"GGUF")
+    (snapshot / "m-Q4_K_M.gguf").symlink_to("../../blobs/gone")
+    assert catalog.find_local("user/repo") is None
+    assert [model.id for model in catalog.local_models()] == ["demo"]
+
+
+def test_a_folder_of_safetensors_is_for_transformers(hub: LoopbackHub, cache: Path, tmp_path: Path) -> None:
+    hub.repos["user/repo"] = {"config.json": b'{"architectures": ["Qwen2ForCausalLM"]}', "model.safetensors": b"abc"}
+    assert "r1chat pull user/repo:safetensors" in message("user/repo")
+    entry = catalog.resolve("user/repo:safetensors", progress=False)
+    assert (entry.id, entry.engine, entry.path.is_dir()) == ("user/repo:SAFETENSORS", "transformers", True)
+    assert catalog.resolve(str(entry.path)).engine == "transformers"
+    assert [model.id for model in catalog.local_models()] == ["demo", "user/repo:SAFETENSORS"]
+    (entry.path / "config.json").unlink()
+    (entry.path / "config.json").write_text('{"architectures": ["BertModel"]}')
+    assert [model.id for model in catalog.local_models()] == ["demo"]
+
+
+# --- what is here ---
+
+
+def student(name: str, card: dict[str, Any] | None = None) -> Path:
+    path = catalog.student_path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"GGUF")
+    if card is not None:
+        path.with_suffix(".json").write_text(json.dumps(card))
+    return path
+
+
+def test_a_student_is_known_by_its_name(cache: Path) -> None:
+    path = student("my-student", {"quant": "Q8_0"})
+    assert catalog.resolve("my-student") == catalog.find_local("my-student")
+    assert catalog.resolve("my-student") == ModelEntry("my-student", path, owned_by="user")
+    for name in ("../x", "", "a/b", "a" * 97, "a\0b", "ü"):
+        with pytest.raises(ModelNotFoundError):
+            catalog.student_path(name)
+
+
+def test_the_list_names_every_model_once_with_where_it_came_from(pulled: LoopbackHub, cache: Path) -> None:
+    student("my-student", {"quant": "Q6_K"})
+    student("found-q5_k_m")
+    catalog.resolve("r1:1.5b:q8_0", progress=False)
+    told = [(model.id, model.quant, model.source, model.size_bytes) for model in catalog.local_models()]
+    assert told[1:] == [
+        ("found-q5_k_m", "Q5_K_M", "file", 4),
+        ("my-student", "Q6_K", "student", 4),
+        ("r1:1.5b", "Q4_K_M", "hub", 9),
+        ("r1:1.5b:q8_0", "Q8_0", "hub", 10),
+    ]
+    for model in catalog.local_models():
+        assert catalog.find_local(model.id) == model.entry
+        assert all(catalog.find_local(alias) == model.entry for alias in model.entry.aliases)
+
+
+def test_rm_frees_what_only_the_model_needed(pulled: LoopbackHub, cache: Path) -> None:
+    catalog.resolve("r1:1.5b:q8_0", progress=False)
+    assert remove("r1:1.5b") == ("r1:1.5b", 9)
+    assert catalog.find_local("r1:1.5b:q4_k_m") is None
+    assert catalog.resolve("r1:1.5b:q8_0").path.read_bytes() == b"GGUF eight"
+    assert remove(REPO) == ("r1:1.5b:q8_0", 10)
+    assert not list(cache.glob("models--*"))
+    with pytest.raises(ModelNotFoundError, match="See what there is: r1chat list"):
+        remove("r1:1.5b")
+
+
+def test_rm_leaves_what_another_tool_keeps_in_the_same_folder(pulled: LoopbackHub, cache: Path) -> None:
+    other = catalog.resolve("r1:1.5b").path.with_name("tokenizer.json")
+    other.write_text("{}")
+    remove("r1:1.5b")
+    assert other.read_text() == "{}"
+
+
+def test_rm_deletes_a_student_with_its_card_and_nothing_by_path(cache: Path, tmp_path: Path) -> None:
+    path = student("mine", {})
+    assert remove("mine") == ("mine", 4)
+    assert list(path.parent.iterdir()) == []
+    (tmp_path / "own.gguf").write_bytes(b"GGUF")
+    for name in (str(tmp_path / "own.gguf"), "demo", "../own", "nope"):
+        with pytest.raises(ModelNotFoundError):
+            remove(name)
+    assert (tmp_path / "own.gguf").exists() and catalog.BUNDLED.exists()
+
+
+def test_rm_clears_what_a_stopped_pull_has_left(cache: Path) -> None:
+    part = cache / "models--user--repo/blobs" / ("a" * 64 + ".incomplete")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"12345")
+    assert remove("user/repo:Q8_0") == ("user/repo:Q8_0", 5)
+    assert not part.parent.parent.exists()
+
+
+# --- names from strangers ---
+
+HOSTILE = [
+    "../../etc/passwd", "..\\..\\x", "a\0b", "a/b/c", "~root/x", "%2e%2e%2f", "\u202efugg.ledom", "a" * 100_000,
+    "http://169.254.169.254/", "-rf", "`id`", "sha256:../../x", "/etc/passwd", "file:///etc/passwd", "./secret.gguf",
+    "~/secret.gguf", "secret", "secret.gguf", "u/r@../../../../secret", "u/r:../../secret", "\r\nSet-Cookie: x=1", "..",
+    ".", "", "con", "r1:7b@/etc/passwd", "hf.co/../../etc/passwd", "models--u--r",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_from_a_stranger_opens_nothing_outside(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "secret.gguf").write_bytes(b"GGUF")
+    (tmp_path / "secret").write_bytes(b"GGUF")
+    student("mine")
+    opened = _paths_opened(lambda: catalog.find_local(name))
+    assert opened.pop("result") is None
+    assert [path for path in opened if not path.startswith(str(tmp_path / "students"))] == []
+
+
+def _paths_opened(act: Any) -> dict[str, Any]:
+    """What `act` opened or listed, by Python's audit events, and its result."""
+    seen: dict[str, Any] = {}
+    watching = [True]
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if watching[0] and event in ("open", "os.listdir", "os.scandir", "socket.connect"):
+            seen[str(args[0])] = event
+
+    sys.addaudithook(hook)
+    seen["result"] = act()
+    watching[0] = False
+    return seen

@@ -1,0 +1,67 @@
+"""r1chat list: the models on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..terminal import printable
+
+if TYPE_CHECKING:
+    from ...serve.models.catalog import LocalModel
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "list",
+        aliases=["ls"],
+        help="list the models on this machine",
+        description="Lists the models that could be served now: the bundled one, your students, and the hub's.",
+        epilog="examples:\n  r1chat list\n  r1chat list --json | jq -r '.[].id'\n\n"
+        "To fetch more: r1chat pull r1:1.5b. To make room: r1chat rm MODEL",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command="list")
+    parser.add_argument("--json", action="store_true", help="print an array: id, aliases, files, bytes, quant ...")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ...serve.models.catalog import local_models
+
+    models = local_models()
+    if args.json:
+        print(json.dumps([as_json(model) for model in models]))
+    else:
+        _print_table([("MODEL", "SIZE", "QUANT", "SOURCE", "MODIFIED"), *(_row(model) for model in models)])
+    return 0
+
+
+def as_json(model: LocalModel) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "aliases": list(model.entry.aliases),
+        "path": str(model.entry.path),
+        "files": [str(path) for path in model.paths],
+        "bytes": model.size_bytes,
+        "quant": model.quant,
+        "engine": model.entry.engine,
+        "source": model.source,
+        "modified": int(model.modified),
+    }
+
+
+def _row(model: LocalModel) -> tuple[str, ...]:
+    from ...serve.models.variants import human
+
+    day = datetime.fromtimestamp(model.modified).strftime("%Y-%m-%d %H:%M")
+    return (model.id, human(model.size_bytes), model.quant or "-", model.source, day)
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(printable(line.rstrip()))

@@ -1,0 +1,124 @@
+"""r1chat show: what is known of a model, here or not."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ...serve.errors import ModelNotFoundError
+from ..terminal import printable
+from .list_models import as_json
+
+if TYPE_CHECKING:
+    from ...serve.models.catalog import LocalModel
+    from ...serve.models.ids import HubId
+    from ...serve.models.r1_models import R1Model
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "show",
+        help="tell what is known of a model: sizes, licence, context, scores",
+        description="Tells what is known of a model: of one that is here from its file, of r1:7b and its like\n"
+        "from the catalogue, of any other from the hub.",
+        epilog="examples:\n  r1chat show demo\n  r1chat show r1:7b          before you fetch it\n"
+        "  r1chat show user/repo      which quantisations the hub has",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL", help="demo, r1:7b, user/repo:QUANT, a student, or a .gguf file")
+    parser.add_argument("--json", action="store_true", help="print one object")
+
+
+def run(args: argparse.Namespace) -> int:
+    told = _tell(args.model)
+    if args.json:
+        print(json.dumps(told))
+        return 0
+    width = max(len(key) for key in told) + 2
+    for key, value in told.items():
+        head = key.replace("_", " ").ljust(width)
+        # A second file stands under the first.
+        print(printable(head + _text(key, value).replace("\n", "\n" + " " * width)))
+    return 0
+
+
+def _tell(name: str) -> dict[str, Any]:
+    """All that is known, in the order to show it. Raises ModelNotFoundError."""
+    from ...serve.models import catalog, r1_models
+
+    wanted = catalog.hub_id(name)
+    listed = r1_models.R1_MODELS.get(r1_models.alias_of(wanted.repo) or "") if wanted else None
+    model = catalog.local_model(name)
+    if model is not None:
+        return {**_of_files(model), **(_of_catalogue(listed) if listed else {})}
+    if listed:
+        return {"id": name, "here": False, **_of_catalogue(listed), "fetch": f"r1chat pull {name}"}
+    if wanted is None:
+        raise ModelNotFoundError(f"There is no model called {name!r} here. See what there is: r1chat list")
+    return _of_hub(wanted)
+
+
+def _of_files(model: LocalModel) -> dict[str, Any]:
+    from ...serve.models.gguf_info import read_info
+
+    told = {"id": model.id, "here": True, **as_json(model)}
+    if model.entry.engine == "llama":
+        info = read_info(model.entry.path)
+        told |= {
+            "architecture": info.architecture,
+            "name": info.name,
+            "parameters": info.n_params,
+            "quant": model.quant or info.file_type,
+            "context": info.context_length,
+            "kv_bytes_per_token": info.kv_bytes_per_token(),
+            "thinks": "think" in (info.chat_template or ""),
+        }
+    return told
+
+
+def _of_catalogue(model: R1Model) -> dict[str, Any]:
+    return {
+        "repo": model.repo,
+        "made_from": model.original,
+        "licence": model.licence,
+        "context": model.n_ctx,
+        "kv_bytes_per_token": model.kv_bytes_per_token,
+        "sizes": dict(model.sizes),
+        "scores": dict(model.scores),
+        "scores_from": model.scores_from,
+        "defaults": {"temperature": model.temperature, "top_p": model.top_p, "max_tokens": model.max_tokens},
+    }
+
+
+def _of_hub(wanted: HubId) -> dict[str, Any]:
+    """What the hub has, for a model that is not here."""
+    from ...serve.models.downloads import available
+
+    commit, found = available(wanted)
+    told: dict[str, Any] = {"id": str(wanted), "here": False, "repo": wanted.repo, "revision": commit}
+    told["sizes"] = {variant.label: variant.size for variant in found}
+    return {**told, "fetch": f"r1chat pull {wanted.repo}:{found[0].label}" if found else None}
+
+
+def _text(key: str, value: Any) -> str:
+    """A value for a person."""
+    from ...serve.models.variants import human
+
+    if key == "parameters" and isinstance(value, int):
+        return f"{value / 1e6:,.1f} M" if value < 1e9 else f"{value / 1e9:.1f} B"
+    if key in ("bytes", "kv_bytes_per_token"):
+        return human(value) if key == "bytes" else f"{value / 1024:.0f} KiB a token"
+    if key == "modified":
+        return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M")
+    if key == "sizes":
+        return ", ".join(f"{quant} {human(size)}" for quant, size in value.items())
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number}" for name, number in value.items())
+    if isinstance(value, list):
+        return "\n".join(map(str, value)) if value else "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)

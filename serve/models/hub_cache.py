@@ -1,0 +1,174 @@
+"""The cache that all of the hub's tools share: finds models in it, puts arrived files in place, removes them.
+
+Its layout (blobs by digest, snapshots of links, refs) is the hub's; no network, no path outside of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .ids import HubId
+from .variants import Variant, pick, variants
+
+_FOLDER = re.compile(r"models--([\w.-]+?)--([\w.-]+)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A whole model in the cache. `paths` in loading order."""
+
+    repo: str
+    commit: str
+    variant: Variant
+    snapshot: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(self.snapshot / name for name in self.variant.files)
+
+
+def cache_folder() -> Path:
+    """HF_HUB_CACHE, as the hub's own tools understand it."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def repo_folder(repo: str) -> Path:
+    return cache_folder() / f"models--{repo.replace('/', '--')}"
+
+
+def find(wanted: HubId) -> Cached | None:
+    """The model as it lies in the cache, whole; of several commits the one that `main` was last, then the newest."""
+    for snapshot in _snapshots(repo_folder(wanted.repo), wanted.revision):
+        variant = pick(_variants(snapshot), wanted.quant)
+        if variant is not None:
+            return Cached(wanted.repo, snapshot.name, variant, snapshot)
+    return None
+
+
+def everything() -> Iterator[Cached]:
+    """Every whole model in the cache, each quantisation once."""
+    for folder in sorted(cache_folder().glob("models--*")):
+        match = _FOLDER.fullmatch(folder.name)
+        if match is None:
+            continue
+        seen: set[str] = set()
+        for snapshot in _snapshots(folder, None):
+            for variant in _variants(snapshot):
+                if variant.label not in seen:
+                    seen.add(variant.label)
+                    yield Cached("/".join(match.groups()), snapshot.name, variant, snapshot)
+
+
+def _snapshots(folder: Path, revision: str | None) -> list[Path]:
+    """The folders that may hold what is asked for, the likeliest first."""
+    found = [path for path in folder.glob("snapshots/*") if path.is_dir()]
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    ref = _ref(folder, revision or "main")
+    if revision:
+        return [path for path in found if path.name == ref or (len(revision) >= 7 and path.name.startswith(revision))]
+    return sorted(found, key=lambda path: path.name != ref)
+
+
+def _ref(folder: Path, name: str) -> str | None:
+    try:
+        return (folder / "refs" / name).read_text().strip()
+    except (OSError, ValueError):
+        return None
+
+
+def _variants(snapshot: Path) -> list[Variant]:
+    # A link whose blob is gone is no file, and its model not whole.
+    files = [path for path in snapshot.rglob("*") if path.is_file()]
+    return variants((path.relative_to(snapshot).as_posix(), path.stat().st_size) for path in files)
+
+
+def blob_path(repo: str, digest: str) -> Path:
+    return repo_folder(repo) / "blobs" / digest
+
+
+def part_path(repo: str, digest: str) -> Path:
+    """Where a file grows until it is whole."""
+    return blob_path(repo, f"{digest}.incomplete")
+
+
+def lock_path(repo: str, digest: str) -> Path:
+    """The lock that all of the hub's tools take while they fetch the file."""
+    return cache_folder() / ".locks" / repo_folder(repo).name / f"{digest}.lock"
+
+
+def put_in_place(repo: str, commit: str, name: str, digest: str) -> None:
+    """Names a whole part: first as a blob, then in the snapshot."""
+    part, blob = part_path(repo, digest), blob_path(repo, digest)
+    link = repo_folder(repo) / "snapshots" / commit / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if part.exists():
+        os.replace(part, blob)
+    link.unlink(missing_ok=True)
+    try:
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    except OSError:
+        # Windows without the right to make links: the hub's tools move the file then, too.
+        os.replace(blob, link)
+
+
+def note_revision(repo: str, revision: str, commit: str) -> None:
+    """Remembers which commit a branch or tag was, for days without network."""
+    if revision == commit:
+        return
+    ref = repo_folder(repo) / "refs" / revision
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    ref.write_text(commit)
+
+
+def remove(cached: Cached) -> int:
+    """Deletes a model's files and what only they needed; bytes freed."""
+    folder = repo_folder(cached.repo)
+    freed = 0
+    for name in cached.variant.files:
+        for link in folder.glob(f"snapshots/*/{_literal(name)}"):
+            blob, size = _target(link), link.stat().st_size if link.exists() else 0
+            link.unlink()
+            if not _is_linked(folder, blob):
+                freed += size
+                blob.unlink(missing_ok=True)
+    return freed + _sweep(folder)
+
+
+def remove_parts(repo: str) -> int:
+    """Deletes what unfinished downloads have left of a repository; bytes freed."""
+    folder = repo_folder(repo)
+    parts = list(folder.glob("blobs/*.incomplete"))
+    freed = sum(part.stat().st_size for part in parts)
+    for part in parts:
+        part.unlink()
+    return freed + _sweep(folder)
+
+
+def _sweep(folder: Path) -> int:
+    """Deletes a repository's folder once no file is left in it, another tool's neither; bytes freed."""
+    if any(not path.is_dir() or path.is_symlink() for path in folder.glob("snapshots/**/*")):
+        return 0
+    freed = sum(path.stat().st_size for path in folder.glob("blobs/*") if path.is_file())
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(cache_folder() / ".locks" / folder.name, ignore_errors=True)
+    return freed
+
+
+def _literal(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _target(link: Path) -> Path:
+    """The blob that a snapshot's link names. One step only: a blob may itself be a link, to a store of all caches."""
+    return Path(os.path.normpath(link.parent / os.readlink(link))) if link.is_symlink() else link
+
+
+def _is_linked(folder: Path, blob: Path) -> bool:
+    return any(_target(path) == blob for path in folder.glob("snapshots/**/*") if path.is_symlink())
