@@ -45,14 +45,29 @@ class ParityReport:
     def text_ok(self) -> bool:
         return not (self.tokenizer_mismatches or self.round_trip_failures or self.template_mismatches)
 
-    def __str__(self) -> str:
+    def logits(self) -> str:
         return (
             f"logits: max difference {self.max_logit_diff:.2g} (std {self.logit_std:.2g}, relative error "
-            f"{self.relative_error:.2g}), top-1 equal at {self.top1_agreement:.1%} of {self.positions} positions; "
-            f"tokeniser: {len(self.tokenizer_mismatches)} of {self.strings} strings differ, "
+            f"{self.relative_error:.2g}), top-1 equal at {self.top1_agreement:.1%} of {self.positions} positions"
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.logits()}; tokeniser: {len(self.tokenizer_mismatches)} of {self.strings} strings differ, "
             f"{len(self.round_trip_failures)} do not come back; "
             f"template: {len(self.template_mismatches)} of {self.templates} conversations differ"
         )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What transformers makes of a folder: logits after the prompts' tokens, texts as token ids, chats as text."""
+
+    prompts: list[list[int]]
+    logits: list[np.ndarray]
+    strings: list[str]
+    tokens: list[list[int]]
+    chats: list[str]
 
 
 def parity_report(
@@ -62,31 +77,41 @@ def parity_report(
 
     Raises ImportError where torch or transformers are not installed.
     """
+    return compare(reference(hf_dir, prompts=prompts, texts=texts), gguf)
+
+
+def reference(hf_dir: Path, *, prompts: Sequence[str] | None = None, texts: Sequence[str] | None = None) -> Reference:
+    """The folder's side of a comparison, to be held against any number of files. Raises ImportError as above."""
     from transformers import PreTrainedTokenizerFast
 
     # Not AutoTokenizer: it picks a class by model type, which rewrites the splitter and adds tokens.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(hf_dir, local_files_only=True)
-    texts = list(parity_texts(list(tokenizer.get_added_vocab())) if texts is None else texts)
+    texts = parity_texts(list(tokenizer.get_added_vocab())) if texts is None else texts
     ids = [_encode(tokenizer, text) for text in (_PROMPTS if prompts is None else prompts)]
-    rendered, renders_differ = _render_parity(tokenizer, gguf)
-    strings = [*texts, *rendered]
-    theirs = probe(gguf, prompts=ids, texts=strings)
-    ours = reference_logits(hf_dir, ids)
-    pairs = zip(strings, (_encode(tokenizer, text) for text in strings), theirs.tokens, strict=True)
-    differences = np.concatenate([a - b for a, b in zip(ours, theirs.logits, strict=True)])
-    same = np.concatenate([a.argmax(1) == b.argmax(1) for a, b in zip(ours, theirs.logits, strict=True)])
-    std = float(np.concatenate(ours).std())
+    chats = [_chat(tokenizer, messages) for messages in _CONVERSATIONS] if tokenizer.chat_template else []
+    strings = [*texts, *chats]
+    tokens = [_encode(tokenizer, text) for text in strings]
+    return Reference(ids, reference_logits(hf_dir, ids), strings, tokens, chats)
+
+
+def compare(ours: Reference, gguf: Path) -> ParityReport:
+    """How far a file lies from its folder. Raises ModelLoadError for one that llama.cpp does not load."""
+    theirs = probe(gguf, prompts=ours.prompts, texts=ours.strings)
+    differences = np.concatenate([a - b for a, b in zip(ours.logits, theirs.logits, strict=True)])
+    same = np.concatenate([a.argmax(1) == b.argmax(1) for a, b in zip(ours.logits, theirs.logits, strict=True)])
+    std = float(np.concatenate(ours.logits).std())
+    pairs = zip(ours.strings, ours.tokens, theirs.tokens, strict=True)
     return ParityReport(
         max_logit_diff=float(np.abs(differences).max()),
         logit_std=std,
         relative_error=float(np.sqrt(np.square(differences).mean())) / max(std, 1e-30),
         top1_agreement=float(same.mean()),
         positions=len(same),
-        strings=len(strings),
+        strings=len(ours.strings),
         tokenizer_mismatches=tuple(text for text, a, b in pairs if a != b),
-        round_trip_failures=tuple(strings[i] for i in theirs.changed),
-        templates=len(_CONVERSATIONS) if tokenizer.chat_template else 0,
-        template_mismatches=tuple(renders_differ),
+        round_trip_failures=tuple(ours.strings[i] for i in theirs.changed),
+        templates=len(ours.chats),
+        template_mismatches=tuple(_render_differences(ours.chats, gguf)),
     )
 
 
@@ -102,25 +127,21 @@ def _encode(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _render_parity(tokenizer: Any, gguf: Path) -> tuple[list[str], list[str]]:
-    """Texts the tokeniser's template renders, and those the file's template renders otherwise."""
+def _chat(tokenizer: Any, messages: list[dict[str, str]]) -> str:
+    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return text
+
+
+def _render_differences(chats: list[str], gguf: Path) -> list[str]:
+    """The chats that the file's template renders otherwise than the folder's did."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    if not tokenizer.chat_template:
-        return [], []
     info = read_info(gguf)
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(info.chat_template or "")
-    rendered, differ = [], []
-    for messages in _CONVERSATIONS:
-        ours = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        theirs = template.render(
-            messages=messages, add_generation_prompt=True, bos_token=info.bos_token, eos_token=info.eos_token
-        )
-        rendered.append(ours)
-        if ours != theirs:
-            differ.append(ours)
-    return rendered, differ
+    names = {"bos_token": info.bos_token, "eos_token": info.eos_token}
+    rendered = [template.render(messages=m, add_generation_prompt=True, **names) for m in _CONVERSATIONS]
+    return [ours for ours, theirs in zip(chats, rendered, strict=False) if ours != theirs]
 
 
 def parity_texts(added: Sequence[str], count: int = 1200, seed: int = 0) -> list[str]:

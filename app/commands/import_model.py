@@ -1,0 +1,118 @@
+"""r1chat import: a Hugging Face folder becomes a model that is served by its name."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...serve.errors import ModelLoadError
+from ..errors import CommandError, UsageError
+from ..terminal import printable
+
+if TYPE_CHECKING:
+    from ...distill.export import HfModel
+    from ...distill.importing import Imported
+
+QUANTS = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "f16", "f32")
+STAGES = {
+    "write": "writing the GGUF",
+    "compare": "comparing with the folder",
+    "quantize": "quantising",
+    "compare again": "comparing again",
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "import",
+        help="turn a Hugging Face folder into a model to run by name",
+        description="Writes a Qwen2 or Llama folder (config.json, tokenizer.json, *.safetensors) as a GGUF among your\n"
+        "models, and checks that llama.cpp computes from it what transformers does from the folder.",
+        epilog="examples:\n"
+        "  r1chat import ./my-finetune --as mine                   keeps eight bits a weight\n"
+        "  r1chat import ./my-finetune --as mine --quant q4_k_m    half of that; then: r1chat run mine 'Hello'\n\n"
+        'comparing logits needs torch: pip install "r1chat[distill]"',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", metavar="DIR", help="the folder that transformers saved")
+    parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="what to call the model")
+    parser.add_argument("--quant", choices=QUANTS, default="q8_0", help="how to store the weights (default: q8_0)")
+    parser.add_argument("--force", action="store_true", help="replace a model of that name")
+    parser.add_argument("--json", action="store_true", help="print what is kept beside the file as one object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Imports; the report goes to stdout, progress to stderr. Status 1 where the file computes something else."""
+    from ..new_model import check_disk, interruptible, new_path
+
+    folder = Path(args.folder).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {args.folder}. See what lies there: ls {folder.parent}")
+    target = new_path(args.name, force=args.force)
+    quant = args.quant.upper()
+    model = _read(folder, args.name)
+    check_disk(target.parent, _most_disk(model, quant))
+    with interruptible():
+        imported = _import(model, target, quant)
+    if args.json:
+        print(target.with_suffix(".json").read_text(encoding="utf-8"))
+    else:
+        _report(args.name, model, imported)
+    return 0
+
+
+def _read(folder: Path, name: str) -> HfModel:
+    from ...distill.export import read_model
+
+    try:
+        return read_model(folder, name)
+    except ValueError as error:
+        raise ModelLoadError(f"{error}. See what the folder holds: ls {folder}") from error
+
+
+def _most_disk(model: HfModel, quant: str) -> int:
+    from ...distill.importing import needed_bytes
+
+    return needed_bytes(model, quant)[1]
+
+
+def _import(model: HfModel, target: Path, quant: str) -> Imported:
+    from ...distill.importing import ImportRefusedError, import_model
+    from ..stages import stages
+
+    note = {
+        "name": target.stem,
+        "source": str(model.folder.resolve()),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        with stages(STAGES) as show:
+            return import_model(model, target, quant, show, note=note)
+    except ValueError as error:
+        raise ModelLoadError(f"{error}. See what the folder holds: ls {model.folder}") from error
+    except ImportRefusedError as error:
+        serve = f'r1chat run {model.folder} --engine transformers "Hello"'
+        raise CommandError(f"Nothing was kept: {error}. Serve the folder as it is: {serve}") from error
+
+
+def _report(name: str, model: HfModel, imported: Imported) -> None:
+    from ...serve.models.variants import human
+
+    before = sum(tensor.n_bytes for tensor in model.tensors.values())
+    size = f"{human(before)} of weights -> {human(imported.n_bytes)} ({imported.quant}) in {imported.seconds:.0f} s"
+    print(printable(f"{imported.path}\n{size}"))
+    if imported.parity is None:
+        back = imported.strings - len(imported.round_trip_failures)
+        print(f"tokeniser: {back} of {imported.strings} texts come back from their tokens")
+        print('logits were not compared, for want of torch: pip install "r1chat[distill]"', file=sys.stderr)
+    else:
+        if imported.lossless:
+            print(f"before rounding, {imported.lossless.logits()}")
+        print("\n".join(str(imported.parity).split("; ")))
+    for line in imported.warnings():
+        print(f"warning: {line}; see {imported.path.with_suffix('.json')}", file=sys.stderr)
+    print(f"Try it: r1chat run {name} 'Hello'")
