@@ -103,6 +103,6 @@ def _kind(rope: Json) -> str:
 
 def _number(rope: Json, key: str, default: float | None = None) -> float:
     value = rope.get(key, default)
-    if type(value) not in (int, float) or not 0 < value < 1e12:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e12:
         raise ValueError(f"config.json gives {value!r:.40} as {key} of the rope scaling")
     return float(value)

@@ -83,14 +83,14 @@ def import_model(model: HfModel, target: Path, quant: str, on_stage: OnStage, *,
         read_info(first)
         with _counted(on_stage, "compare"):
             folder = _reference(model)
-            proof = folder and _proven(folder, first, kind)
+            proof = None if folder is None else _proven(folder, first, kind)
         parity = proof
         if direct is None:
             threads = os.cpu_count() or 1
             quantize(wide, made, quant, n_threads=threads, on_tensor=lambda i, n: on_stage("quantize", i, n))
             wide.unlink()
             with _counted(on_stage, "compare again"):
-                parity = folder and compare(folder, made)
+                parity = None if folder is None else compare(folder, made)
         failures, strings = _texts(model, made, parity)
         imported = Imported(
             path=target,

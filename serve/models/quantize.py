@@ -114,7 +114,12 @@ def _watch(
     assert child.stdin is not None and child.stderr is not None
     last: deque[str] = deque(maxlen=200)
     late = threading.Event()
-    watchdog = threading.Timer(timeout_s, lambda: (late.set(), child.kill()))
+
+    def give_up() -> None:
+        late.set()
+        child.kill()
+
+    watchdog = threading.Timer(timeout_s, give_up)
     watchdog.start()
     try:
         # The job's end is a newline: a closed pipe means that nobody waits any more.
