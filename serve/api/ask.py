@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..engine.request import Begun, Grammar, Priority, SamplingParams
+from .forms.structure import Form
 from .forms.tools import Tool
 from .prompt.chat_template import Turn
 
@@ -19,7 +20,8 @@ class Ask:
     """What to continue (`turns` of a chat, or `text` as it stands) and how; `n` replies to it.
 
     `owner` is who asks (security.owner_of), `cache_salt` with whom they share cached prompts. `grammar`
-    binds the answer, `tools` are those the prompt tells of, and `begun` is what each reply begins with.
+    binds the answer; `form` is what it was made of. `tools` are those the prompt tells of, and `begun` is what each
+    reply begins with.
     `thinking` goes to templates that know the word; None where nothing was said. `continues`: the last turn is
     a reply that goes on, in its thought, in its answer, or as its text has it. `keeps`: the reply may be forked
     later, and the turn after it is prepared while its reader reads.
@@ -30,6 +32,7 @@ class Ask:
     params: SamplingParams = field(default_factory=SamplingParams)
     n: int = 1
     grammar: Grammar | None = None
+    form: Form | None = None
     begun: Begun | None = None
     tools: tuple[Tool, ...] = ()
     thinking: bool | None = None

@@ -18,11 +18,11 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from ..engine.governor import ReasoningEnd
-from ..engine.request import Channel, Event, Finished, FinishReason, Priority, Timings, TokenOutput, Usage
+from ..engine.request import Channel, Finished, FinishReason, Priority, Timings, TokenOutput, Usage
 from .replies import ErrorBody
 from .wire_errors import wire_error
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E")
 
 # name on the wire, name in EngineStats, what it is
 COUNTERS = (

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from ..engine.request import Segment
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, NotSupportedError
 from .chat.protocol import ChatRequest
 from .chat.routes import asked
 from .fields import Body
@@ -80,6 +80,8 @@ def tokens_router(models: ServedModels) -> APIRouter:
         answer = await backend.tokenize(tuple(segment for segment in segments if segment.text))
         if not body.with_pieces:
             return Tokens(tokens=list(answer.tokens))
+        if len(answer.pieces) < len(answer.tokens):
+            raise NotSupportedError("This model's server does not tell the text of single tokens.", "with_pieces")
         pieces = zip(answer.tokens, answer.pieces, strict=True)
         return Tokens(tokens=[TokenPiece(id=token, piece=_text_or_bytes(piece)) for token, piece in pieces])
 

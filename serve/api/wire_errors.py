@@ -19,11 +19,14 @@ from ..errors import (
     InvalidRequestError,
     ModelLoadError,
     ModelNotFoundError,
+    ModelsBusyError,
     NonFiniteLogitsError,
+    NotEnoughMemoryError,
     NotFoundError,
     NotSupportedError,
     QueueFullError,
     R1ChatError,
+    UpstreamError,
 )
 
 logger = logging.getLogger(__name__)
@@ -52,9 +55,12 @@ TABLE: dict[type[Exception], WireError] = {
     InvalidRequestError: WireError(400, "invalid_request_error", "invalid_value"),
     NotFoundError: WireError(404, "invalid_request_error", "not_found"),
     ModelNotFoundError: WireError(404, "invalid_request_error", "model_not_found", param="model"),
+    NotEnoughMemoryError: WireError(503, "server_error", "insufficient_memory", NO_RETRY),
     ModelLoadError: WireError(503, "server_error", "model_not_loaded", RETRY_SOON),
+    ModelsBusyError: WireError(503, "server_error", "models_busy", RETRY_SOON),
     QueueFullError: WireError(429, "rate_limit_error", "queue_full", RETRY_SOON),
     EngineStoppedError: WireError(503, "server_error", "engine_restarted", RETRY_SOON),
+    UpstreamError: WireError(503, "server_error", "upstream_error", RETRY_SOON),
     NonFiniteLogitsError: WireError(503, "server_error", "non_finite_logits", NO_RETRY),
     EngineError: WireError(503, "server_error", "engine_error", RETRY_SOON),
     R1ChatError: WireError(503, "server_error", "server_error", NO_RETRY),
@@ -102,7 +108,10 @@ def body_of(error: Exception, request_id: str) -> bytes:
 def error_response(error: Exception, request_id: str) -> Response:
     """The whole HTTP answer for any exception."""
     wire = wire_error(error)
-    return json_response(body_of(error, request_id), wire.status, wire.headers)
+    headers = wire.headers
+    if isinstance(error, QueueFullError):
+        headers = {"retry-after": str(error.retry_after_s)}
+    return json_response(body_of(error, request_id), wire.status, headers)
 
 
 # OpenAI names its kinds of refusal in `code`; Anthropic and llama-server do so in `type`.

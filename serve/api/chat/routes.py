@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ...errors import NotSupportedError
 from ..ask import Ask, with_one_system
 from ..fields import log_ignored
-from ..forms.structure import grammar_of
+from ..forms.structure import Form
 from ..forms.tool_calls import parsed
 from ..forms.tools import offered
 from ..generation import Outputs
@@ -63,18 +63,20 @@ def asked(body: ChatRequest, owner: str) -> Ask:
     tools = offered(body.tools, body.tool_choice)
     if body.vote and tools:
         raise NotSupportedError("A vote does not go together with tools.", "vote")
+    form = Form(
+        body.asked_format,
+        body.asked_regex,
+        body.asked_choice,
+        body.tools,
+        body.tool_choice,
+        body.parallel_tool_calls,
+    )
     return Ask(
         turns=with_one_system(tuple(message.turn for message in body.messages)),
         params=body.sampling_params(),
         n=body.n or 1,
-        grammar=grammar_of(
-            body.asked_format,
-            body.asked_regex,
-            body.asked_choice,
-            body.tools,
-            body.tool_choice,
-            body.parallel_tool_calls,
-        ),
+        grammar=form.grammar,
+        form=form,
         tools=tools,
         thinking=body.asked_thinking.wanted,
         continues=body.continues,

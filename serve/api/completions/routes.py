@@ -17,7 +17,7 @@ from ..ask import Ask
 from ..chat.protocol import StreamOptions
 from ..dialects import ThinkingFields
 from ..fields import ChatOnly, SamplingFields, Stop, Unsupported, log_ignored, one_or_list, stop_of, unsupported
-from ..forms.structure import StructureFields, grammar_of
+from ..forms.structure import Form, StructureFields
 from ..generation import Output, Outputs, merged
 from ..prompt.chat_template import OPEN_TAG
 from ..replies import ERRORS
@@ -84,10 +84,12 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
             reasoning_budget=self.asked_thinking.budget,
             reasoning_grace=self.reasoning_grace_tokens,
         )
+        form = Form(self.asked_format, self.asked_regex, self.asked_choice)
         return Ask(
             text=text,
             params=params,
-            grammar=grammar_of(self.asked_format, self.asked_regex, self.asked_choice),
+            grammar=form.grammar,
+            form=form,
             n=self.n or 1,
             priority=self.waits,
             owner=owner,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag
@@ -136,6 +137,28 @@ def grammar_of(
     if choice is not None:
         return Grammar("lark", f"start: {' | '.join(map(_literal, choice))}", "choice")
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of an answer as it was asked for: for engines that keep to forms in ways of their own."""
+
+    response_format: ResponseFormat | None = None
+    regex: str | None = None
+    choice: Sequence[str] | None = None
+    tools: Sequence[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel: bool | None = None
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """See grammar_of. Raises InvalidRequestError."""
+        return grammar_of(self.response_format, self.regex, self.choice, self.tools, self.tool_choice, self.parallel)
+
+    @property
+    def schema(self) -> Schema | None:
+        """Of the JSON that the answer is to be."""
+        return _schema_of(self.response_format)
 
 
 def _literal(text: str) -> str:

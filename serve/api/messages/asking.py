@@ -9,7 +9,7 @@ from ...engine.request import SamplingParams
 from ...errors import InvalidRequestError, NotSupportedError
 from ..ask import Ask, Continues, with_one_system
 from ..dialects import EFFORTS
-from ..forms.structure import JsonSchemaFormat, grammar_of
+from ..forms.structure import Form, JsonSchemaFormat
 from ..forms.tools import FunctionName, NamedTool, Tool, ToolChoice, offered
 from ..prompt.chat_template import Turn, TurnCall
 from .protocol import (
@@ -46,13 +46,13 @@ def ask_of(body: MessagesRequest, owner: str) -> Ask:
     """Raises InvalidRequestError, NotSupportedError."""
     prompt = prompt_of(body, owner)
     choice = body.tool_choice
-    grammar = grammar_of(
+    form = Form(
         _format(body),
         tools=_tools(body),
         tool_choice=_tool_choice(body),
         parallel=not (choice and choice.disable_parallel_tool_use),
     )
-    return replace(prompt, params=_params(body), grammar=grammar)
+    return replace(prompt, params=_params(body), grammar=form.grammar, form=form)
 
 
 def _continues(last: Turn) -> Continues | None:

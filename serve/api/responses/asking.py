@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from ..ask import Ask, with_one_system
 from ..fields import stop_of
+from ..forms.structure import Form, ResponseFormat
 from ..forms.structure import JsonObjectFormat as AnyJson
 from ..forms.structure import JsonSchemaFormat as NamedJson
-from ..forms.structure import ResponseFormat, grammar_of
 from ..forms.tools import AllowedTools, AllowedToolsChoice, FunctionName, NamedTool, Tool, ToolChoice, offered
 from ..prompt.chat_template import Turn, TurnCall
 from .protocol import (
@@ -37,19 +37,21 @@ def ask_of(body: ResponsesRequest, owner: str) -> Ask:
         reasoning_budget=body.asked_thinking.budget,
         reasoning_grace=body.reasoning_grace_tokens,
     )
+    form = Form(
+        _format(body) or body.asked_format,
+        body.asked_regex,
+        body.asked_choice,
+        tools,
+        choice,
+        body.parallel_tool_calls,
+    )
     return Ask(
         turns=with_one_system(tuple(_turns(body))),
         tools=offered(tools, choice),
         params=params,
         thinking=body.asked_thinking.wanted,
-        grammar=grammar_of(
-            _format(body) or body.asked_format,
-            body.asked_regex,
-            body.asked_choice,
-            tools,
-            choice,
-            body.parallel_tool_calls,
-        ),
+        grammar=form.grammar,
+        form=form,
         priority=body.waits,
         owner=owner,
         cache_salt=body.cache_salt or "",

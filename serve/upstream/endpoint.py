@@ -1,0 +1,222 @@
+"""One upstream: its address, what it has, whether it answers. Opens streams there, and says why one failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import msgspec
+
+from .chunks import Chunk, chunk_decoder
+from .failures import Failure, error_of, refusal, status_of, unreachable
+from .kinds import Kind, kind_by_card
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+MAX_EVENT_BYTES = 4 * 1024**2
+MAX_BODY_BYTES = 8 * 1024**2
+MAX_ERROR_BYTES = 64 * 1024
+CONNECT_S = 5.0
+# A prompt of 100k tokens on a busy cluster is silent for minutes, and vLLM sends nothing meanwhile.
+SILENCE_S = 600.0
+LOOK_S = 10.0
+# Shorter than servers keep an idle connection (5 s and more), so that none is used while it is being closed.
+KEEP_ALIVE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteModel:
+    """What an upstream tells of a model; 0 where it does not. `opens_thought`: its prompts end in an opening tag."""
+
+    id: str
+    n_ctx: int = 0
+    n_params: int = 0
+    n_vocab: int = 0
+    deterministic: bool = False
+    bos_token: str = ""
+    opens_thought: bool = False
+
+
+class Endpoint:
+    """`is_up` as of the last look or request. Belongs to one event loop. `name` is the URL without the scheme."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self.url = url
+        self.name = url.partition("://")[2]
+        self.kind = Kind.OTHER
+        self.models: dict[str, RemoteModel] = {}
+        self.is_up = False
+        self.error = "it was not asked yet"
+        self.last_picked = 0
+        self.n_live = 0
+        self.separates: set[str] = set()
+        self.look_now = asyncio.Event()
+        self._busy_until = 0.0
+        self._key = key
+        self._http = httpx2.AsyncClient(
+            headers={b"Authorization": f"Bearer {key}".encode()} if key else {},
+            timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S, write=60.0),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEP_ALIVE_S),
+            trust_env=httpx2.URL(url).host not in LOOPBACK,
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    @property
+    def busy_s(self) -> float:
+        """How long it is still to be left alone."""
+        return max(0.0, self._busy_until - time.monotonic())
+
+    def note(self, failure: Failure) -> None:
+        """Takes from a failure what it says of this upstream."""
+        self._busy_until = max(self._busy_until, time.monotonic() + failure.busy_s)
+        if failure.down:
+            self.is_up, self.error = False, str(failure.error)
+            self.look_now.set()
+
+    async def look(self) -> None:
+        """Asks what it has. Afterwards `is_up`, `kind` and `models` are right, or `error` says why not."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                cards = await self._cards()
+                self.kind = await self._find_kind(cards)
+                models = [await self._model(card) for card in cards]
+        except (Failure, TimeoutError) as error:
+            failure = error if isinstance(error, Failure) else unreachable(self.name, "it is silent")
+            self.is_up, self.error = False, str(failure.error)
+            return
+        self.models = {model.id: model for model in models}
+        self.is_up, self.error = True, ""
+
+    async def stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
+        """None once the upstream has taken the request, then its chunks to the last. Raises Failure."""
+        self.n_live += 1
+        try:
+            async with self._http.stream("POST", self.url + path, content=_encoded(body), headers=_JSON) as response:
+                if not response.is_success:
+                    raise await self._refusal(response)
+                yield None
+                async with aclosing(self._chunks(response)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        finally:
+            self.n_live -= 1
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object that answers. Raises Failure."""
+        content = None if body is None else _encoded(body)
+        try:
+            async with self._http.stream(method, self.url + path, content=content, headers=_JSON) as response:
+                if not response.is_success:
+                    raise await self._refusal(response)
+                text = await _read(response, MAX_BODY_BYTES)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        try:
+            return msgspec.json.decode(text, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise unreachable(self.name, f"what it sends for {path} is no JSON object, or too large") from None
+
+    async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
+        is_over = False
+        async for event in httpx2.EventSource(response, MAX_EVENT_BYTES):
+            if event.data.startswith("[DONE]"):
+                return
+            try:
+                chunk = chunk_decoder.decode(event.data)
+            except (msgspec.DecodeError, UnicodeEncodeError):
+                raise unreachable(self.name, "what it streams is no chunk of a reply", broke=True) from None
+            if chunk.is_error:
+                raise self._stream_error(chunk, event.data)
+            is_over = is_over or any(choice.finish_reason for choice in chunk.choices)
+            yield chunk
+        if not is_over:
+            raise unreachable(self.name, "its reply broke off", broke=True)
+
+    def _stream_error(self, chunk: Chunk, data: str) -> Failure:
+        error = error_of(data.encode())
+        return refusal(self.name, status_of(error), self._without_key(error), None)
+
+    async def _refusal(self, response: httpx2.Response) -> Failure:
+        error = self._without_key(error_of(await _read(response, MAX_ERROR_BYTES)))
+        retry = response.headers.get("x-should-retry") != "false"
+        return refusal(self.name, response.status_code, error, response.headers.get("retry-after"), retry=retry)
+
+    def _without_key(self, error: dict[str, Any]) -> dict[str, Any]:
+        if self._key and "message" in error:
+            return {**error, "message": str(error["message"]).replace(self._key, "***")}
+        return error
+
+    def _unreachable(self, error: Exception) -> Failure:
+        broke = not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+        return unreachable(self.name, str(error).rstrip(".") or type(error).__name__, broke=broke)
+
+    async def _cards(self) -> list[dict[str, Any]]:
+        data = (await self.ask("GET", "/v1/models")).get("data")
+        if not isinstance(data, list):
+            raise unreachable(self.name, "its /v1/models has no list of models")
+        return [card for card in data if isinstance(card, dict) and isinstance(card.get("id"), str)]
+
+    async def _find_kind(self, cards: list[dict[str, Any]]) -> Kind:
+        for card in cards:
+            if kind := kind_by_card(card):
+                return kind
+        for path, member, kind in (("/version", "version", Kind.VLLM), ("/props", "chat_template", Kind.LLAMA_SERVER)):
+            with contextlib.suppress(Failure):
+                if member in await self.ask("GET", path):
+                    return kind
+        return Kind.OTHER
+
+    async def _model(self, card: dict[str, Any]) -> RemoteModel:
+        meta = card["meta"] if isinstance(card.get("meta"), dict) else {}
+        known = self.models.get(card["id"])
+        return RemoteModel(
+            id=card["id"],
+            n_ctx=_count(meta.get("n_ctx") or card.get("max_model_len")),
+            n_params=_count(meta.get("n_params")),
+            n_vocab=_count(meta.get("n_vocab")),
+            deterministic=meta.get("deterministic") is True,
+            opens_thought=known.opens_thought if known else await self._opens_thought(card["id"]),
+        )
+
+    async def _opens_thought(self, model: str) -> bool:
+        """Whether a prompt ends in <think>: then a reply without reasoning fields begins inside a thought."""
+        messages = [{"role": "user", "content": "?"}]
+        prompt = ""
+        with contextlib.suppress(Failure):
+            if self.kind is Kind.VLLM:
+                body = {"model": model, "messages": messages, "return_token_strs": True}
+                prompt = "".join((await self.ask("POST", "/tokenize", body)).get("token_strs") or ())
+            elif self.kind is Kind.LLAMA_SERVER:
+                prompt = str((await self.ask("POST", "/apply-template", {"messages": messages})).get("prompt"))
+        # a byte-level tokenizer writes a line break as Ċ
+        return prompt.rstrip("\nĊ ").endswith("<think>")
+
+
+_JSON = {"content-type": "application/json"}
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(body)
+
+
+async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
+    """The body, or nothing where it is larger than that."""
+    body = b""
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > max_bytes:
+            return b""
+    return body
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
