@@ -130,12 +130,19 @@ def default_max_bytes() -> int:
     return available_memory() // MEMORY_SHARE
 
 
-def cache_key(model_path: Path, kv_type: str = "f16") -> str:
-    """Names states that may be restored: those of the same weights, library and kind of cache, as 64 hex digits."""
-    with model_path.open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    version = importlib.metadata.version("llama-cpp-python")
-    return hashlib.sha256(f"{weights} {version} {kv_type}".encode()).hexdigest()
+def cache_key(model_path: Path, kind: str = "f16") -> str:
+    """Names states that may be restored: those of the same weights (a file's, or a folder's of safetensors), library
+    and kind of cache, as 64 hex digits.
+    """
+    is_folder = model_path.is_dir()
+    files = sorted(model_path.glob("*.safetensors")) if is_folder else [model_path]
+    versions = map(importlib.metadata.version, ("torch", "transformers") if is_folder else ("llama-cpp-python",))
+    return hashlib.sha256(" ".join([*map(_file_digest, files), *versions, kind]).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_entries(folder: Path, key: str, entries: Iterable[Entry]) -> None:

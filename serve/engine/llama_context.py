@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import os
-from pathlib import Path
 from typing import Any
 
 import llama_cpp
 
 from ..errors import ModelLoadError
 from .config import EngineConfig, KvType
+from .cores import default_threads
 from .host_memory import available_memory, kv_bytes, pool_cells, whole_cells
 from .llama_model import LlamaLog, may_be_deterministic, metadata, offloads
 
 # On a CPU attention takes another, faster kernel from 64 rows on: prompts gain 10 to 30 % by it. But then their
 # numbers depend on who else is in the batch, so files whose rows could be the same in any batch do without.
 CPU_UBATCH, INVARIANT_UBATCH = 128, 60
-PARAMS_PER_THREAD = 32_000_000
 # Rows of one request that bring logits: its newest token and a draft behind it.
 MAX_OUTPUTS_EACH = 16
 MAX_SEQUENCES = 256
@@ -71,7 +69,8 @@ def new_context(
     params.n_seq_max = n_resident + 1
     params.n_outputs_max = max_outputs(config, n_resident)
     params.kv_unified = True
-    params.n_threads = params.n_threads_batch = config.n_threads or default_threads(model)
+    n_params = llama_cpp.llama_model_n_params(model)
+    params.n_threads = params.n_threads_batch = config.n_threads or default_threads(n_params)
     # without it llama.cpp cannot read values in blocks
     if may_be_deterministic(model, config) or config.kv_type != "f16":
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
@@ -109,19 +108,3 @@ def _cell_bytes(model: llama_cpp.llama_model_p, kv_type: KvType) -> int:
         for part in ("key", "value")
     )
     return kv_bytes(row, kv_type) * int(llama_cpp.llama_model_n_layer(model))
-
-
-def default_threads(model: llama_cpp.llama_model_p) -> int:
-    """All cores, but for a small model no more than have enough to do between two barriers."""
-    busy = llama_cpp.llama_model_n_params(model) // PARAMS_PER_THREAD
-    return max(1, min(_physical_cores(), busy))
-
-
-def _physical_cores() -> int:
-    """Cores this process may run on, counting hyper-threads once: they only get in each other's way."""
-    try:
-        allowed = os.sched_getaffinity(0)
-        siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-        return len({Path(siblings.format(cpu)).read_text() for cpu in allowed})
-    except (AttributeError, OSError):
-        return max(1, (os.cpu_count() or 2) // 2)

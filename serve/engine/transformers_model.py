@@ -11,8 +11,8 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
-from ..errors import ModelLoadError
-from .host_cache import available_memory
+from ..errors import ModelLoadError, NotEnoughMemoryError
+from .host_memory import available_memory
 from .packed_attention import NAME, attend
 
 Quantization = Literal["none", "nf4", "int8"]
@@ -135,10 +135,12 @@ def _check_memory(
     needed = _HEADROOM * (inner_bytes + outer * dtype.itemsize)
     free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
     if needed > free:
-        mend = " --quantize nf4 takes a quarter of it." if quantization == "none" else ""
-        raise ModelLoadError(
+        mend = " Take less: r1chat serve --engine transformers --quantize nf4" if quantization == "none" else ""
+        raise NotEnoughMemoryError(
             f"{folder} needs {needed / 1e9:.1f} GB of {'memory' if device.type == 'cpu' else 'the GPU'} and "
-            f"{free / 1e9:.1f} GB are free.{mend}"
+            f"{free / 1e9:.1f} GB are free.{mend}",
+            needed=int(needed),
+            available=free,
         )
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModelLoadError, NonFiniteLogitsError
+from ..errors import ModelLoadError, NonFiniteLogitsError, NotEnoughMemoryError
 from .batch import Batch, Chunk
 from .cell_runs import CellRuns, Run
 from .config import EngineConfig
+from .cores import default_threads
 from .draw import Scratch
-from .host_cache import available_memory
+from .host_memory import available_memory
 from .model_runner import InvalidBatchError, KVFullError
 from .packed_attention import KeysAndValues, PackedStep, Span, causal_mask
 from .request import ModelInfo, SamplingParams
@@ -34,7 +35,6 @@ DEFAULT_N_CTX = 8192
 # A GPU's memory is there for this; on a CPU others want some, too.
 _POOL_BYTES = {"cpu": 1 << 30, "cuda": 1 << 40}
 _POOL_SHARE = {"cpu": 4, "cuda": 2}
-_PARAMS_PER_THREAD = 32_000_000
 
 
 class TransformersModelRunner:
@@ -48,6 +48,8 @@ class TransformersModelRunner:
         began = perf_counter()
         if config.model_path is None:
             raise ModelLoadError("There is no model folder.")
+        if config.kv_type != "f16":
+            raise ModelLoadError("The transformers engine keeps keys and values as they are computed: --kv-type f16")
         self._loaded = load(config.model_path, **config.runner_args)
         self._vocab = TransformersVocab(config.model_path, self._loaded.config.vocab_size, self._loaded.ends)
         self._row_buffers = Scratch(self._vocab.n_tokens)
@@ -61,7 +63,7 @@ class TransformersModelRunner:
         self._interrupted = Event()
         self._logits = np.empty((0, self._vocab.n_tokens), np.float32)
         self._row_of: dict[int, int] = {}
-        n_threads = config.n_threads or _default_threads(self._loaded.n_params)
+        n_threads = config.n_threads or default_threads(self._loaded.n_params)
         self.set_threads(n_threads)
         self._warm_up()
         self.info = self._describe(config, min(n_ctx, self.n_cells), n_threads, began)
@@ -239,13 +241,10 @@ def _new_memory(loaded: Loaded, config: EngineConfig, n_ctx: int) -> tuple[KeysA
     by_memory = min(_POOL_BYTES[kind], free // _POOL_SHARE[kind]) // cell_bytes
     n_cells = config.n_cells or max(n_ctx, min(n_ctx * config.n_seq_max, by_memory))
     if n_cells * cell_bytes > free:
-        raise ModelLoadError(
+        raise NotEnoughMemoryError(
             f"A cache of {n_cells} tokens needs {n_cells * cell_bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB are free. "
-            "A smaller --ctx needs less."
+            "Take a smaller one: r1chat serve --ctx 4096",
+            needed=n_cells * cell_bytes,
+            available=free,
         )
     return KeysAndValues(n_cells, dtype=loaded.dtype, device=loaded.device, **shape), n_cells
-
-
-def _default_threads(n_params: int) -> int:
-    """What torch would take, but for a small model no more than have enough to do between two barriers."""
-    return max(1, min(torch.get_num_threads(), n_params // _PARAMS_PER_THREAD))

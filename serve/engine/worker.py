@@ -106,7 +106,9 @@ class Worker:
         host = HostCache(default_max_bytes() if config.host_cache_bytes is None else config.host_cache_bytes)
         runner = load_runner(config)
         if config.cache_folder and config.model_path:
-            self._cache_key = cache_key(config.model_path, config.kv_type)
+            # of folders' models the type of number is chosen at load
+            kind = f"{config.kv_type} {runner.info.description} {runner.info.gpu_offload}"
+            self._cache_key = cache_key(config.model_path, kind)
             for tokens, scope, state in load_entries(config.cache_folder, self._cache_key, host.max_bytes):
                 host.put(tokens, scope, state)
         return Engine(runner, host=host, make_speculator=_speculator if config.speculate else None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +19,10 @@ from forward_tools import batch_of, compute, last_logits, logits_along, made_up,
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
-from r1chat.serve.engine.host_cache import HostCache
+from r1chat.serve.engine.host_cache import HostCache, cache_key
 from r1chat.serve.engine.model_runner import InterruptedStep, InvalidBatchError, KVFullError, load_runner
 from r1chat.serve.engine.request import FinishReason, Grammar
-from r1chat.serve.errors import InvalidRequestError, ModelLoadError
+from r1chat.serve.errors import InvalidRequestError, ModelLoadError, NotEnoughMemoryError
 
 torch = pytest.importorskip("torch", reason="the transformers engine needs torch")
 transformers = pytest.importorskip("transformers", reason="the transformers engine needs transformers")
@@ -40,7 +42,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "qwen2": {},
     "qwen2 tied": {"tie_word_embeddings": True},
     "llama": {"num_key_value_heads": 1, "rope_parameters": LLAMA3_ROPE},
-    "qwen3": {"head_dim": 32},
+    "qwen3": {},
 }
 Open = Callable[..., Any]
 
@@ -299,6 +301,19 @@ def test_tokens_that_left_the_cache_come_back_from_host_memory(opened: Open) -> 
     assert text_of(again, Channel.REASONING) == whole
 
 
+def test_kept_prompts_are_those_of_the_same_weights_and_numbers(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders("qwen2"), tmp_path / "model")
+    key = cache_key(folder, "f16 float32")
+    assert key == cache_key(folder, "f16 float32") != cache_key(folder, "f16 bfloat16")
+    spoil_a_tensor(folder)
+    assert key != cache_key(folder, "f16 float32")
+
+
+def test_keys_and_values_are_never_stored_in_blocks(opened: Open) -> None:
+    with pytest.raises(ModelLoadError, match="--kv-type f16"):
+        opened(kv_type="q8_0")
+
+
 def test_a_bias_on_a_token_beyond_the_vocabulary_is_refused(opened: Open) -> None:
     with pytest.raises(InvalidRequestError):
         Engine(opened()).add_request(request("r", logit_bias={1056: 1.0}))
@@ -368,8 +383,6 @@ def change_config(**changes: Any) -> Callable[[Path], None]:
 def test_a_folder_that_cannot_be_run_is_refused_in_one_line(
     folders: Callable[[str], Path], tmp_path: Path, damage: Callable[[Path], None], reason: str
 ) -> None:
-    import shutil
-
     folder = shutil.copytree(folders("qwen2"), tmp_path / "model")
     damage(folder)
     with pytest.raises(ModelLoadError, match=reason) as caught:
@@ -380,16 +393,14 @@ def test_a_folder_that_cannot_be_run_is_refused_in_one_line(
 def test_what_no_machine_has_room_for_is_refused_before_it_is_read(
     folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from r1chat.serve.engine import transformers_model
+    from r1chat.serve.engine import transformers_model  # needs torch
 
     monkeypatch.setattr(transformers_model, "available_memory", lambda: 200_000)
-    with pytest.raises(ModelLoadError, match="GB are free"):
+    with pytest.raises(NotEnoughMemoryError, match="GB are free"):
         load_runner(EngineConfig(model_path=folders("qwen2"), runner=RUNNER, runner_args={"device": "cpu"}))
 
 
 def test_without_torch_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in ("transformers_runner", "packed_attention"):
         monkeypatch.delitem(sys.modules, f"r1chat.serve.engine.{name}", raising=False)
