@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from ...serve.models.catalog import local_models
+    from ...serve.models.hub_cache import unfinished
+    from ...serve.models.variants import human
 
     models = local_models()
     if args.json:
         print(json.dumps([as_json(model) for model in models]))
     else:
         _print_table([("MODEL", "SIZE", "QUANT", "SOURCE", "MODIFIED"), *(_row(model) for model in models)])
+        for repo, size in unfinished():
+            line = f"{human(size)} of {repo} wait for their pull to go on. To free them: r1chat rm {repo}"
+            print(printable(line), file=sys.stderr)
     return 0
 
 

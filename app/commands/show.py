@@ -53,7 +53,11 @@ def _tell(name: str) -> dict[str, Any]:
     listed = r1_models.R1_MODELS.get(r1_models.alias_of(wanted.repo) or "") if wanted else None
     model = catalog.local_model(name)
     if model is not None:
-        return {**_of_files(model), **(_of_catalogue(listed) if listed else {})}
+        told = _of_files(model)
+        # The file knows better than the catalogue.
+        return told | {
+            key: value for key, value in (_of_catalogue(listed) if listed else {}).items() if key not in told
+        }
     if listed:
         return {"id": name, "here": False, **_of_catalogue(listed), "fetch": f"r1chat pull {name}"}
     if wanted is None:

@@ -77,7 +77,7 @@ def resolve(name: str, *, progress: bool = True) -> ModelEntry:
     wanted = hub_id(name)
     if wanted is None:
         raise ModelNotFoundError(
-            f"There is no model called {name!r}: a name is `demo`, r1:1.5b to r1:70b, a path to a .gguf file, or "
+            f"There is no model called {name[:100]!r}: a name is `demo`, r1:1.5b to r1:70b, a path to a .gguf file, or "
             "user/repo:QUANT. Try: r1chat run demo"
         )
     # Brings in the hub's client, which all that is here does without.
@@ -147,8 +147,9 @@ def _local(
     quant: str | None,
     source: Literal["bundled", "hub", "student", "file"],
 ) -> LocalModel:
-    told = [path.stat() for path in paths]
-    size, modified = sum(item.st_size for item in told), max(item.st_mtime for item in told)
+    # Another process may delete what was just listed.
+    told = [path.stat() for path in paths if path.exists()]
+    size, modified = sum(item.st_size for item in told), max((item.st_mtime for item in told), default=0.0)
     return LocalModel(entry, paths, size, quant, source, modified)
 
 

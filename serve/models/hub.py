@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HUB_DOMAINS = ("huggingface.co", "hf.co")
 MAX_REDIRECTS = 5
-TIMEOUT_S = 30.0
+TIMEOUT_S = 10.0
 _SAFE_FILE = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[^/\\\0][^\\\0]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -53,23 +53,31 @@ def find(wanted: HubId) -> Cached | None:
 
 
 def everything() -> Iterator[Cached]:
-    """Every whole model in the cache, each quantisation once."""
-    for folder in sorted(cache_folder().glob("models--*")):
-        match = _FOLDER.fullmatch(folder.name)
-        if match is None:
-            continue
+    """Every whole model in the cache, each quantisation once. What vanishes meanwhile is passed over."""
+    for repo, folder in _repos():
         seen: set[str] = set()
         for snapshot in _snapshots(folder, None):
             for variant in _variants(snapshot):
                 if variant.label not in seen:
                     seen.add(variant.label)
-                    yield Cached("/".join(match.groups()), snapshot.name, variant, snapshot)
+                    yield Cached(repo, snapshot.name, variant, snapshot)
+
+
+def unfinished() -> list[tuple[str, int]]:
+    """Repositories of which downloads were begun and not ended, with the bytes kept of them."""
+    parts = {repo: [_size(path) for path in folder.glob("blobs/*.incomplete")] for repo, folder in _repos()}
+    return [(repo, sum(sizes)) for repo, sizes in parts.items() if sizes]
+
+
+def _repos() -> list[tuple[str, Path]]:
+    folders = sorted(cache_folder().glob("models--*"))
+    return [("/".join(match.groups()), folder) for folder in folders if (match := _FOLDER.fullmatch(folder.name))]
 
 
 def _snapshots(folder: Path, revision: str | None) -> list[Path]:
     """The folders that may hold what is asked for, the likeliest first."""
     found = [path for path in folder.glob("snapshots/*") if path.is_dir()]
-    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    found.sort(key=_modified, reverse=True)
     ref = _ref(folder, revision or "main")
     if revision:
         return [path for path in found if path.name == ref or (len(revision) >= 7 and path.name.startswith(revision))]
@@ -86,7 +94,18 @@ def _ref(folder: Path, name: str) -> str | None:
 def _variants(snapshot: Path) -> list[Variant]:
     # A link whose blob is gone is no file, and its model not whole.
     files = [path for path in snapshot.rglob("*") if path.is_file()]
-    return variants((path.relative_to(snapshot).as_posix(), path.stat().st_size) for path in files)
+    return variants((path.relative_to(snapshot).as_posix(), _size(path)) for path in files)
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def blob_path(repo: str, digest: str) -> Path:
@@ -133,7 +152,7 @@ def remove(cached: Cached) -> int:
     freed = 0
     for name in cached.variant.files:
         for link in folder.glob(f"snapshots/*/{_literal(name)}"):
-            blob, size = _target(link), link.stat().st_size if link.exists() else 0
+            blob, size = _target(link), _size(link)
             link.unlink()
             if not _is_linked(folder, blob):
                 freed += size
@@ -145,9 +164,9 @@ def remove_parts(repo: str) -> int:
     """Deletes what unfinished downloads have left of a repository; bytes freed."""
     folder = repo_folder(repo)
     parts = list(folder.glob("blobs/*.incomplete"))
-    freed = sum(part.stat().st_size for part in parts)
+    freed = sum(map(_size, parts))
     for part in parts:
-        part.unlink()
+        part.unlink(missing_ok=True)
     return freed + _sweep(folder)
 
 
@@ -155,7 +174,7 @@ def _sweep(folder: Path) -> int:
     """Deletes a repository's folder once no file is left in it, another tool's neither; bytes freed."""
     if any(not path.is_dir() or path.is_symlink() for path in folder.glob("snapshots/**/*")):
         return 0
-    freed = sum(path.stat().st_size for path in folder.glob("blobs/*") if path.is_file())
+    freed = sum(map(_size, folder.glob("blobs/*")))
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(cache_folder() / ".locks" / folder.name, ignore_errors=True)
     return freed

@@ -15,6 +15,7 @@ from loopback_hub import LoopbackHub
 from r1chat.serve.errors import ModelNotFoundError
 from r1chat.serve.models import catalog
 from r1chat.serve.models.catalog import ModelEntry
+from r1chat.serve.models.gguf_info import read_info
 from r1chat.serve.models.removal import remove
 
 REPO = "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF"
@@ -172,6 +173,7 @@ def test_the_list_names_every_model_once_with_where_it_came_from(pulled: Loopbac
     student("found-q5_k_m")
     catalog.resolve("r1:1.5b:q8_0", progress=False)
     told = [(model.id, model.quant, model.source, model.size_bytes) for model in catalog.local_models()]
+    assert told[0] == ("demo", read_info(catalog.BUNDLED).file_type, "bundled", catalog.BUNDLED.stat().st_size)
     assert told[1:] == [
         ("found-q5_k_m", "Q5_K_M", "file", 4),
         ("my-student", "Q6_K", "student", 4),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import threading
 import time
@@ -16,6 +18,7 @@ from r1chat.serve.errors import ModelNotFoundError
 from r1chat.serve.models import hub_cache
 from r1chat.serve.models.downloads import Download, DownloadCancelledError, Snapshot
 from r1chat.serve.models.ids import HubId
+from r1chat.serve.models.part_file import PartFile
 
 REPO = "user/repo-GGUF"
 FILE = "m-Q4_K_M.gguf"
@@ -233,6 +236,38 @@ def test_no_room_is_said_before_the_first_byte(hub: LoopbackHub, cache: Path, mo
     assert hub.asks == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=int(len(DATA) * 1.11)))
     download().run()
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_the_part(
+    hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program takes the room that was there at the start."""
+    hub.repos[REPO] = {FILE: DATA}
+    write = PartFile.write
+
+    def until_full(self: PartFile, data: bytes) -> None:
+        if self.size > 100_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartFile, "write", until_full)
+        assert refusal() == (
+            "The disk is full. What has arrived is kept; make room, then continue: r1chat pull user/repo-GGUF"
+        )
+    kept = part().stat().st_size
+    assert kept > 100_000
+    assert nothing_is_whole(cache)
+    assert download().run().paths[0].read_bytes() == DATA
+    assert hub.asks[-1].start == kept
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_that_cannot_be_written_is_said_at_once(hub: LoopbackHub, cache: Path) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    cache.mkdir(mode=0o500)
+    assert refusal().endswith("Choose another: HF_HOME=/a/folder r1chat pull user/repo-GGUF")
+    assert hub.asks == []
 
 
 # --- only from the hub ---
