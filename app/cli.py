@@ -2,7 +2,7 @@
 
 The only reader of argv and environment. Commands import what they need when they run, so that --help
 and every usage error come at once. Exit status: 0 done, 1 failed, 2 wrong usage, 3 model missing or not
-loadable, 4 out of context, 5 ended without an answer, 130 Ctrl-C.
+loadable, 4 out of context or memory, 5 ended without an answer, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from ..serve.errors import (
     InvalidRequestError,
     ModelLoadError,
     ModelNotFoundError,
+    NotEnoughMemoryError,
     R1ChatError,
 )
-from .commands import bench, chat, distill, import_model, list_models, pull, quantize, rm, run, serve, show
+from .commands import bench, chat, distill, doctor, import_model, list_models, pull, quantize, rm, run, serve, show
 from .errors import CommandError
 from .parser import Parser
 from .terminal import printable
@@ -34,6 +35,7 @@ COMMANDS = {
     "rm": rm,
     "import": import_model,
     "quantize": quantize,
+    "doctor": doctor,
     "distill": distill,
     "bench": bench,
 }
@@ -100,6 +102,8 @@ def _parser() -> Parser:
 def _status(error: R1ChatError) -> int:
     if isinstance(error, CommandError):
         return error.status
+    if isinstance(error, NotEnoughMemoryError):
+        return 4
     if isinstance(error, (ModelNotFoundError, ModelLoadError)):
         return 3
     return 2 if isinstance(error, InvalidRequestError) else 1

@@ -11,6 +11,7 @@ from ..errors import NotEnoughMemoryError
 from .gguf_info import GgufInfo
 from .machine import Machine
 from .memory import Estimate, default_cells, estimate
+from .variants import human
 
 # What is left to the rest of the machine: a tenth of what is free, and a gigabyte at most.
 RESERVE_SHARE, RESERVE_MOST = 10, 1 << 30
@@ -130,7 +131,7 @@ class _Planner:
 
     def refusal(self, least: Plan, *, shorter: Plan | None) -> NotEnoughMemoryError:
         text = (
-            f"{self.info.name} needs {gigabytes(least.estimate.total)} for a context of {least.n_ctx} tokens, and "
+            f"{self.info.name} needs {human(least.estimate.total)} for a context of {least.n_ctx} tokens, and "
             f"{self._free()}. "
         )
         if shorter:
@@ -145,16 +146,16 @@ class _Planner:
 
     def _memory(self, needs: Estimate) -> str:
         """Such as "needs 5.9 GB of 7.6 GB free"."""
-        text = f"needs {gigabytes(self._on_host(needs))} of {gigabytes(self.machine.ram_available)} free"
+        text = f"needs {human(self._on_host(needs))} of {human(self.machine.ram_available)} free"
         if needs.device and not self._is_unified:
             names = " and ".join(gpu.name for gpu in self.machine.gpus)
-            text += f", and {gigabytes(needs.device)} of {gigabytes(self._free_on_devices)} on {names}"
+            text += f", and {human(needs.device)} of {human(self._free_on_devices)} on {names}"
         return text
 
     def _free(self) -> str:
-        text = f"{gigabytes(self.machine.ram_available)} of memory"
+        text = f"{human(self.machine.ram_available)} of memory"
         if self.machine.gpus and not self._is_unified:
-            text += f" and {gigabytes(self._free_on_devices)} on graphics cards"
+            text += f" and {human(self._free_on_devices)} on graphics cards"
         return f"{text} are free"
 
     def _on_host(self, needs: Estimate) -> int:
@@ -172,12 +173,6 @@ class _Planner:
 
 def _usable(free: int) -> int:
     return free - min(free // RESERVE_SHARE, RESERVE_MOST)
-
-
-def gigabytes(n_bytes: int) -> str:
-    """Powers of ten, two digits at least: 0.14 GB, 5.9 GB, 48.1 GB."""
-    value = n_bytes / 1e9
-    return f"{value:.2f} GB" if value < 1 else f"{value:.1f} GB"
 
 
 def context_words(n_tokens: int) -> str:

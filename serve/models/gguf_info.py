@@ -65,6 +65,7 @@ class GgufInfo:
     bos_token: str
     eos_token: str
     chat_template: str | None
+    thought_tags: tuple[str, ...]  # those of R1's that are one token each
     weights: Weights
 
     def kv_bytes_per_token(self, bytes_per_value: float = 2.0) -> int:
@@ -145,6 +146,7 @@ def _info(path: Path, header: Header, parts: list[Header]) -> GgufInfo:
         bos_token=_special_token(header, "bos", n_vocab),
         eos_token=_special_token(header, "eos", n_vocab),
         chat_template=_optional_text(header, "tokenizer.chat_template"),
+        thought_tags=tuple(tag for tag in ("<think>", "</think>") if tag in header.values["tokenizer.ggml.tokens"]),
         weights=_weights((tensor for part in parts for tensor in part.tensors), blocks),
     )
 

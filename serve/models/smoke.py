@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..engine.config import EngineConfig
 from ..engine.process import EngineProcess
 from ..engine.request import Finished, GenerateRequest, ModelInfo, SamplingParams, Segment, TokenOutput
+from .footprint import footprint
+
+PromptMaker = Callable[[ModelInfo, int], tuple[Segment, ...]]
 
 
 @dataclass(frozen=True)
 class Smoke:
-    """`resident_bytes` of the child after it worked, weights mapped from the file among them; None: cannot be told."""
+    """What the first request brought. `resident_bytes` of the child after all worked, weights mapped from the file
+    among them; None: cannot be told.
+    """
 
     info: ModelInfo
     text: str
@@ -24,44 +27,23 @@ class Smoke:
     resident_bytes: int | None
 
 
-async def smoke(config: EngineConfig, *, n_tokens: int = 16, n_requests: int = 1, n_words: int = 8) -> Smoke:
-    """`n_requests` at once, with prompts of `n_words`; text and time are the first one's. Raises R1ChatError."""
+async def smoke(config: EngineConfig, make_prompt: PromptMaker, *, n_tokens: int = 16, n_requests: int = 1) -> Smoke:
+    """`n_requests` at once, each with the prompt of its number. Raises R1ChatError."""
     engine = EngineProcess(config)
     try:
         info = await engine.start()
         began = asyncio.get_running_loop().time()
-        texts = await asyncio.gather(
-            *(_write(engine, _request(number, n_tokens, n_words)) for number in range(n_requests))
-        )
+        requests = [_request(number, make_prompt(info, number), n_tokens) for number in range(n_requests)]
+        written = await asyncio.gather(*(_write(engine, request) for request in requests))
         seconds = asyncio.get_running_loop().time() - began
-        text, n_written = texts[0]
-        return Smoke(info, text, n_written, seconds, resident_bytes(engine.pid) if engine.pid else None)
+        return Smoke(info, *written[0], seconds, _resident_bytes(engine.pid))
     finally:
         await engine.stop()
 
 
-def resident_bytes(pid: int) -> int | None:
-    """What a process has in memory, its share of what it has in common with others counted; None: cannot be told."""
-    try:
-        found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-        return int(found[1]) * 1024 if found else None
-    except OSError:
-        pass
-    try:
-        said = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True).stdout
-        return int(said) * 1024
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return None
-
-
-def _request(number: int, n_tokens: int, n_words: int) -> GenerateRequest:
-    # every prompt has words of its own, so that none shares another's cells
-    words = " ".join(f"{number * 7919 + i * 104_729:x}" for i in range(n_words))
-    return GenerateRequest(
-        request_id=f"smoke {number}",
-        prompt=(Segment(words, False),),
-        params=SamplingParams(temperature=0.0, max_tokens=n_tokens),
-    )
+def _request(number: int, prompt: tuple[Segment, ...], n_tokens: int) -> GenerateRequest:
+    params = SamplingParams(temperature=0.0, max_tokens=n_tokens)
+    return GenerateRequest(request_id=f"smoke {number}", prompt=prompt, params=params)
 
 
 async def _write(engine: EngineProcess, request: GenerateRequest) -> tuple[str, int]:
@@ -72,3 +54,8 @@ async def _write(engine: EngineProcess, request: GenerateRequest) -> tuple[str, 
         elif isinstance(event, Finished):
             n_tokens = event.usage.completion_tokens
     return text, n_tokens
+
+
+def _resident_bytes(pid: int | None) -> int | None:
+    found = footprint(pid) if pid is not None else None
+    return None if found is None else found.rss if found.pss is None else found.pss

@@ -1,0 +1,149 @@
+"""r1chat doctor: whether everything works here, and what to type where it does not."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CommandError
+from ..parser import Parser
+from ..terminal import printable
+from .engine_options import context
+
+if TYPE_CHECKING:
+    from ...serve.models.catalog import ModelEntry
+    from ...serve.models.measured import Measured
+    from ..health import Check
+
+MARKS = {"ok": "ok  ", "note": "note", "broken": "BAD "}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check llama.cpp, memory, disk, port and a model, and say what to install",
+        description="Checks llama.cpp and its devices, memory, disk, folders, the port, and one model: its file, its\n"
+        "template and tags, 16 tokens written by it. Downloads nothing.",
+        epilog="examples:\n"
+        "  r1chat doctor\n"
+        "  r1chat doctor r1:1.5b\n"
+        "  r1chat doctor --json | jq .ok\n"
+        "  r1chat doctor r1:7b --measure          estimated memory against measured\n\n"
+        "exit status: 0 all is well, 1 something is broken",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", default="demo", help="a model that is here (default: demo)"
+    )
+    parser.add_argument("--port", type=int, default=8000, choices=range(1, 65_536), metavar="PORT", help="to look at")
+    parser.add_argument("--json", action="store_true", help="print one object")
+    parser.add_argument(
+        "--measure", action="store_true", help="load the model twice and set its memory against what was estimated"
+    )
+    parser.add_argument(
+        "--kv-type", choices=("f16", "q8_0", "q4_0"), default="f16", help="with --measure: how the cache is stored"
+    )
+    parser.add_argument(
+        "--ctx",
+        type=context,
+        action="append",
+        metavar="TOKENS",
+        help="with --measure: a context to load it with; may be repeated (default: 4096 and 32768)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """0: nothing is broken; a note is no fault."""
+    from ...serve.models.catalog import find_local
+
+    entry = find_local(args.model)
+    if args.measure:
+        return _measure(_llama_entry(entry, args.model), args)
+    checks = _checks(entry, args)
+    is_well = all(check.state != "broken" for check in checks)
+    if args.json:
+        print(json.dumps({"ok": is_well, "checks": [asdict(check) for check in checks]}))
+    else:
+        _print(checks)
+        print("All is well." if is_well else "Something is broken: it is marked BAD above.")
+    return 0 if is_well else 1
+
+
+def _checks(entry: ModelEntry | None, args: argparse.Namespace) -> list[Check]:
+    from ..health import Check, machine_checks
+
+    checks = machine_checks(args.port)
+    if entry is None:
+        return [*checks, Check("model", "broken", f"{args.model} is not here", _how_to_get(args.model))]
+    if entry.engine != "llama":
+        return [*checks, Check("model", "note", f"{entry.id} is no GGUF; the transformers engine runs it")]
+    from ..model_health import model_checks
+
+    return [*checks, *model_checks(entry)]
+
+
+def _llama_entry(entry: ModelEntry | None, name: str) -> ModelEntry:
+    if entry is None:
+        raise CommandError(f"{name} is not here. Try: {_how_to_get(name)}", 3)
+    if entry.engine != "llama":
+        raise CommandError(f"{entry.id} is no GGUF, and only of those memory is estimated. Try: r1chat list", 3)
+    return entry
+
+
+def _how_to_get(name: str) -> str:
+    from ...serve.models.catalog import hub_id
+
+    return f"r1chat pull {name}" if hub_id(name) else "r1chat list"
+
+
+def _print(checks: list[Check]) -> None:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        print(printable(f"{MARKS[check.state]}  {check.name.ljust(width)}  {check.text}"))
+        if check.help:
+            print(printable(f"{''.ljust(width + 8)}{check.help}"))
+        for card, command in check.data.get("commands", {}).items():
+            print(f"{''.ljust(width + 8)}{card.ljust(6)}  {command}")
+
+
+def _measure(entry: ModelEntry, args: argparse.Namespace) -> int:
+    """1: an estimate is further off than it may be, or nothing could be measured."""
+    from ...serve.models.gguf_info import read_info
+    from ...serve.models.measured import TOLERANCE, measure
+
+    info = read_info(entry.path)
+    contexts = (
+        args.ctx or [length for length in (4096, 32_768) if length <= info.context_length] or [info.context_length]
+    )
+    results = [asyncio.run(measure(entry.path, n_ctx=n_ctx, kv_type=args.kv_type)) for n_ctx in contexts]
+    is_near = all(result.error is not None and abs(result.error) <= TOLERANCE for result in results)
+    if args.json:
+        print(
+            json.dumps({"model": entry.id, "within": TOLERANCE, "ok": is_near, "results": list(map(_as_json, results))})
+        )
+    else:
+        print(printable(f"{info.name}: {info.n_params / 1e6:,.0f} million parameters, {info.file_type}"))
+        print("context   cache   weights     cache   computing  process   estimated   resident   difference")
+        for result in results:
+            print(_row(result))
+        print(f"at most {TOLERANCE:.0%} apart: {'yes' if is_near else 'no'}")
+    return 0 if is_near else 1
+
+
+def _as_json(result: Measured) -> dict[str, Any]:
+    return {**asdict(result), "total": result.estimate.total, "error": result.error}
+
+
+def _row(result: Measured) -> str:
+    needs, mb = result.estimate, 1e6
+    resident = f"{result.resident / mb:,.0f} MB" if result.resident else "unknown"
+    error = f"{result.error:+.1%}" if result.error is not None else "-"
+    return (
+        f"{result.n_ctx:>7}   {result.kv_type:<5}   {needs.weights / mb:>7,.0f}   {needs.kv / mb:>7,.0f}"
+        f"   {needs.compute / mb:>9,.0f}  {needs.overhead / mb:>7,.0f}   {needs.total / mb:>6,.0f} MB"
+        f"   {resident:>8}   {error:>10}"
+    )

@@ -1,0 +1,98 @@
+"""Looks at one model on this machine: its file, whether it fits, its template and tags, a few tokens of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..serve.api.prompt.chat_template import Turn, render
+from ..serve.engine.config import EngineConfig
+from ..serve.engine.request import ModelInfo, Segment
+from ..serve.errors import R1ChatError
+from ..serve.models.catalog import ModelEntry
+from ..serve.models.fit import Plan, plan
+from ..serve.models.gguf_info import GgufInfo, read_info
+from ..serve.models.machine import look
+from ..serve.models.smoke import Smoke, smoke
+from ..serve.models.variants import human
+from .health import Check
+
+SMOKE_TOKENS = 16
+
+
+def model_checks(entry: ModelEntry) -> list[Check]:
+    """Of a GGUF that lies here. Loads it, which takes as long as it does."""
+    try:
+        info = read_info(entry.path)
+        planned = plan(info, look())
+    except R1ChatError as error:
+        return [Check("model", "broken", f"{entry.id}: {error}", data={"id": entry.id, "path": str(entry.path)})]
+    return [_model(entry, info, planned), _tags(info), *_smoke(info, planned)]
+
+
+def _model(entry: ModelEntry, info: GgufInfo, planned: Plan) -> Check:
+    text = f"{entry.id}, {info.n_params / 1e6:,.0f} million parameters in {info.file_type}; {planned.sentence}"
+    data = {
+        "id": entry.id,
+        "path": str(info.path),
+        "bytes": info.size_bytes,
+        "n_ctx": planned.n_ctx,
+        "kv_type": planned.kv_type,
+        "n_gpu_layers": planned.n_gpu_layers,
+        "estimate": planned.estimate.total,
+    }
+    return Check("model", "ok", text, data=data)
+
+
+def _tags(info: GgufInfo) -> Check:
+    """R1 models have both tags as tokens; with others the thought is found by its text alone."""
+    data = {"tokens": list(info.thought_tags)}
+    if len(info.thought_tags) == 2:
+        return Check("tags", "ok", "<think> and </think> are one token each", data=data)
+    return Check(
+        "tags", "note", "<think> and </think> are no tokens of it: not a model that was taught to think", data=data
+    )
+
+
+def _smoke(info: GgufInfo, planned: Plan) -> list[Check]:
+    config = EngineConfig(
+        model_path=info.path,
+        n_ctx=planned.n_ctx,
+        n_cells=planned.n_cells,
+        kv_type=planned.kv_type,
+        n_gpu_layers=planned.n_gpu_layers,
+        host_cache_bytes=0,
+    )
+    try:
+        seen = asyncio.run(smoke(config, _question, n_tokens=SMOKE_TOKENS))
+    except R1ChatError as error:
+        return [Check("smoke run", "broken", str(error))]
+    return [_template(seen.info), _written(seen, planned)]
+
+
+def _question(info: ModelInfo, _: int) -> tuple[Segment, ...]:
+    return render([Turn("user", "What is 17 + 25?")], info).segments
+
+
+def _template(info: ModelInfo) -> Check:
+    opens = render([Turn("user", "hi")], info).reasoning_open
+    data = {"own": info.chat_template is not None, "opens_thought": opens}
+    if info.chat_template is None:
+        return Check("template", "note", "the file has none; R1's is used", data=data)
+    text = "its own; opens the thought itself" if opens else "its own; leaves it to the model to open a thought"
+    return Check("template", "ok", text, data=data)
+
+
+def _written(seen: Smoke, planned: Plan) -> Check:
+    per_s = seen.n_tokens / seen.seconds if seen.seconds else 0.0
+    text = f"{seen.n_tokens} tokens in {seen.seconds:.2f} s after {seen.info.load_s:.1f} s of loading"
+    if seen.resident_bytes:
+        text += f"; {human(seen.resident_bytes)} resident, {human(planned.estimate.total)} estimated"
+    data = {
+        "tokens": seen.n_tokens,
+        "seconds": seen.seconds,
+        "tokens_per_second": per_s,
+        "load_seconds": seen.info.load_s,
+        "resident": seen.resident_bytes,
+        "deterministic": seen.info.deterministic,
+    }
+    return Check("smoke run", "ok" if seen.n_tokens else "broken", text, data=data)
