@@ -9,7 +9,7 @@ from typing import Literal
 
 # GGUF's kinds of token
 TOKEN_NORMAL, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED = 1, 3, 4, 5
-Splitter = Literal["qwen2", "deepseek-r1-qwen", "llama-bpe", "deepseek-v3"]
+Splitter = Literal["qwen2", "deepseek-r1-qwen", "llama-bpe"]
 
 
 @dataclass(frozen=True)
