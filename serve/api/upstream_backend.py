@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from ..engine.messages import QueryAnswer
 from ..engine.request import Accepted, Finished, ModelInfo, Segment
-from ..errors import NotSupportedError, UpstreamError
+from ..errors import InvalidRequestError, NotSupportedError, UpstreamError
 from ..upstream.endpoint import Endpoint, RemoteModel
 from ..upstream.kinds import Kind
 from ..upstream.pool import Pool
@@ -19,7 +19,7 @@ from .generation import Output, Outputs, merged
 from .kept import KeptReplies
 from .metrics import Metrics
 from .prompt.chat_template import OPEN_TAG, RenderedPrompt
-from .upstream_body import body_of, numbered, path_of
+from .upstream_body import CLOSED, body_of, closes_thought, numbered, path_of
 from .upstream_reader import ReplyReader, UpstreamEvent
 from .upstream_replies import Running, UpstreamReply
 from .upstream_text import pieces_of, prompt_of, tokens_of
@@ -51,6 +51,11 @@ class UpstreamBackend:
         """
         if ask.begun is not None:
             raise NotSupportedError("Replies of an upstream cannot be forked.", "id")
+        n_vocab = self.info.n_vocab
+        if any(token >= n_vocab for token in ask.params.logit_bias):
+            raise InvalidRequestError(
+                f"logit_bias names a token that this model lacks; ids go up to {n_vocab - 1}.", "logit_bias"
+            )
         return self._follow(ask, completion_id)
 
     def stop(self, completion_id: str) -> None:
@@ -92,14 +97,15 @@ class UpstreamBackend:
         params = numbered(ask.params, index)
 
         def body_for(endpoint: Endpoint) -> dict[str, object]:
-            return body_of(ask, params, self._model, endpoint.kind, scope_by_key=self._scope_by_key)
+            model = endpoint.model(self._model)
+            return body_of(ask, params, model, endpoint.kind, scope_by_key=self._scope_by_key)
 
         def reader_for(endpoint: Endpoint) -> ReplyReader:
-            repeats = ask.continues is not None and endpoint.kind is Kind.LLAMA_SERVER
+            is_closed = closes_thought(ask, params, endpoint.model(self._model), endpoint.kind)
             return ReplyReader(
                 f"{completion_id}-{index}",
-                opens_thought=self._opens_thought(ask, endpoint),
-                begun=ask.turns[-1].content if repeats else "",
+                opens_thought=not is_closed and self._opens_thought(ask, endpoint),
+                begun=CLOSED["content"] if is_closed else _repeated(ask, endpoint.kind),
                 budget=params.reasoning_budget,
             )
 
@@ -109,13 +115,13 @@ class UpstreamBackend:
         """Where nothing tells the thought apart but its closing tag."""
         if ask.text is not None:
             return ask.text.rstrip().endswith(OPEN_TAG)
-        model = endpoint.models.get(self._model)
-        return (
-            model is not None
-            and model.opens_thought
-            and ask.continues is None
-            and self._model not in endpoint.separates
-        )
+        opens = endpoint.model(self._model).opens_thought
+        return opens and ask.continues is None and self._model not in endpoint.separates
+
+
+def _repeated(ask: Ask, kind: Kind) -> str:
+    """llama-server says a reply that it goes on with from the beginning."""
+    return ask.turns[-1].content if ask.continues is not None and kind is Kind.LLAMA_SERVER else ""
 
 
 def info_of(model: RemoteModel) -> ModelInfo:

@@ -12,6 +12,7 @@ import msgspec
 
 from ..engine.request import SamplingParams
 from ..errors import NotSupportedError
+from ..upstream.endpoint import RemoteModel
 from ..upstream.kinds import Kind
 from .ask import Ask, cache_scope
 from .dialects import EFFORTS
@@ -21,6 +22,8 @@ from .prompt.chat_template import Turn
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+CLOSED = {"role": "assistant", "reasoning_content": "\n", "content": "\n\n"}
+_CONTENT = {"continue_final_message": "content", "add_generation_prompt": False}
 _DEFAULTS = SamplingParams()
 
 
@@ -28,13 +31,15 @@ def path_of(ask: Ask) -> str:
     return CHAT if ask.text is None else COMPLETIONS
 
 
-def body_of(ask: Ask, params: SamplingParams, model: str, kind: Kind, *, scope_by_key: bool) -> dict[str, Any]:
+def body_of(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind, *, scope_by_key: bool) -> dict[str, Any]:
     """One reply, streamed. `params` are the ask's, with this reply's seed. Raises NotSupportedError."""
     if ask.deterministic and kind is not Kind.R1CHAT:
         raise _lacks(kind, "deterministic replies", "deterministic")
-    body: dict[str, Any] = {"model": model, "stream": True, **_stream_words(kind), **_sampling(params)}
+    body: dict[str, Any] = {"model": model.id, "stream": True, **_stream_words(kind), **_sampling(params)}
     if ask.text is None:
         body |= {"messages": [message_of(turn) for turn in ask.turns], **_continuing(ask, kind)}
+        if closes_thought(ask, params, model, kind):
+            body |= {"messages": [*body["messages"], CLOSED], **_CONTENT}
         body |= {"logprobs": True, "top_logprobs": params.top_logprobs} if params.top_logprobs is not None else {}
     else:
         body |= {"prompt": ask.text}
@@ -43,6 +48,8 @@ def body_of(ask: Ask, params: SamplingParams, model: str, kind: Kind, *, scope_b
     if ask.form is not None:
         body |= _form(ask.form, kind)
     if ask.tools and ask.form is not None:
+        if not model.knows_tools:
+            raise _lacks(kind, "tools in this model's template", "tools")
         body |= _tools(ask.tools, ask.form, kind)
     if kind is Kind.R1CHAT:
         body |= {"priority": ask.priority.value} | ({"deterministic": True} if ask.deterministic else {})
@@ -50,6 +57,12 @@ def body_of(ask: Ask, params: SamplingParams, model: str, kind: Kind, *, scope_b
     if salt and kind in (Kind.R1CHAT, Kind.VLLM):
         body["cache_salt"] = salt
     return body
+
+
+def closes_thought(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind) -> bool:
+    """llama-server's budget of 0 lets a thought be that the template has opened: it is to go on behind its end."""
+    is_chat = ask.text is None and ask.continues is None
+    return kind is Kind.LLAMA_SERVER and is_chat and params.reasoning_budget == 0 and model.opens_thought
 
 
 def message_of(turn: Turn) -> dict[str, Any]:

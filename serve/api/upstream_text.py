@@ -17,7 +17,7 @@ from .upstream_body import body_of
 
 async def prompt_of(endpoint: Endpoint, model: str, ask: Ask) -> RenderedPrompt:
     """What it would give its model for this ask."""
-    body = body_of(ask, ask.params, model, endpoint.kind, scope_by_key=False)
+    body = body_of(ask, ask.params, endpoint.model(model), endpoint.kind, scope_by_key=False)
     if endpoint.kind in (Kind.R1CHAT, Kind.LLAMA_SERVER):
         said = await endpoint.ask("POST", "/apply-template", {**body, "stream": False})
         text = str(said.get("prompt", ""))

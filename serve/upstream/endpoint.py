@@ -31,7 +31,9 @@ KEEP_ALIVE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """What an upstream tells of a model; 0 where it does not. `opens_thought`: its prompts end in an opening tag."""
+    """What an upstream tells of a model; 0 where it does not. `opens_thought`: its prompts end in an opening tag.
+    `knows_tools`: its template shows them, as far as is known.
+    """
 
     id: str
     n_ctx: int = 0
@@ -40,21 +42,23 @@ class RemoteModel:
     deterministic: bool = False
     bos_token: str = ""
     opens_thought: bool = False
+    knows_tools: bool = True
 
 
 class Endpoint:
-    """`is_up` as of the last look or request. Belongs to one event loop. `name` is the URL without the scheme."""
+    """`is_up` as of the last look or request; `name` is the URL without the scheme, `separates` the models that have
+    sent a thought in a field of its own. Belongs to one event loop.
+    """
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url
         self.name = url.partition("://")[2]
         self.kind = Kind.OTHER
         self.models: dict[str, RemoteModel] = {}
+        self.separates: set[str] = set()
         self.is_up = False
         self.error = "it was not asked yet"
         self.last_picked = 0
-        self.n_live = 0
-        self.separates: set[str] = set()
         self.look_now = asyncio.Event()
         self._busy_until = 0.0
         self._key = key
@@ -67,6 +71,10 @@ class Endpoint:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+    def model(self, name: str) -> RemoteModel:
+        """What is known of it; a look may just have found it gone."""
+        return self.models.get(name) or RemoteModel(name)
 
     @property
     def busy_s(self) -> float:
@@ -96,7 +104,6 @@ class Endpoint:
 
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
         """None once the upstream has taken the request, then its chunks to the last. Raises Failure."""
-        self.n_live += 1
         try:
             async with self._http.stream("POST", self.url + path, content=_encoded(body), headers=_JSON) as response:
                 if not response.is_success:
@@ -107,8 +114,6 @@ class Endpoint:
                         yield chunk
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
-        finally:
-            self.n_live -= 1
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """The JSON object that answers. Raises Failure."""
@@ -177,28 +182,34 @@ class Endpoint:
 
     async def _model(self, card: dict[str, Any]) -> RemoteModel:
         meta = card["meta"] if isinstance(card.get("meta"), dict) else {}
-        known = self.models.get(card["id"])
+        known = self.models.get(card["id"]) or await self._template(card["id"])
         return RemoteModel(
             id=card["id"],
             n_ctx=_count(meta.get("n_ctx") or card.get("max_model_len")),
             n_params=_count(meta.get("n_params")),
             n_vocab=_count(meta.get("n_vocab")),
             deterministic=meta.get("deterministic") is True,
-            opens_thought=known.opens_thought if known else await self._opens_thought(card["id"]),
+            opens_thought=known.opens_thought,
+            knows_tools=known.knows_tools,
         )
 
-    async def _opens_thought(self, model: str) -> bool:
-        """Whether a prompt ends in <think>: then a reply without reasoning fields begins inside a thought."""
+    async def _template(self, model: str) -> RemoteModel:
+        """What its chat template does, found out once. A prompt that ends in <think> means that a reply without
+        reasoning fields begins inside a thought.
+        """
         messages = [{"role": "user", "content": "?"}]
-        prompt = ""
+        prompt, knows_tools = "", True
         with contextlib.suppress(Failure):
             if self.kind is Kind.VLLM:
                 body = {"model": model, "messages": messages, "return_token_strs": True}
                 prompt = "".join((await self.ask("POST", "/tokenize", body)).get("token_strs") or ())
             elif self.kind is Kind.LLAMA_SERVER:
                 prompt = str((await self.ask("POST", "/apply-template", {"messages": messages})).get("prompt"))
+                caps = (await self.ask("GET", "/props")).get("chat_template_caps") or {}
+                knows_tools = caps.get("supports_tools") is not False
         # a byte-level tokenizer writes a line break as Ċ
-        return prompt.rstrip("\nĊ ").endswith("<think>")
+        opens_thought = prompt.rstrip("\nĊ ").endswith("<think>")
+        return RemoteModel(model, opens_thought=opens_thought, knows_tools=knows_tools)
 
 
 _JSON = {"content-type": "application/json"}
