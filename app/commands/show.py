@@ -7,14 +7,18 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ...serve.errors import ModelNotFoundError
+from ...serve.errors import ModelNotFoundError, R1ChatError
 from ..terminal import printable
 from .list_models import as_json
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import LocalModel
+    from ...serve.models.gguf_info import GgufInfo
     from ...serve.models.ids import HubId
     from ...serve.models.r1_models import R1Model
+
+# Tokens; room for R1's longest thoughts.
+LONG = 32768
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     width = max(len(key) for key in told) + 2
     for key, value in told.items():
+        if key == "path" and value in told["files"]:
+            continue
         head = key.replace("_", " ").ljust(width)
         # A second file stands under the first.
         print(printable(head + _text(key, value).replace("\n", "\n" + " " * width)))
@@ -79,8 +85,19 @@ def _of_files(model: LocalModel) -> dict[str, Any]:
             "context": info.context_length,
             "kv_bytes_per_token": info.kv_bytes_per_token(),
             "thinks": "think" in (info.chat_template or ""),
+            "fits": _fit(info),
         }
     return told
+
+
+def _fit(info: GgufInfo) -> str:
+    """What it would take on this machine, and with which context, or why it does not fit."""
+    from ...serve.models import fit, machine
+
+    try:
+        return fit.plan(info, machine.look()).sentence
+    except R1ChatError as error:
+        return str(error)
 
 
 def _of_catalogue(model: R1Model) -> dict[str, Any]:
@@ -91,6 +108,7 @@ def _of_catalogue(model: R1Model) -> dict[str, Any]:
         "context": model.n_ctx,
         "kv_bytes_per_token": model.kv_bytes_per_token,
         "sizes": dict(model.sizes),
+        "memory_at_32k": {quant: size + LONG * model.kv_bytes_per_token for quant, size in model.sizes.items()},
         "scores": dict(model.scores),
         "scores_from": model.scores_from,
         "defaults": {"temperature": model.temperature, "top_p": model.top_p, "max_tokens": model.max_tokens},
@@ -114,10 +132,10 @@ def _text(key: str, value: Any) -> str:
     if key == "parameters" and isinstance(value, int):
         return f"{value / 1e6:,.1f} M" if value < 1e9 else f"{value / 1e9:.1f} B"
     if key in ("bytes", "kv_bytes_per_token"):
-        return human(value) if key == "bytes" else f"{value / 1024:.0f} KiB a token"
+        return human(value) if key == "bytes" else f"{value / 1024:.0f} KiB"
     if key == "modified":
         return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M")
-    if key == "sizes":
+    if key in ("sizes", "memory_at_32k"):
         return ", ".join(f"{quant} {human(size)}" for quant, size in value.items())
     if isinstance(value, dict):
         return ", ".join(f"{name} {number}" for name, number in value.items())

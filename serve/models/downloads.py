@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ..errors import ModelNotFoundError, R1ChatError
@@ -153,7 +154,7 @@ class Download:
         while True:
             try:
                 with WeakFileLock(lock, timeout=LOCK_WAIT_S):
-                    if not hub_cache.blob_path(listing.repo, file.digest).exists():
+                    if not _has_size(hub_cache.blob_path(listing.repo, file.digest), file.size):
                         self._fetch(hub, listing, file)
                     hub_cache.put_in_place(listing.repo, listing.commit, file.name, file.digest)
                     self._note(file, file.size)
@@ -180,10 +181,10 @@ class Download:
     def _stream(self, hub: Hub, listing: Listing, file: HubFile, part: PartFile) -> None:
         """One answer of the hub, to its end or as far as it gets. Raises TransferError."""
         with hub.open(self._wanted, listing, file, part.size) as response:
+            self._check_extent(response, file, part.size)
             if response.status_code == 200:
                 # This server knows no Range, or nothing was here yet.
                 part.restart()
-            self._check_extent(response, file, part.size)
             for chunk in response.iter_bytes():
                 if part.size + len(chunk) > file.size:
                     raise self._wrong_size(file, f"more than {human(file.size)}")
@@ -199,7 +200,7 @@ class Download:
         right = f"bytes {start}-{file.size - 1}/{file.size}" if response.status_code == 206 else str(file.size)
         encoded = response.headers.get("content-encoding", "identity") != "identity"
         if response.status_code == 416 or encoded or said not in (None, right):
-            raise self._wrong_size(file, f"{said or 'compressed bytes'} instead of {right}")
+            raise self._wrong_size(file, f"{said[:60] if said else 'compressed bytes'} instead of {right}")
 
     def _wrong_size(self, file: HubFile, told: str) -> ModelNotFoundError:
         return ModelNotFoundError(
@@ -261,14 +262,18 @@ def available(wanted: HubId) -> tuple[str, list[Variant]]:
 
 
 def _is_there(listing: Listing, file: HubFile) -> bool:
-    return (hub_cache.repo_folder(listing.repo) / "snapshots" / listing.commit / file.name).is_file()
+    return _has_size(hub_cache.repo_folder(listing.repo) / "snapshots" / listing.commit / file.name, file.size)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _bytes_here(listing: Listing, file: HubFile) -> int:
-    if _is_there(listing, file):
+    part = hub_cache.part_path(listing.repo, file.digest)
+    if _is_there(listing, file) or _has_size(hub_cache.blob_path(listing.repo, file.digest), file.size):
         return file.size
-    places = (hub_cache.blob_path(listing.repo, file.digest), hub_cache.part_path(listing.repo, file.digest))
-    return next((min(path.stat().st_size, file.size) for path in places if path.is_file()), 0)
+    return min(part.stat().st_size, file.size) if part.is_file() else 0
 
 
 def _disk_trouble(error: OSError, name: str) -> str:

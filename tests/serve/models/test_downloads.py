@@ -200,6 +200,23 @@ def test_a_part_that_was_damaged_meanwhile_is_noticed(hub: LoopbackHub, cache: P
     assert download().run().paths[0].read_bytes() == DATA
 
 
+def test_a_file_that_lost_its_end_in_the_cache_is_fetched_anew(hub: LoopbackHub, cache: Path) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    path = download().run().paths[0]
+    os.truncate(path, 1000)
+    assert download().run().paths[0].read_bytes() == DATA
+
+
+def test_a_wrong_answer_costs_nothing_of_what_has_arrived(hub: LoopbackHub, cache: Path) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    part().parent.mkdir(parents=True)
+    part().write_bytes(DATA[:1000])
+    hub.ranges = False
+    hub.extra_bytes = b"x"
+    assert "has the wrong size" in refusal()
+    assert part().read_bytes() == DATA[:1000]
+
+
 @pytest.mark.parametrize("claimed", [len(DATA) - 1000, len(DATA) + 1000])
 def test_an_answer_of_the_wrong_size_is_refused_at_once(hub: LoopbackHub, cache: Path, claimed: int) -> None:
     hub.repos[REPO] = {FILE: DATA}
