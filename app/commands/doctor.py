@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CommandError
@@ -58,9 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: nothing is broken; a note is no fault."""
-    from ...serve.models.catalog import find_local
-
-    entry = find_local(args.model)
+    entry = _entry(args.model)
     if args.measure:
         return _measure(_llama_entry(entry, args.model), args)
     checks = _checks(entry, args)
@@ -71,6 +70,13 @@ def run(args: argparse.Namespace) -> int:
         _print(checks)
         print("All is well." if is_well else "Something is broken: it is marked BAD above.")
     return 0 if is_well else 1
+
+
+def _entry(name: str) -> ModelEntry | None:
+    """A model that is here, by its name or its path; nothing is fetched."""
+    from ...serve.models.catalog import find_local, resolve
+
+    return resolve(name) if Path(name).expanduser().exists() else find_local(name)
 
 
 def _checks(entry: ModelEntry | None, args: argparse.Namespace) -> list[Check]:
