@@ -35,11 +35,11 @@ async def _second_turn(trial: Trial, pause_s: float) -> Values:
     return {"first token": reply.first_token_s, "computed": reply.n_computed}
 
 
-async def _shared(trial: Trial) -> Values:
+async def _shared(trial: Trial, n_chats: int = 64) -> Values:
     document = trial.words(2000, "document")
     before = await read_metrics(trial.target)
     replies = await trial.ask_many(
-        [f"{document} {trial.words(_QUESTION, 'question', i)}" for i in range(64)], max_tokens=_REPLY
+        [f"{document} {trial.words(_QUESTION, 'question', i)}" for i in range(n_chats)], max_tokens=_REPLY
     )
     after = await read_metrics(trial.target)
     return {
@@ -51,11 +51,11 @@ async def _shared(trial: Trial) -> Values:
     }
 
 
-async def _return(trial: Trial) -> Values:
-    """A cache of 8,192 tokens holds five of these chats."""
-    async with own_server(trial.model, trial.target.banned, "--kv-tokens", "8192") as server:
+async def _return(trial: Trial, n_chats: int = 20, n_words: int = 1500, n_cells: int = 8192) -> Values:
+    """The cache holds five of these chats."""
+    async with own_server(trial.model, trial.target.banned, "--kv-tokens", str(n_cells)) as server:
         small = replace(trial, target=server.target)
-        chats = [await _chat(small, 1500, i, thought=4, answer=20) for i in range(20)]
+        chats = [await _chat(small, n_words, i, thought=4, answer=20) for i in range(n_chats)]
         await server.settle()  # a chat is returned to some time later
         returns = [[*chat, user(trial.words(_FOLLOW_UP, "more", i))] for i, chat in enumerate(chats)]
         replies = [await small.ask(messages, max_tokens=_REPLY) for messages in returns]
