@@ -21,10 +21,12 @@ from ..serve.api.local_models import LocalModels
 from ..serve.api.security import check_bind
 from ..serve.api.served import ServedModels
 from ..serve.api.server import ServerConfig, create_app
-from ..serve.engine.process import EngineConfig
-from ..serve.models.catalog import DEMO, ModelEntry
+from ..serve.api.upstream_models import UpstreamModels
+from ..serve.models.catalog import DEMO, ModelEntry, local_models
 from ..serve.models.gguf_info import read_info
-from ..serve.models.manager import ModelManager, ModelSpec
+from ..serve.models.manager import Limits, ModelManager
+from ..serve.models.specs import LoadOptions, find_spec, spec_of
+from ..serve.upstream.pool import Pool
 from .errors import UsageError
 from .slow_clients import ImpatientProtocol
 from .terminal import printable
@@ -120,22 +122,43 @@ def serve_forever(
     config: ServerConfig,
     sock: socket.socket,
     *,
-    engine_config: EngineConfig,
+    options: LoadOptions,
+    limits: Limits,
     scope_by_key: bool,
     open_browser: bool,
 ) -> int | None:
     """Serves API and page until a signal comes; its number. The model loads meanwhile. Raises ModelLoadError."""
+    manager, sentence = _manager(entry, options, limits)
+    models = LocalModels(manager, shelf=local_models, scope_by_key=scope_by_key)
+    _say(f"Loading {entry.id}: {sentence} ..." if sentence else f"Loading {entry.id} ...")
+    return _serve_with_page(models, entry.id, _label(entry), config, sock, open_browser=open_browser)
+
+
+def serve_upstreams(
+    pool: Pool, config: ServerConfig, sock: socket.socket, *, scope_by_key: bool, open_browser: bool
+) -> int | None:
+    """The same with the models of other servers, which need not be there yet."""
+    names = ", ".join(endpoint.name for endpoint in pool.endpoints)
+    _say(f"Asking {names} ...")
+    models = UpstreamModels(pool, scope_by_key=scope_by_key)
+    return _serve_with_page(
+        models, f"The way to {names}", f"models of {names}", config, sock, open_browser=open_browser
+    )
+
+
+def _serve_with_page(
+    models: ServedModels, name: str, label: str, config: ServerConfig, sock: socket.socket, *, open_browser: bool
+) -> int | None:
+    """`label` is how the page calls what is served, `name` how the line that says that it is ready does."""
     url = f"http://{_reachable(config.host)}:{config.port}"
-    models = LocalModels(_manager(entry, engine_config), scope_by_key=scope_by_key)
-    _say(f"Loading {entry.id} ...")
     # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
     with quick_import():
         from .ui.page import build_page, mount_page
 
-    app = mount_page(create_app(config, models), build_page(url, _label(entry), config.api_key))
+    app = mount_page(create_app(config, models), build_page(url, label, config.api_key))
 
     def announce() -> None:
-        _say(f"{entry.id} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
+        _say(f"{name} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
         if open_browser:
             webbrowser.open(url)
 
@@ -171,9 +194,10 @@ async def _serve(app: ASGIApp, models: ServedModels, sock: socket.socket, on_rea
 
 
 @asynccontextmanager
-async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator[str]:
+async def local_server(entry: ModelEntry, options: LoadOptions | None = None) -> AsyncIterator[str]:
     """The API on a free loopback port for as long as the block runs; its URL. No page. Raises ModelLoadError."""
-    models = LocalModels(_manager(entry, EngineConfig(model_path=entry.path, n_ctx=n_ctx)))
+    manager, _ = _manager(entry, options or LoadOptions(), Limits(max_models=1))
+    models = LocalModels(manager)
     with bind(LOOPBACK, 0, None) as sock:
         config = ServerConfig(LOOPBACK, sock.getsockname()[1])
         try:
@@ -189,15 +213,19 @@ async def local_server(entry: ModelEntry, *, n_ctx: int | None) -> AsyncIterator
             await models.stop()
 
 
-def _manager(entry: ModelEntry, config: EngineConfig) -> ModelManager:
-    """Nothing is loaded yet. A file whose header would crash the loader is refused here, with a better word for it."""
-    assert config.model_path is not None
-    read_info(config.model_path)
-    return ModelManager(ModelSpec(id=entry.id, owned_by=entry.owned_by, config=config))
+def _manager(entry: ModelEntry, options: LoadOptions, limits: Limits) -> tuple[ModelManager, str]:
+    """Nothing is loaded yet; with a sentence about what the model takes. Raises ModelLoadError.
+
+    What was asked for the default model holds for the others, too.
+    """
+    spec, sentence = spec_of(entry, options)
+    return ModelManager(spec, lambda name: find_spec(name, options), limits), sentence
 
 
 def _label(entry: ModelEntry) -> str:
     """How the page names the model. Raises ModelLoadError."""
+    if entry.engine == "transformers":
+        return f"{entry.id} · transformers"
     millions = read_info(entry.path).n_params / 1e6
     size = f"{millions:.0f} M" if millions < 1000 else f"{millions / 1000:.1f} B"
     if entry.id == DEMO:

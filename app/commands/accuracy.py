@@ -40,7 +40,7 @@ async def _measure(entry: ModelEntry, splits: dict[str, tuple[Problem, ...]], k:
     from ...distill.evaluate import evaluate
     from ..server import local_server
 
-    async with local_server(entry, n_ctx=None) as url:
+    async with local_server(entry) as url:
         return {
             split: (await evaluate(url, problems, k=k, report=Counter(split))).as_dict()
             for split, problems in splits.items()

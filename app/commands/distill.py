@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with Bars() if sys.stderr.isatty() else Lines() as display:
             result = run_stages(
-                config, lambda gguf: local_server(ModelEntry(args.student, gguf), n_ctx=None), display.show
+                config, lambda gguf: local_server(ModelEntry(args.student, gguf)), display.show
             )
     except KeyboardInterrupt:
         again = f"r1chat distill --student {args.student} --run-dir {shlex.quote(str(config.run_dir))}"

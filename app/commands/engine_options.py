@@ -1,24 +1,109 @@
-"""Options of `chat` and `serve` that say how much of the machine the engine takes, and the config they make."""
+"""Options that say which engine runs a model and how much of the machine it takes, and what they come to."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from ...serve.engine.config import EngineConfig
+    from ...serve.models.catalog import ModelEntry
+    from ...serve.models.manager import Limits
+    from ...serve.models.specs import LoadOptions
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 MOST_PARALLEL = 128
+KV_TYPES = ("f16", "q8_0", "q4_0")
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    """Those that `run` has, too."""
+    load = parser.add_argument_group("how a model is loaded")
+    load.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: up to 32768, what fits)")
+    load.add_argument(
+        "--kv-type",
+        choices=KV_TYPES,
+        help="how the prompt cache is stored: 8 bits take half the memory (default: f16, or q8_0 where that lets a "
+        "context of 8192 fit)",
+    )
+    load.add_argument(
+        "--gpu-layers",
+        type=int,
+        metavar="N",
+        help="layers on the graphics card, 0 for none, -1 for all (default: what fits)",
+    )
+    load.add_argument(
+        "--engine",
+        choices=["auto", "transformers"],
+        default="auto",
+        help="auto runs a GGUF on llama.cpp and a folder of safetensors on transformers; transformers takes the folder "
+        "where a name has both; it needs: pip install 'r1chat[distill]'",
+    )
+    load.add_argument(
+        "--quantize",
+        choices=["nf4", "int8"],
+        help="for the transformers engine: quantise weights with bitsandbytes while they are loaded",
+    )
+
+
+def add_model_limits(parser: argparse.ArgumentParser) -> None:
+    """What all models of one server may take together."""
+    limits = parser.add_argument_group("several models, loaded when a request names them")
+    limits.add_argument(
+        "--memory",
+        type=size,
+        metavar="SIZE",
+        help="memory for all models together; the least recently used ones leave to make room (default: nine tenths "
+        "of what is free at the start)",
+    )
+    limits.add_argument("--max-models", type=count, metavar="N", help="models loaded at once (default: by memory)")
+    limits.add_argument(
+        "--keep-alive",
+        type=duration,
+        metavar="TIME",
+        help="how long an idle model stays: 90s, 30m, 2h, or forever (default: 5m for models that requests loaded, "
+        "forever for --model)",
+    )
+
+
+def model_limits(args: argparse.Namespace) -> Limits:
+    from ...serve.models.manager import Limits
+
+    return Limits(memory_bytes=args.memory or None, max_models=args.max_models, keep_alive_s=args.keep_alive)
+
+
+def entry_of(args: argparse.Namespace, *, progress: bool = True) -> ModelEntry:
+    """The model that was named, for the engine that was named. Raises ModelNotFoundError, UsageError."""
+    from ...serve.models.catalog import folder_name, resolve
+
+    entry = resolve(folder_name(args.model) if args.engine == "transformers" else args.model, progress=progress)
+    if args.engine == "transformers" and entry.engine != "transformers":
+        raise UsageError(
+            f"{args.model} is a GGUF, and the transformers engine runs folders of safetensors. "
+            f"Leave --engine out: r1chat run {args.model}"
+        )
+    return entry
+
+
+def load_options(args: argparse.Namespace, **engine: Any) -> LoadOptions:
+    """`engine`: further fields of EngineConfig."""
+    from ...serve.engine.config import EngineConfig
+    from ...serve.models.specs import LoadOptions
+
+    return LoadOptions(
+        engine=EngineConfig(n_ctx=args.ctx, n_gpu_layers=args.gpu_layers, **engine),
+        kv_type=args.kv_type,
+        quantization=args.quantize or "none",
+    )
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("how much of the machine the engine takes")
-    engine.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: the model's, up to 8192)")
     engine.add_argument("--threads", type=count, metavar="N", help="threads that compute (default: one per core)")
     engine.add_argument(
         "--parallel",
@@ -43,7 +128,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     engine.add_argument(
         "--keep-cache",
         action="store_true",
-        help="keep conversations on disk when the server stops, so that they are at hand when it starts again",
+        help="keep the conversations with --model on disk when the server stops, so that they are at hand when it "
+        "starts again",
     )
     engine.add_argument(
         "--no-speculate",
@@ -52,18 +138,15 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def engine_config(args: argparse.Namespace, model_path: Path) -> EngineConfig:
-    """Raises UsageError where two options contradict each other."""
-    from ...serve.engine.config import EngineConfig
-
+def server_load_options(args: argparse.Namespace) -> LoadOptions:
+    """With the options of add_engine_options. Raises UsageError where two of them contradict each other."""
     if args.keep_cache and args.host_cache == 0:
         raise UsageError(
             "--keep-cache keeps what is in the host cache, and --host-cache 0 turns that off. "
             "Use: r1chat serve --keep-cache"
         )
-    return EngineConfig(
-        model_path=model_path,
-        n_ctx=args.ctx,
+    return load_options(
+        args,
         n_seq_max=args.parallel,
         n_cells=args.kv_tokens,
         host_cache_bytes=args.host_cache,
@@ -101,6 +184,16 @@ def parallel(text: str) -> int:
     if number > MOST_PARALLEL:
         raise argparse.ArgumentTypeError(f"{number} is too many; {MOST_PARALLEL} is the most")
     return number
+
+
+def duration(text: str) -> float:
+    """Seconds: 90, 90s, 30m, 2h, forever."""
+    if text.lower() in ("forever", "-1"):
+        return math.inf
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smh]?)", text.lower())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; times are 90s, 30m, 2h or forever")
+    return float(match[1]) * SECONDS[match[2]]
 
 
 def size(text: str) -> int:

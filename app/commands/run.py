@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..errors import CommandError, UsageError
 from ..parser import Parser
 from ..terminal import DIM, PLAIN, printable
-from .engine_options import context
+from .engine_options import add_load_options, entry_of, load_options
 
 if TYPE_CHECKING:
     from ...serve.client import Client
     from ...serve.models.catalog import ModelEntry
+    from ...serve.models.specs import LoadOptions
 
 TOO_LONG = 4
 NO_ANSWER = 5
@@ -51,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     thought.add_argument("--no-think", action="store_true", help="answer at once, without a trace")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 for the likeliest tokens (default: 0.6)")
     parser.add_argument("--seed", type=int, metavar="N", help="repeat the same draw")
-    parser.add_argument("--ctx", type=context, metavar="TOKENS", help="context (default: the model's, up to 8192)")
+    add_load_options(parser)
 
 
 @dataclass
@@ -68,14 +69,12 @@ class Reply:
 
 def run(args: argparse.Namespace) -> int:
     """Asks and prints; NO_ANSWER where the model thought until its tokens ran out."""
-    from ...serve.models.catalog import resolve
-
     prompt = _prompt(args.prompt, sys.stdin)
     params = {name: getattr(args, name) for name in ("max_tokens", "temperature", "seed")}
     params["reasoning_budget_tokens"] = 0 if args.no_think else args.budget
     params = {name: value for name, value in params.items() if value is not None}
     show = Printer(color=args.color, trace=not args.hide_thinking and not args.json, answer=not args.json)
-    reply = asyncio.run(_ask(resolve(args.model), args.ctx, prompt, params, show))
+    reply = asyncio.run(_ask(entry_of(args), load_options(args), prompt, params, show))
     if args.json:
         print(_as_json(reply, args.model))
     else:
@@ -96,12 +95,12 @@ def _prompt(argument: str | None, stdin: TextIO | None) -> str:
     return prompt
 
 
-async def _ask(entry: ModelEntry, n_ctx: int | None, prompt: str, params: dict[str, Any], show: Printer) -> Reply:
+async def _ask(entry: ModelEntry, options: LoadOptions, prompt: str, params: dict[str, Any], show: Printer) -> Reply:
     from ...serve.client import ApiError, Client
     from ..server import local_server
 
     try:
-        async with local_server(entry, n_ctx=n_ctx) as url, Client(url, model=entry.id) as client:
+        async with local_server(entry, options) as url, Client(url, model=entry.id) as client:
             return await _receive(client, prompt, params, show)
     except ApiError as error:
         if error.code == "context_length_exceeded":

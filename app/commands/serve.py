@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 import signal
 
-from .engine_options import add_engine_options, engine_config
+from .engine_options import (
+    add_engine_options,
+    add_load_options,
+    add_model_limits,
+    entry_of,
+    model_limits,
+    server_load_options,
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,7 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="examples:\n"
         "  r1chat serve --model demo --port 9000\n"
         "  R1CHAT_API_KEY=secret r1chat serve --host 0.0.0.0     for other machines; they need the key\n"
-        "  r1chat serve --host-cache 4G --keep-cache             long conversations stay warm, over restarts too",
+        "  r1chat serve --host-cache 4G --keep-cache             long conversations stay warm, over restarts too\n"
+        "  r1chat serve --upstream http://gpu1:8000,http://gpu2:8000",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -26,6 +34,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """Options that `chat` and `serve` share."""
     parser.add_argument("--model", default="demo", help="demo, a .gguf file, or user/repo:QUANT (default: demo)")
+    parser.add_argument(
+        "--upstream",
+        metavar="URL[,URL]",
+        help="serve the models of these OpenAI-compatible servers (r1chat, vLLM, llama-server ...) instead of one of "
+        "this machine's, in turn where several have a model",
+    )
+    parser.add_argument(
+        "--upstream-key", metavar="KEY", help="key that all of these servers want (default: $R1CHAT_UPSTREAM_KEY)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=port, default=8000, help="port to listen on, 0 for any (default: 8000)")
     parser.add_argument(
@@ -56,7 +73,9 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="a web page's origin, such as http://localhost:3000, from which browsers may call this server "
         "(default: none but its own page); may be repeated",
     )
+    add_load_options(parser)
     add_engine_options(parser)
+    add_model_limits(parser)
 
 
 def port(text: str) -> int:
@@ -75,12 +94,13 @@ def run(args: argparse.Namespace) -> int:
 def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
     """Binds, finds the model, serves. The port comes first: it is the cheapest thing that may be wrong."""
     from ...serve.api.server import ServerConfig
-    from ...serve.models.catalog import resolve
-    from ..server import bind, serve_forever
+    from ...serve.upstream.addresses import upstream_urls
+    from ...serve.upstream.pool import Pool
+    from ..server import bind, serve_forever, serve_upstreams
 
     api_key, *more_keys = args.api_key or [None]
     with bind(args.host, args.port, api_key) as sock:
-        entry = resolve(args.model)
+        entry = None if args.upstream else entry_of(args)
         config = ServerConfig(
             host=args.host,
             port=sock.getsockname()[1],
@@ -89,13 +109,12 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
             allowed_hosts=tuple(args.allowed_host),
             cors_origins=tuple(args.cors_origin),
         )
-        stopped_by = serve_forever(
-            entry,
-            config,
-            sock,
-            engine_config=engine_config(args, entry.path),
-            scope_by_key=args.cache_scope == "key",
-            open_browser=open_browser,
-        )
+        how = {"scope_by_key": args.cache_scope == "key", "open_browser": open_browser}
+        if entry is None:
+            pool = Pool(upstream_urls(args.upstream), args.upstream_key)
+            stopped_by = serve_upstreams(pool, config, sock, **how)
+        else:
+            options, limits = server_load_options(args), model_limits(args)
+            stopped_by = serve_forever(entry, config, sock, options=options, limits=limits, **how)
     # SIGTERM is how a service manager asks, so obeying it is success.
     return 130 if stopped_by == signal.SIGINT else 0

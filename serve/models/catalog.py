@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -105,6 +105,14 @@ def find_local(name: str) -> ModelEntry | None:
 def hub_id(name: str) -> HubId | None:
     """Where a short or full name of a hub model points; None where it is no such name."""
     return r1_models.hub_id(name) or ids.parse(name)
+
+
+def folder_name(name: str) -> str:
+    """The name of the same model as a folder of safetensors, for the transformers engine; paths are as they are."""
+    if model := r1_models.R1_MODELS.get(name.lower()):
+        return f"{model.original}:safetensors"
+    wanted = None if _our_own(name) or os.path.exists(os.path.expanduser(name)) else hub_id(name)
+    return name if wanted is None else str(replace(wanted, quant="safetensors"))
 
 
 def hub_entry(cached: Cached, revision: str | None = None) -> ModelEntry:

@@ -23,7 +23,7 @@ SEEDS = range(8)
 def url() -> Iterator[str]:
     with (
         anyio.from_thread.start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(local_server(resolve("demo"), n_ctx=None)) as base_url,
+        portal.wrap_async_context_manager(local_server(resolve("demo"))) as base_url,
     ):
         yield base_url
 

@@ -1,0 +1,95 @@
+"""From a model on this machine to how its engine is started: what it is, whether it fits, which engine runs it.
+
+Reads headers and looks at free memory; loads nothing. May be called on any thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from ..engine.config import TRANSFORMERS_RUNNER, EngineConfig, KvType
+from ..errors import ModelLoadError
+from . import fit
+from .catalog import ModelEntry, find_local
+from .gguf_info import read_info
+from .machine import look
+from .resident import ModelSpec
+
+Quantization = Literal["none", "nf4", "int8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """What was asked for of every model; None leaves it to what fits.
+
+    `engine` has all that is no choice of the planner's: `n_ctx`, `n_cells` and `n_gpu_layers` None are planned.
+    `quantization` is the transformers engine's, where weights are quantised while they are loaded.
+    """
+
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    kv_type: KvType | None = None
+    quantization: Quantization = "none"
+
+
+def spec_of(entry: ModelEntry, options: LoadOptions) -> tuple[ModelSpec, str]:
+    """How to load it, and a sentence about what that takes ("": not known before).
+
+    Raises ModelLoadError for a file that is not fit to be loaded, NotEnoughMemoryError where it does not fit.
+    """
+    if entry.engine == "transformers":
+        return _folder_spec(entry, options), ""
+    if options.quantization != "none":
+        raise ModelLoadError(
+            f"{entry.id} is a GGUF and quantised as it is. In other bits: r1chat quantize {entry.path} --to q4_k_m"
+        )
+    # A file whose header would crash the loader is refused here, with a better word for it.
+    info = read_info(entry.path)
+    engine = options.engine
+    plan = fit.plan(
+        info,
+        look(),
+        n_ctx=engine.n_ctx,
+        n_seq_max=engine.n_seq_max,
+        kv_type=options.kv_type,
+        n_gpu_layers=engine.n_gpu_layers,
+        n_cells=engine.n_cells,
+    )
+    config = replace(
+        engine,
+        model_path=entry.path,
+        n_ctx=plan.n_ctx,
+        n_cells=plan.n_cells,
+        kv_type=plan.kv_type,
+        n_gpu_layers=plan.n_gpu_layers,
+    )
+    spec = ModelSpec(
+        id=entry.id, owned_by=entry.owned_by, config=config, n_bytes=plan.estimate.total, estimate=plan.estimate
+    )
+    return spec, plan.sentence
+
+
+def find_spec(name: str, options: LoadOptions) -> ModelSpec | None:
+    """The model of that name if it is here: no download, no path. Raises what spec_of() does."""
+    entry = find_local(name)
+    if entry is None:
+        return None
+    # the folder holds one model's conversations, those of the default one
+    engine = replace(options.engine, cache_folder=None)
+    return spec_of(entry, replace(options, engine=engine))[0]
+
+
+def _folder_spec(entry: ModelEntry, options: LoadOptions) -> ModelSpec:
+    if options.kv_type not in (None, "f16"):
+        raise ModelLoadError(
+            f"{entry.id} is run by the transformers engine, which keeps its cache as it is computed. "
+            "Leave out --kv-type, or make a GGUF of it: r1chat import --help"
+        )
+    config = replace(
+        options.engine,
+        model_path=Path(entry.path),
+        runner=TRANSFORMERS_RUNNER,
+        runner_args={"quantization": options.quantization, "device": "auto"},
+    )
+    return ModelSpec(id=entry.id, owned_by=entry.owned_by, config=config)
