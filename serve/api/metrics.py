@@ -1,7 +1,7 @@
 """GET /metrics: what the engine counts and what requests go through, in Prometheus' text format.
 
 llama-server's names where the meaning is the same, r1chat_ for the rest. Everything belongs to one event
-loop. The engine's counters begin anew when its process is replaced, which Prometheus takes in its stride.
+loop. The engines of all models count together, and those that have ended stay counted.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ COUNTERS = (
     ("r1chat_restore_seconds", "restore_s_total", "Time spent on bringing them back."),
     ("r1chat_parkings", "parkings_total", "Running requests that were set aside for want of room or rank."),
     ("r1chat_interrupts", "interrupts_total", "Forward passes that were broken off."),
-    ("r1chat_restarts", "restarts", "Times the engine's process was replaced."),
+    ("r1chat_restarts", "restarts", "Times an engine's process was replaced."),
+    ("r1chat_model_loads", "model_loads", "Models that were loaded."),
+    ("r1chat_model_unloads", "model_unloads", "Models that left: asked to, idle, or to make room."),
 )
 GAUGES = (
+    ("r1chat_models", "models", "Models that are loaded."),
     ("llamacpp:requests_processing", "running", "Requests being computed."),
     ("llamacpp:requests_deferred", "waiting", "Requests waiting for a place."),
     ("r1chat_preparing", "preparing", "Next turns being computed ahead."),
@@ -153,7 +156,9 @@ class _EngineBooks(Collector):
         for name, key, text in GAUGES:
             yield GaugeMetricFamily(name, text, stats[key])
         ready = float(stats["state"] == "ready")
-        yield GaugeMetricFamily("r1chat_ready", "1 while the model is loaded and serves.", ready)
+        yield GaugeMetricFamily(
+            "r1chat_ready", "1 while the default model serves, or is away until it is asked.", ready
+        )
 
 
 class _Speeds(Collector):

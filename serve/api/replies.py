@@ -166,13 +166,37 @@ class ModelMeta(BaseModel):
         )
 
 
+class Capabilities(BaseModel):
+    """What a model may be asked for, and which engine computes it. Null: known once it is loaded."""
+
+    engine: str
+    reasoning: bool | None
+    tools: bool = True
+    json_schema: bool = True
+    logprobs: bool = True
+    fork: bool = True
+    deterministic: bool | None = None
+
+
 class ModelCard(BaseModel):
-    """`meta` is null until the model is loaded."""
+    """A model that could be asked now. `meta` is null until it is loaded; `error` says why it failed.
+
+    `context_length` is what it was trained for, in tokens; each takes `kv_bytes_per_token` of memory.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    state: Literal["unloaded", "loading", "loaded", "failed"] = "loaded"
+    error: str | None = None
+    aliases: list[str] = []
+    source: str | None = None
+    quant: str | None = None
+    size_bytes: int | None = None
+    context_length: int | None = None
+    kv_bytes_per_token: int | None = None
+    capabilities: Capabilities | None = None
     meta: ModelMeta | None
 
 

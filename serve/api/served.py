@@ -14,6 +14,7 @@ from ..engine.request import ModelInfo, Segment
 from .ask import Ask
 from .generation import Outputs
 from .kept import KeptReplies
+from .memory import MemoryReport
 from .metrics import Metrics
 from .prompt.chat_template import RenderedPrompt
 from .replies import Health, ModelCard
@@ -90,7 +91,27 @@ class ServedModels(Protocol):
         """Has running thoughts end now, or go on. False where none was left to listen. Raises NotFoundError."""
         ...
 
-    def cards(self) -> list[ModelCard]: ...
+    async def cards(self) -> list[ModelCard]:
+        """Of all models that could be asked, the default one first."""
+        ...
+
+    async def card(self, name: str) -> ModelCard:
+        """Raises ModelNotFoundError."""
+        ...
+
+    async def load(self, name: str, keep_alive_s: float | None) -> ModelCard:
+        """Makes the model ready; idle for so long (None: as ever) it leaves again. Raises what lease() does, and
+        NotSupportedError where models are not ours to load.
+        """
+        ...
+
+    async def unload(self, name: str) -> ModelCard:
+        """Frees its memory once nobody holds it. Raises as load() does."""
+        ...
+
+    async def memory(self) -> MemoryReport:
+        """Who takes how much."""
+        ...
 
     def health(self) -> Health: ...
 

@@ -104,6 +104,15 @@ class EngineStats(msgspec.Struct, frozen=True):
     interrupts_total: int = 0
 
 
+def with_counts_of(past: EngineStats, stats: EngineStats) -> EngineStats:
+    """`stats`, with what `past` counted added: an engine that went on where another had ended."""
+    counts = {name: getattr(stats, name) + getattr(past, name) for name in COUNTERS}
+    return msgspec.structs.replace(stats, **counts)
+
+
+COUNTERS = tuple(name for name in EngineStats.__struct_fields__ if name.endswith("_total"))
+
+
 class StepReport(msgspec.Struct, frozen=True, tag="step"):
     """All that one step brought, for all requests. Sent without events too: it is the heartbeat."""
 

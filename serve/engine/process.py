@@ -26,6 +26,7 @@ from .messages import (
     Reply,
     StepReport,
     TokenizeQuery,
+    with_counts_of,
 )
 from .questions import Questions
 from .request import Finished, GenerateRequest, ModelInfo, PrepareRequest, Segment
@@ -76,8 +77,9 @@ class EngineProcess:
         return self._child.link.pid if self._child.link else None
 
     def stats(self) -> dict[str, Any]:
-        """EngineStats of the last step, and how often the child was replaced."""
-        return {**msgspec.structs.asdict(self._child.stats), "state": self.state, "restarts": self.restarts}
+        """EngineStats of the last step, counted on over all children, and how often the child was replaced."""
+        stats = with_counts_of(self._child.past, self._child.stats)
+        return {**msgspec.structs.asdict(stats), "state": self.state, "restarts": self.restarts}
 
     async def start(self) -> ModelInfo:
         """Spawns the child and loads the model. Raises ModelLoadError."""

@@ -16,7 +16,7 @@ from ..errors import EngineStoppedError, ModelLoadError
 from .back_off import BackOff, Ends
 from .config import EngineConfig
 from .link import ChildLink
-from .messages import EngineStats, LoadFailed, Ready, Reply, Shutdown, StepReport
+from .messages import EngineStats, LoadFailed, Ready, Reply, Shutdown, StepReport, with_counts_of
 from .request import ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Supervisor:
     ) -> None:
         self.info: ModelInfo | None = None
         self.stats = EngineStats()
+        self.past = EngineStats()  # what children that have ended have counted
         self.restarts = 0
         self.state: State = "stopped"
         self.link: ChildLink | None = None
@@ -132,7 +133,7 @@ class Supervisor:
 
     def _count_end(self) -> None:
         """Enters restarting, or broken where the child has ended too often lately."""
-        self.stats = EngineStats()
+        self._close_books()
         self._enter("broken" if self._ends.count() else "restarting")
 
     async def _restart(self) -> None:
@@ -178,6 +179,11 @@ class Supervisor:
         self.link.kill()
         await self.link.exited
         self.link = None
+        self._close_books()
+
+    def _close_books(self) -> None:
+        """The child has ended: nothing runs in it any more, and what it has counted stays counted."""
+        self.past, self.stats = with_counts_of(self.stats, self.past), EngineStats()
 
     def _on_reply(self, reply: Reply) -> None:
         if isinstance(reply, (Ready, LoadFailed)):

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from r1chat.serve.api.local_models import LocalModels
+from r1chat.serve.api.model_cards import Shelf
 from r1chat.serve.api.served import ServedModels
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.process import EngineConfig, EngineProcess
@@ -25,8 +26,11 @@ QUESTION = [{"role": "user", "content": "How many sheep are left?"}]
 class LiveServer:
     """Runs on its own thread and event loop, so that blocking clients can be tested as well."""
 
-    def __init__(self, manager: ModelManager, server_config: ServerConfig, *, scope_by_key: bool = False) -> None:
+    def __init__(
+        self, manager: ModelManager, server_config: ServerConfig, *, shelf: Shelf = list, scope_by_key: bool = False
+    ) -> None:
         self.manager = manager
+        self._shelf = shelf
         self._server_config = server_config
         self._scope_by_key = scope_by_key
         self._sock = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -72,7 +76,7 @@ class LiveServer:
 
     async def _serve(self) -> None:
         try:
-            models: ServedModels = LocalModels(self.manager, scope_by_key=self._scope_by_key)
+            models: ServedModels = LocalModels(self.manager, shelf=self._shelf, scope_by_key=self._scope_by_key)
             await models.start()
             app = create_app(self._server_config, models)
             config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)

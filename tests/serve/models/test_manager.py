@@ -1,0 +1,261 @@
+"""The manager with real child processes: who is loaded, who makes room, who waits, what a failure costs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from roster import BYTES_EACH, Roster
+
+from r1chat.serve.errors import (
+    EngineStoppedError,
+    ModelLoadError,
+    ModelNotFoundError,
+    ModelsBusyError,
+    NotEnoughMemoryError,
+    QueueFullError,
+)
+from r1chat.serve.models.manager import FOREVER, ModelManager, ModelSpec
+
+pytestmark = pytest.mark.anyio
+
+THREE: dict[str, dict[str, Any]] = {"a": {}, "b": {}, "c": {}}
+
+
+@asynccontextmanager
+async def running(roster: Roster, **limits: Any) -> AsyncIterator[ModelManager]:
+    manager = roster.manager(**{"memory_bytes": 2 * BYTES_EACH, **limits})
+    try:
+        await manager.start()
+        yield manager
+    finally:
+        await manager.stop()
+
+
+async def touch(manager: ModelManager, name: str | None) -> None:
+    manager.release(await manager.acquire(name))
+
+
+def loaded(manager: ModelManager) -> set[str]:
+    return {resident.spec.id for resident in manager.residents if resident.state == "loaded"}
+
+
+async def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come to that"
+        await asyncio.sleep(0.01)
+
+
+async def test_the_least_recently_used_model_makes_room() -> None:
+    async with running(Roster(THREE)) as manager:
+        await touch(manager, "b")
+        assert loaded(manager) == {"a", "b"}
+        await touch(manager, "a")
+        await touch(manager, "c")
+        assert loaded(manager) == {"a", "c"}
+        await touch(manager, "b")
+        assert loaded(manager) == {"b", "c"}
+        await touch(manager, None)
+        assert loaded(manager) == {"a", "b"}
+
+
+async def test_a_model_that_is_held_stays_and_whoever_needs_its_room_waits_for_it() -> None:
+    async with running(Roster(THREE)) as manager:
+        held = await manager.acquire("b"), await manager.acquire("a")
+        wanted = asyncio.create_task(manager.acquire("c"))
+        await asyncio.sleep(0.2)
+        assert not wanted.done() and loaded(manager) == {"a", "b"}
+        manager.release(held[0])
+        manager.release(await wanted)
+        assert loaded(manager) == {"a", "c"}
+        manager.release(held[1])
+
+
+async def test_nobody_is_evicted_for_a_model_that_still_would_not_fit() -> None:
+    roster = Roster({**THREE, "big": {}})
+    roster.specs["big"] = _needing(roster, "big", 2 * BYTES_EACH)
+    async with running(roster, patience_s=0.3) as manager:
+        held = await manager.acquire("b")
+        with pytest.raises(ModelsBusyError, match=r"no room for big .*\(a, b\)"):
+            await manager.acquire("big")
+        assert loaded(manager) == {"a", "b"}
+        manager.release(held)
+        await touch(manager, "big")
+        assert loaded(manager) == {"big"}
+
+
+async def test_a_model_larger_than_all_that_models_may_take_is_refused_with_numbers() -> None:
+    roster = Roster(THREE)
+    roster.specs["b"] = _needing(roster, "b", 9_000_000_000)
+    async with running(roster, memory_bytes=5_000_000_000) as manager:
+        with pytest.raises(NotEnoughMemoryError, match=r"b needs 9.0 GB, and models may take 5.0 GB .* --memory 9G"):
+            await manager.acquire("b")
+        assert loaded(manager) == {"a"}
+    async with running(roster, memory_bytes=None) as manager:
+        await touch(manager, "b")  # nobody has set a bound: whether it fits alone was for the planner to say
+
+
+async def test_no_more_models_than_allowed() -> None:
+    async with running(Roster(THREE), memory_bytes=10 * BYTES_EACH, max_models=1) as manager:
+        await touch(manager, "b")
+        assert loaded(manager) == {"b"}
+
+
+async def test_many_who_want_a_model_have_it_loaded_once() -> None:
+    roster = Roster({"a": {}, "b": {"load_s": 0.3}})
+    async with running(roster) as manager:
+        holders = await asyncio.gather(*(manager.acquire("b") for _ in range(8)))
+        assert len({id(one) for one in holders}) == 1 and holders[0].n_leases == 8
+        assert manager.stats()["model_loads"] == 2
+        for one in holders:
+            manager.release(one)
+
+
+async def test_those_who_wait_for_a_model_are_bounded_in_number() -> None:
+    roster = Roster({"a": {}, "b": {"load_s": 0.5}})
+    roster.specs["b"] = _with_config(roster, "b", n_seq_max=1, max_waiting=2)
+    async with running(roster) as manager:
+        waiting = [asyncio.create_task(manager.acquire("b")) for _ in range(3)]
+        await asyncio.sleep(0.2)
+        with pytest.raises(QueueFullError):
+            await manager.acquire("b")
+        for one in await asyncio.gather(*waiting):
+            manager.release(one)
+
+
+async def test_an_idle_model_leaves_after_its_time_and_the_default_one_never() -> None:
+    async with running(Roster(THREE)) as manager:
+        assert manager.default.keep_alive_s == FOREVER
+        await manager.load("b", 0.2)
+        await asyncio.sleep(0.1)
+        await touch(manager, "b")
+        await asyncio.sleep(0.15)
+        assert loaded(manager) == {"a", "b"}, "the time counts from the last request"
+        await eventually(lambda: loaded(manager) == {"a"})
+
+
+async def test_a_time_for_all_holds_for_the_default_model_too_and_it_comes_back() -> None:
+    async with running(Roster(THREE), keep_alive_s=0.05) as manager:
+        await eventually(lambda: not loaded(manager))
+        assert manager.status == "ready", "away, and there when it is wanted"
+        held = await manager.acquire(None)
+        await asyncio.sleep(0.2)
+        assert loaded(manager) == {"a"}, "not while somebody holds it"
+        manager.release(held)
+        await eventually(lambda: not loaded(manager))
+
+
+async def test_a_model_loaded_for_one_reply_leaves_after_it() -> None:
+    async with running(Roster(THREE)) as manager:
+        await manager.load("b", 0)
+        await asyncio.sleep(0.1)
+        assert loaded(manager) == {"a", "b"}
+        await touch(manager, "b")
+        await eventually(lambda: loaded(manager) == {"a"})
+
+
+async def test_a_failed_load_is_told_and_hurts_nobody_else() -> None:
+    roster = Roster({"a": {}, "bad": {"load_error": "The file is damaged."}})
+    async with running(roster) as manager:
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(ModelLoadError, match="damaged"):
+                await manager.acquire("bad")
+        assert time.monotonic() - began < 5, "a child for each of them would take longer"
+        assert str(manager.failure("bad")) == "The file is damaged."
+        assert loaded(manager) == {"a"} and len(manager.residents) == 1 and manager.n_bytes == BYTES_EACH
+        roster.specs["bad"] = _with_config(roster, "bad", runner_args={})
+        await manager.load("bad")  # who asks for it by name need not wait
+        assert manager.failure("bad") is None and loaded(manager) == {"a", "bad"}
+
+
+async def test_what_cannot_even_be_planned_counts_as_failed() -> None:
+    roster = Roster(THREE)
+
+    def find(name: str) -> None:
+        raise ModelLoadError(f"{name} is no model at all")
+
+    manager = ModelManager(roster.specs["a"], find)
+    with pytest.raises(ModelLoadError, match="x is no model"):
+        await manager.acquire("x")
+    assert str(manager.failure("x")) == "x is no model at all"
+
+
+async def test_a_crashed_child_leaves_the_others_alone() -> None:
+    async with running(Roster(THREE)) as manager:
+        first, second = await manager.acquire("a"), await manager.acquire("b")
+        pids = first.engine.pid, second.engine.pid
+        assert pids[1] is not None
+        os.kill(pids[1], signal.SIGKILL)
+        await eventually(lambda: second.engine.restarts == 1 and second.engine.state == "ready")
+        assert first.engine.pid == pids[0] and first.engine.restarts == 0
+        assert manager.stats()["restarts"] == 1
+
+
+async def test_unload_waits_for_those_who_hold_the_model() -> None:
+    async with running(Roster(THREE), patience_s=0.3) as manager:
+        held = await manager.acquire("b")
+        with pytest.raises(ModelsBusyError, match="b still answers"):
+            await manager.unload("b")
+        asyncio.get_running_loop().call_later(0.1, manager.release, held)
+        assert await manager.unload("b") == "b"
+        assert loaded(manager) == {"a"}
+        assert await manager.unload("b") == "b", "it is as was asked"
+        with pytest.raises(ModelNotFoundError):
+            await manager.unload("nobody")
+
+
+async def test_a_model_wanted_while_it_leaves_is_loaded_anew() -> None:
+    async with running(Roster(THREE)) as manager:
+        await touch(manager, "b")
+        leaving = asyncio.create_task(manager.unload("b"))
+        await asyncio.sleep(0)
+        held = await manager.acquire("b")
+        await leaving
+        assert held.state == "loaded" and held.engine.state == "ready"
+        manager.release(held)
+
+
+async def test_the_end_reaches_those_who_wait_for_a_model() -> None:
+    async with running(Roster({"a": {}, "b": {"load_s": 30}})) as manager:
+        waiting = asyncio.create_task(manager.acquire("b"))
+        await asyncio.sleep(0.2)
+        await manager.stop()
+        with pytest.raises(EngineStoppedError):
+            await waiting
+        with pytest.raises(EngineStoppedError):
+            await manager.acquire("a")
+
+
+async def test_an_alias_is_the_same_model_and_is_looked_up_once() -> None:
+    roster = Roster(THREE)
+    roster.aliases["bee"] = "b"
+    async with running(roster) as manager:
+        await touch(manager, "bee")
+        await touch(manager, "b")
+        await touch(manager, "bee")
+        assert roster.asked == ["bee"] and loaded(manager) == {"a", "b"}
+
+
+@pytest.mark.parametrize("name", ["", "x" * 513, "a\0b", "a\nb", "\ud800"])
+async def test_what_can_be_no_name_is_not_looked_for(name: str) -> None:
+    roster = Roster(THREE)
+    with pytest.raises(ModelNotFoundError):
+        await roster.manager().acquire(name)
+    assert roster.asked == []
+
+
+def _needing(roster: Roster, name: str, n_bytes: int) -> ModelSpec:
+    return replace(roster.specs[name], n_bytes=n_bytes)
+
+
+def _with_config(roster: Roster, name: str, **fields: Any) -> ModelSpec:
+    return replace(roster.specs[name], config=replace(roster.specs[name].config, **fields))
