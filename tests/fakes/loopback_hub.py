@@ -40,6 +40,7 @@ class LoopbackHub:
     cut_at: list[int] = field(default_factory=list)
     redirects: dict[str, str] = field(default_factory=dict)
     ranges: bool = True
+    tells_length: bool = True
     extra_bytes: bytes = b""
     listing_body: bytes | None = None
     # Statuses for the next answers to a listing or a file, each with its headers.
@@ -107,7 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
+        if self.hub.tells_length:
+            self.send_header("Content-Length", str(len(data) - start))
+        else:
+            self.send_header("Connection", "close")
         self.end_headers()
         cut = next((offset for offset in sorted(self.hub.cut_at) if offset > start), None)
         end = len(data) if cut is None else cut
