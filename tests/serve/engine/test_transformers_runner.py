@@ -27,7 +27,7 @@ from r1chat.serve.errors import InvalidRequestError, ModelLoadError, NotEnoughMe
 torch = pytest.importorskip("torch", reason="the transformers engine needs torch")
 transformers = pytest.importorskip("transformers", reason="the transformers engine needs transformers")
 
-import hf_folders  # noqa: E402
+import model_folders  # noqa: E402
 
 RUNNER = "r1chat.serve.engine.transformers_runner:TransformersModelRunner"
 LLAMA3_ROPE = {
@@ -53,7 +53,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def folder_of(shape: str) -> Path:
         folder = root / shape.replace(" ", "-")
-        return folder if folder.exists() else hf_folders.random_folder(folder, shape.split()[0], **SHAPES[shape])
+        return folder if folder.exists() else model_folders.random_folder(folder, shape.split()[0], **SHAPES[shape])
 
     return folder_of
 
@@ -216,7 +216,7 @@ def test_what_the_model_says_of_itself(opened: Open) -> None:
     runner = opened(n_ctx=300)
     info = runner.info
     assert (info.engine, info.architecture, info.n_vocab, info.n_ctx) == ("transformers", "qwen2", 1056, 300)
-    assert (info.bos_token, info.eos_token) == (hf_folders.BOS, hf_folders.EOS)
+    assert (info.bos_token, info.eos_token) == (model_folders.BOS, model_folders.EOS)
     assert info.chat_template is not None and "<｜Assistant｜>" in info.chat_template
     assert not info.deterministic and not info.gpu_offload
     assert (runner.n_cells, runner.n_batch) == (1024, 512)
@@ -225,7 +225,7 @@ def test_what_the_model_says_of_itself(opened: Open) -> None:
 @pytest.mark.parametrize("text", ["<｜User｜>", "<think>", "a</think>b", "<<think>>", "<｜end▁of▁sentence｜>"])
 def test_message_text_never_becomes_special_tokens(opened: Open, text: str) -> None:
     runner = opened()
-    names = ("<｜User｜>", "<think>", "</think>", hf_folders.BOS, hf_folders.EOS)
+    names = ("<｜User｜>", "<think>", "</think>", model_folders.BOS, model_folders.EOS)
     special = [runner.tokenize(name, special=True) for name in names]
     assert all(len(tokens) == 1 for tokens in special)
     tokens = runner.tokenize(text, special=False)
@@ -238,9 +238,9 @@ def test_pieces_are_bytes_and_control_tokens_have_none(opened: Open) -> None:
     text = "naïve 🐑\n  {\"a\": '½'}\x00"
     tokens = runner.tokenize(text, special=False)
     assert b"".join(map(runner.piece, tokens)) == text.encode()
-    (end,) = runner.tokenize(hf_folders.EOS, special=True)
+    (end,) = runner.tokenize(model_folders.EOS, special=True)
     (tag,) = runner.tokenize("<think>", special=True)
-    assert (runner.piece(end), runner.token_text(end), runner.is_end(end)) == (b"", hf_folders.EOS.encode(), True)
+    assert (runner.piece(end), runner.token_text(end), runner.is_end(end)) == (b"", model_folders.EOS.encode(), True)
     assert (runner.piece(tag), runner.is_end(tag)) == (b"<think>", False)
     assert (runner.piece(1055), runner.is_end(1055)) == (b"", False), "a row without a token"
 
