@@ -51,7 +51,8 @@ examples:
 
 A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the Hugging Face hub, a student's
 name, or a path to a .gguf file. `r1chat list` shows those that are here.
-R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells more of each command.
+R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key.
+`r1chat COMMAND --help` tells more of each command.
 """
 
 
@@ -62,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(_with_command(arguments))
     if "api_key" in args and args.api_key is None:
         args.api_key = [key for key in [os.environ.get("R1CHAT_API_KEY")] if key]
+    if "upstream_key" in args and args.upstream_key is None:
+        args.upstream_key = os.environ.get("R1CHAT_UPSTREAM_KEY") or None
     args.color = _color_wanted()
     try:
         return int(COMMANDS[args.command].run(args))

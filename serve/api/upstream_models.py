@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 
 from ..engine.messages import EngineStats
-from ..errors import NotFoundError, NotSupportedError, UpstreamError
+from ..errors import EngineStoppedError, NotFoundError, NotSupportedError, UpstreamError
 from ..upstream.endpoint import RemoteModel
 from ..upstream.kinds import Kind
 from ..upstream.pool import Pool
@@ -42,6 +42,8 @@ class UpstreamModels:
         await self._pool.start()
 
     async def stop(self) -> None:
+        """Live requests get their error at once."""
+        self.running.fail(EngineStoppedError("The server is shutting down."))
         await self._pool.stop()
 
     async def lease(self, name: str | None, request: Request) -> Served:

@@ -59,13 +59,20 @@ class UpstreamReply:
 
     def stop(self) -> None:
         """Ends it: its last event is a Finished with FinishReason.ABORT."""
-        if self._task is None or self._task.done() or self._stopped.is_set():
-            return
         self._stopped.set()
+        self._end_with(None)
+
+    def fail(self, error: Exception) -> None:
+        """Ends it with this error."""
+        self._end_with(error)
+
+    def _end_with(self, last: Exception | None) -> None:
+        if self._task is None or self._task.done():
+            return
         self._task.cancel()
         while not self._queue.empty():
             self._queue.get_nowait()
-        self._queue.put_nowait(None)
+        self._queue.put_nowait(last)
 
     async def control(self, action: Literal["answer_now", "think_more"]) -> bool:
         """False where it has ended, or its upstream has not named it yet. Raises NotSupportedError."""
@@ -152,6 +159,12 @@ class Running:
         if live := self._live.get(completion_id):
             for reply in live.replies:
                 reply.stop()
+
+    def fail(self, error: Exception) -> None:
+        """Ends all of them."""
+        for live in self._live.values():
+            for reply in live.replies:
+                reply.fail(error)
 
     def add(self, finished: Finished) -> None:
         """Into the totals."""

@@ -61,6 +61,9 @@ class Pool:
         """Looks once at each; those that are away are looked for further on."""
         self.started = True
         await asyncio.gather(*(endpoint.look() for endpoint in self.endpoints))
+        for endpoint in self.endpoints:
+            if not endpoint.is_up:
+                logger.warning("%s", endpoint.error)
         self._looking = [asyncio.create_task(self._keep_looking(endpoint)) for endpoint in self.endpoints]
 
     async def stop(self) -> None:
