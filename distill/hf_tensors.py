@@ -124,17 +124,20 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
 
 
 def _tensor(path: Path, name: str, entry: Any, base: int) -> StoredTensor:
-    try:
-        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        sound = begin >= 0 and all(type(n) is int and n >= 0 for n in (*shape, begin, end))
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path.name} does not say where {name:.60} lies") from error
+    said = entry if isinstance(entry, dict) else {}
+    dtype, shape, place = said.get("dtype"), said.get("shape"), said.get("data_offsets")
+    if not (isinstance(dtype, str) and _are_sizes(shape) and _are_sizes(place) and len(place) == 2):
+        raise ValueError(f"{path.name} does not say where {name:.60} lies")
     if dtype not in _DTYPES:
-        raise ValueError(f"{name} is stored as {dtype!r:.20}, only {', '.join(_DTYPES)} are read")
-    tensor = StoredTensor(path, dtype, shape, base + begin)
-    if not sound or tensor.n_bytes != end - begin:
+        raise ValueError(f"{name:.60} is stored as {dtype:.20}, only {', '.join(_DTYPES)} are read")
+    tensor = StoredTensor(path, dtype, tuple(shape), base + place[0])
+    if tensor.n_bytes != place[1] - place[0]:
         raise ValueError(f"{path.name}: the size of {name:.60} does not fit its shape")
     return tensor
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def _read(data: Json, settings: Json, ends: list[int], hf_dir: Path, config: Jso
     model = data["model"]
     pre = _splitter(data)
     added = data.get("added_tokens") or []
-    ids = dict(model["vocab"]) | {token["content"]: token["id"] for token in added}
+    ids = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
     tokens, types = _token_table(ids, added)
     template = _chat_template(hf_dir, settings)
     bos = _special_id("bos", ids, settings, config)

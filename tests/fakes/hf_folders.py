@@ -1,145 +1,120 @@
-"""Hugging Face folders for tests: random weights of a shape, and the bundled model turned back into one.
-
-Written with numpy and tokenizers, which is quick; nothing is downloaded. Needs safetensors and tokenizers.
-"""
+"""Tiny Hugging Face folders, written without torch: exact names and layouts, random weights, a real tokenizer.json."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
-from engine_tools import bundled_model
 
-from r1chat.serve.models.gguf_spec import TOKEN_CONTROL, TOKEN_USER_DEFINED, ModelSpec
-from r1chat.serve.models.gguf_writer import _gguf_name
+from r1chat.serve.models.gguf_spec import TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec
+from r1chat.serve.models.shapes import SHAPES, synthetic_tokenizer
 
-BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
-QWEN2_SPLIT = (
+TINY = replace(SHAPES["tiny-qwen2-256"], n_vocab=512, n_ctx=512)
+_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_CLASSES = {"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 
 
-def random_folder(folder: Path, architecture: str = "qwen2", **changes: Any) -> Path:
-    """Noise for weights, biases and norms, so that each tensor matters; the bundled model's vocabulary.
-
-    `changes` are of config.json.
-    """
-    config = {
-        "vocab_size": 1056,  # a few rows more than there are tokens, as real models have them
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
-        "max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-6,
-        "tie_word_embeddings": False,
-        **changes,
-    }
-    rng = np.random.default_rng(7)
-    tensors = {}
-    for name, shape in _shapes(architecture, config).items():
-        noise = rng.standard_normal(shape, dtype=np.float32) * 0.15
-        tensors[name] = noise + 1 if "norm" in name else noise
-    return _write(folder, architecture, config, tensors, bundled_model())
-
-
-def bundled_folder(folder: Path) -> Path:
-    """The bundled model as it was before it was exported, but for Q8_0's rounding."""
-    path = bundled_model()
-    reader = gguf.GGUFReader(path)
-    stored = {tensor.name: tensor for tensor in reader.tensors}
-
-    def number(key: str) -> Any:
-        return reader.fields[f"qwen2.{key}"].contents()
-
-    config = {
-        "vocab_size": len(reader.fields["tokenizer.ggml.tokens"].data),
-        "hidden_size": number("embedding_length"),
-        "intermediate_size": number("feed_forward_length"),
-        "num_hidden_layers": number("block_count"),
-        "num_attention_heads": number("attention.head_count"),
-        "num_key_value_heads": number("attention.head_count_kv"),
-        "max_position_embeddings": number("context_length"),
-        "rms_norm_eps": number("attention.layer_norm_rms_epsilon"),
-        "rope_theta": number("rope.freq_base"),
-        "tie_word_embeddings": "output.weight" not in stored,
-    }
-    tensors = {name: _numbers(stored[_gguf_name(name)], shape) for name, shape in _shapes("qwen2", config).items()}
-    return _write(folder, "qwen2", config, tensors, path)
-
-
-def _shapes(architecture: str, config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    spec = ModelSpec(
-        architecture="qwen2" if architecture == "qwen2" else "llama",
-        n_vocab=config["vocab_size"],
-        n_embd=config["hidden_size"],
-        n_layer=config["num_hidden_layers"],
-        n_ff=config["intermediate_size"],
-        n_head=config["num_attention_heads"],
-        n_head_kv=config["num_key_value_heads"],
-        n_ctx=config["max_position_embeddings"],
-        tied=config["tie_word_embeddings"],
-    )
-    shapes = spec.tensor_shapes()
-    if architecture == "qwen3":
-        for layer in range(spec.n_layer):
-            for kind in ("q_norm", "k_norm"):
-                shapes[f"model.layers.{layer}.self_attn.{kind}.weight"] = (spec.head_dim,)
-    return shapes
-
-
-def _numbers(tensor: Any, shape: tuple[int, ...]) -> np.ndarray:
-    return np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type), np.float32).reshape(shape)
-
-
-def _write(
-    folder: Path, architecture: str, config: Mapping[str, Any], tensors: dict[str, np.ndarray], vocabulary: Path
+def write_hf_folder(
+    folder: Path, spec: ModelSpec = TINY, *, dtype: str = "BF16", n_shards: int = 1, seed: int = 0
 ) -> Path:
-    from safetensors.numpy import save_file
-
-    folder.mkdir()
-    bos, eos = _write_tokenizer(folder, vocabulary)
-    named = {"architectures": [_CLASSES[architecture]], "model_type": architecture, "torch_dtype": "float32"}
-    ends = {"bos_token_id": bos, "eos_token_id": eos}
-    (folder / "config.json").write_text(json.dumps({**named, **config, **ends}))
-    (folder / "generation_config.json").write_text(json.dumps(ends))
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    """Writes the folder, as transformers saves it, and returns it."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    tensors = {
+        name: rng.standard_normal(shape, dtype=np.float32) * 0.1 + name.endswith("norm.weight")
+        for name, shape in spec.tensor_shapes().items()
+    }
+    write_shards(folder, tensors, dtype=dtype, n_shards=n_shards)
+    (folder / "config.json").write_text(json.dumps(config_of(spec)))
+    write_tokenizer(folder, spec)
     return folder
 
 
-def _write_tokenizer(folder: Path, path: Path) -> tuple[int, int]:
-    """Of a GGUF with a byte-level vocabulary and Qwen2's splitter; the ids of BOS and EOS."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+def write_shards(folder: Path, tensors: dict[str, np.ndarray], *, dtype: str, n_shards: int) -> None:
+    if n_shards == 1:
+        write_safetensors(folder / "model.safetensors", tensors, dtype)
+        return
+    names, where = list(tensors), {}
+    for i in range(n_shards):
+        file = f"model-{i + 1:05d}-of-{n_shards:05d}.safetensors"
+        part = names[i::n_shards]
+        write_safetensors(folder / file, {name: tensors[name] for name in part}, dtype)
+        where |= dict.fromkeys(part, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
 
-    fields = gguf.GGUFReader(path).fields
-    texts, types, merges = (fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type", "merges"))
-    kinds = (TOKEN_CONTROL, TOKEN_USER_DEFINED)
-    added = [(text, kind) for text, kind in zip(texts, types, strict=True) if kind in kinds]
-    names = {text for text, _ in added}
-    vocab = {text: token for token, text in enumerate(texts) if text not in names}
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[tuple(merge.split(" ")) for merge in merges]))
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    split = pre_tokenizers.Split(Regex(QWEN2_SPLIT), "isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    tokenizer.decoder = decoders.ByteLevel()
-    for text, kind in added:  # in the order of their ids
-        tokenizer.add_tokens([AddedToken(text, special=kind == TOKEN_CONTROL, normalized=False)])
-    assert all(tokenizer.token_to_id(text) == texts.index(text) for text in names)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": BOS,
-        "eos_token": EOS,
-        "pad_token": PAD,
-        "chat_template": fields["tokenizer.chat_template"].contents(),
+
+def write_safetensors(path: Path, tensors: dict[str, np.ndarray], dtype: str) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, array in tensors.items():
+        raw = stored(array, dtype)
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    head = json.dumps(header).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + data)
+
+
+def stored(array: np.ndarray, dtype: str) -> bytes:
+    if dtype == "BF16":
+        return (array.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
+    return array.astype({"F64": "<f8", "F32": "<f4", "F16": "<f2"}[dtype]).tobytes()
+
+
+def config_of(spec: ModelSpec) -> dict[str, Any]:
+    classes = {"qwen2": "Qwen2ForCausalLM", "llama": "LlamaForCausalLM"}
+    return {
+        "architectures": [classes[spec.architecture]],
+        "model_type": spec.architecture,
+        "vocab_size": spec.n_vocab,
+        "hidden_size": spec.n_embd,
+        "intermediate_size": spec.n_ff,
+        "num_hidden_layers": spec.n_layer,
+        "num_attention_heads": spec.n_head,
+        "num_key_value_heads": spec.n_head_kv,
+        "max_position_embeddings": spec.n_ctx,
+        "rms_norm_eps": spec.rms_eps,
+        "rope_theta": spec.rope_theta,
+        "hidden_act": "silu",
+        "tie_word_embeddings": spec.tied,
+        "torch_dtype": "bfloat16",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    return texts.index(BOS), texts.index(EOS)
+
+
+def write_tokenizer(folder: Path, spec: ModelSpec) -> None:
+    """tokenizer.json and its settings, of R1's tags and template and made-up words."""
+    made = synthetic_tokenizer(spec.n_vocab)
+    added = [
+        {"id": i, "content": token, "special": kind == TOKEN_CONTROL, "normalized": False}
+        | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+        for i, (token, kind) in enumerate(zip(made.tokens, made.token_types, strict=True))
+        if kind != TOKEN_NORMAL
+    ]
+    llama = spec.architecture == "llama"
+    split = _SPLIT.replace(r"|\p{N}|", r"|\p{N}{1,3}|") if llama else _SPLIT
+    ordinary = {token: i for i, token in enumerate(made.tokens) if made.token_types[i] == TOKEN_NORMAL}
+    data = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": None if llama else {"type": "NFC"},
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [
+                {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": False},
+                {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+            ],
+        },
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "ignore_merges": llama, "vocab": ordinary, "merges": list(made.merges)},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    tokens = {"bos_token": made.bos_id, "eos_token": made.eos_id, "pad_token": made.pad_id}
+    settings = {key: made.tokens[index] for key, index in tokens.items() if index is not None}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": made.chat_template}))
