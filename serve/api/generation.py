@@ -29,7 +29,7 @@ from ..engine.request import (
     TokenLogprob,
     TokenOutput,
 )
-from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, NotFoundError
+from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, NotFoundError, NotSupportedError
 from .ask import Ask, cache_scope
 from .kept import KeptReplies
 from .metrics import Metrics
@@ -40,8 +40,8 @@ from .voting.ballot import VoteReport
 logger = logging.getLogger(__name__)
 
 NOT_DETERMINISTIC = (
-    "This model's tokens depend on what else is computed beside them, so that deterministic replies cannot be "
-    "promised. They can on the CPU with a file quantised to Q8_0 or Q4_0."
+    "With {engine} this model's tokens depend on what else is computed beside them, so that deterministic replies "
+    "cannot be promised. They can with llama.cpp on the CPU and a file quantised to Q8_0 or Q4_0."
 )
 
 
@@ -156,7 +156,7 @@ class Generations:
                 f"logit_bias names a token that this model lacks; ids go up to {info.n_vocab - 1}.", "logit_bias"
             )
         if ask.deterministic and not info.deterministic:
-            raise InvalidRequestError(NOT_DETERMINISTIC, "deterministic")
+            raise NotSupportedError(NOT_DETERMINISTIC.format(engine=info.engine), "deterministic")
         prompt, begun = await self._prompt(ask)
         request = GenerateRequest(
             request_id=completion_id,
