@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..terminal import printable
+from ..terminal import print_table, printable
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import LocalModel
@@ -38,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([as_json(model) for model in models]))
     else:
-        _print_table([("MODEL", "SIZE", "QUANT", "SOURCE", "MODIFIED"), *(_row(model) for model in models)])
+        print_table([("MODEL", "SIZE", "QUANT", "SOURCE", "MODIFIED"), *(_row(model) for model in models)])
+        if len(models) == 1:
+            print("To fetch a larger one, of 1.1 GB: r1chat pull r1:1.5b", file=sys.stderr)
         for repo, size in unfinished():
             line = f"{human(size)} of {repo} wait for their pull to go on. To free them: r1chat rm {repo}"
             print(printable(line), file=sys.stderr)
@@ -64,10 +66,3 @@ def _row(model: LocalModel) -> tuple[str, ...]:
 
     day = datetime.fromtimestamp(model.modified).strftime("%Y-%m-%d %H:%M")
     return (model.id, human(model.size_bytes), model.quant or "-", model.source, day)
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(printable(line.rstrip()))

@@ -118,16 +118,13 @@ def folder_name(name: str) -> str:
 def hub_entry(cached: Cached, revision: str | None = None) -> ModelEntry:
     """A cached model under the shortest name that says which it is."""
     label, at = cached.variant.label, f"@{revision}" if revision else ""
-    full = f"{cached.repo}:{label}{at}"
-    alias = r1_models.alias_of(cached.repo)
-    names = [full]
-    if alias:
-        usual = label == DEFAULT_QUANT
-        names = [alias + ("" if usual else f":{label.lower()}") + at, full]
-    folder = label == SAFETENSORS
-    path = cached.snapshot if folder else cached.paths[0]
-    engine: Engine = "transformers" if folder else "llama"
-    return ModelEntry(names[0], path, cached.repo.split("/")[0], engine, tuple(names[1:]))
+    names = [f"{cached.repo}:{label.lower() if label == SAFETENSORS else label}{at}"]
+    if alias := r1_models.alias_of(cached.repo):
+        names.insert(0, alias + ("" if label == DEFAULT_QUANT else f":{label.lower()}") + at)
+    owner, aliases = cached.repo.split("/")[0], tuple(names[1:])
+    if label == SAFETENSORS:
+        return ModelEntry(names[0], cached.snapshot, owner, "transformers", aliases)
+    return ModelEntry(names[0], cached.paths[0], owner, aliases=aliases)
 
 
 def local_models() -> list[LocalModel]:

@@ -111,4 +111,6 @@ def choose(repo: str, found: list[Variant], quant: str | None) -> Variant:
 
 def human(size: float) -> str:
     """Bytes for a person: `1.1 GB`."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

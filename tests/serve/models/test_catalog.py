@@ -139,9 +139,9 @@ def test_a_folder_of_safetensors_is_for_transformers(hub: LoopbackHub, cache: Pa
     hub.repos["user/repo"] = {"config.json": b'{"architectures": ["Qwen2ForCausalLM"]}', "model.safetensors": b"abc"}
     assert "r1chat pull user/repo:safetensors" in message("user/repo")
     entry = catalog.resolve("user/repo:safetensors", progress=False)
-    assert (entry.id, entry.engine, entry.path.is_dir()) == ("user/repo:SAFETENSORS", "transformers", True)
+    assert (entry.id, entry.engine, entry.path.is_dir()) == ("user/repo:safetensors", "transformers", True)
     assert catalog.resolve(str(entry.path)).engine == "transformers"
-    assert [model.id for model in catalog.local_models()] == ["demo", "user/repo:SAFETENSORS"]
+    assert [model.id for model in catalog.local_models()] == ["demo", "user/repo:safetensors"]
     (entry.path / "config.json").unlink()
     (entry.path / "config.json").write_text('{"architectures": ["BertModel"]}')
     assert [model.id for model in catalog.local_models()] == ["demo"]
