@@ -45,9 +45,10 @@ def plan(
     """The first of these that fits; what was asked for is kept.
 
     Contexts of 32k, 16k and 8k tokens (no more than the model was trained for) with 16-bit keys and values, the
-    same with 8 bits, then 4k and 2k. For each of them: every layer on the graphics cards, then as many as fit
-    there, then none. Never 4 bits, which cost accuracy, unless asked for. The pool of cells is the engine's own.
-    Raises NotEnoughMemoryError, with numbers and a command that helps.
+    same with 8 bits, then 4k and 2k with 16 or 8. For each of them: every layer on the graphics cards, then as many as fit
+    there, then none. Never 4 bits, which cost accuracy, unless asked for. The pool of cells that requests share is
+    what the engine would make by itself, as far as it fits, and a context at least. Raises NotEnoughMemoryError,
+    with numbers and a command that helps.
     """
     planner = _Planner(info, machine, n_seq_max, n_cells)
     least: Plan | None = None
@@ -76,10 +77,10 @@ def _contexts_and_kinds(info: GgufInfo, n_ctx: int | None, kv_type: KvType | Non
         return
     longest = min(info.context_length, CONTEXTS[0])
     contexts = [longest, *(length for length in CONTEXTS if length < longest)]
-    enough = min(LONG_ENOUGH, longest)
-    for few in (False, True):
-        for kind in kinds:
-            yield from ((length, kind) for length in contexts if (length < enough) is few)
+    for kind in kinds:
+        yield from ((length, kind) for length in contexts if length >= LONG_ENOUGH)
+    for length in contexts:
+        yield from ((length, kind) for kind in kinds if length < LONG_ENOUGH)
 
 
 _KINDS: tuple[KvType, ...] = ("f16", "q8_0")
@@ -108,22 +109,30 @@ class _Planner:
     n_cells: int | None
 
     def plan(self, n_ctx: int, kv_type: KvType, n_gpu_layers: int) -> Plan:
-        cells = whole_cells(self.n_cells or self._pool(n_ctx, kv_type))
-        needs = estimate(
-            self.info,
-            n_ctx=n_ctx,
-            n_seq_max=self.n_seq_max,
-            kv_type=kv_type,
-            n_gpu_layers=n_gpu_layers,
-            n_cells=cells,
-        )
+        """With the pool of cells that the engine would make, or a half or a quarter of it and so on where that fits."""
+        cells = self.n_cells or self._pool(n_ctx, kv_type)
+        least = self.n_cells or n_ctx
+        needs = self._needs(n_ctx, kv_type, n_gpu_layers, cells)
+        while cells > least and not self.fits(needs):
+            cells = max(least, cells // 2)
+            needs = self._needs(n_ctx, kv_type, n_gpu_layers, cells)
         said = [self._memory(needs), f"{context_words(n_ctx)} context"]
         if n_gpu_layers:
             n_blocks = self.info.block_count
             said.append(f"{min(n_gpu_layers, n_blocks)} of {n_blocks} layers on the graphics card")
         if kv_type != "f16":
             said.append(f"cache in {kv_type}")
-        return Plan(n_ctx, cells, kv_type, n_gpu_layers, needs, "; ".join(said))
+        return Plan(n_ctx, whole_cells(cells), kv_type, n_gpu_layers, needs, "; ".join(said))
+
+    def _needs(self, n_ctx: int, kv_type: KvType, n_gpu_layers: int, n_cells: int) -> Estimate:
+        return estimate(
+            self.info,
+            n_ctx=n_ctx,
+            n_seq_max=self.n_seq_max,
+            kv_type=kv_type,
+            n_gpu_layers=n_gpu_layers,
+            n_cells=whole_cells(n_cells),
+        )
 
     def fits(self, needs: Estimate) -> bool:
         on_devices = sum(_usable(gpu.free) for gpu in self.machine.gpus)
@@ -131,8 +140,8 @@ class _Planner:
 
     def refusal(self, least: Plan, *, shorter: Plan | None) -> NotEnoughMemoryError:
         text = (
-            f"{self.info.name} needs {human(least.estimate.total)} for a context of {least.n_ctx} tokens, and "
-            f"{self._free()}. "
+            f"{self.info.name} needs {human(least.estimate.total)} for a context of {least.n_ctx} tokens, and may "
+            f"take {self._free()}. "
         )
         if shorter:
             text += f"With less it fits: r1chat run {self.info.path} --ctx {shorter.n_ctx}"
@@ -153,10 +162,12 @@ class _Planner:
         return text
 
     def _free(self) -> str:
-        text = f"{human(self.machine.ram_available)} of memory"
+        """Such as "6.8 GB of the 7.6 GB that are free"."""
+        available = self.machine.ram_available
+        text = f"{human(_usable(available))} of the {human(available)} that are free"
         if self.machine.gpus and not self._is_unified:
-            text += f" and {human(self._free_on_devices)} on graphics cards"
-        return f"{text} are free"
+            text += f", besides {human(self._free_on_devices)} on graphics cards"
+        return text
 
     def _on_host(self, needs: Estimate) -> int:
         return needs.total if self._is_unified else needs.host
