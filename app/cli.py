@@ -20,7 +20,7 @@ from ..serve.errors import (
     NotEnoughMemoryError,
     R1ChatError,
 )
-from .commands import bench, chat, distill, doctor, import_model, list_models, pull, quantize, rm, run, serve, show
+from .commands import bench, chat, distill, doctor, import_model, list_models, ps, pull, quantize, rm, run, serve, show
 from .errors import CommandError
 from .parser import Parser
 from .terminal import printable
@@ -31,6 +31,7 @@ COMMANDS = {
     "serve": serve,
     "pull": pull,
     "list": list_models,
+    "ps": ps,
     "show": show,
     "rm": rm,
     "import": import_model,

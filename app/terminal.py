@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 DIM = "\x1b[2m"
 PLAIN = "\x1b[0m"
 
@@ -19,3 +21,10 @@ _ESCAPED = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for cod
 def printable(text: str) -> str:
     """The text with control and direction characters written as escapes; newline and tab stay."""
     return text.translate(_ESCAPED)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """To stdout, the columns as wide as they need be; the first row is the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print(printable("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))

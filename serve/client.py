@@ -161,6 +161,10 @@ class Client:
         """What the server offers, as GET /v1/models says it."""
         return (await self._get("/v1/models"))["data"]
 
+    async def memory(self) -> dict[str, Any]:
+        """The body of GET /v1/memory: what the server's models take. ApiError not_supported where they are elsewhere."""
+        return await self._get("/v1/memory")
+
     async def health(self) -> dict[str, Any]:
         """The body of GET /health, also while the model still loads (status 503)."""
         return await self._get("/health", also_ok=503)

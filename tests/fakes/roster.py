@@ -11,7 +11,7 @@ from live_server import QUESTION, LiveServer
 
 from r1chat.serve.api.server import ServerConfig
 from r1chat.serve.engine.config import EngineConfig
-from r1chat.serve.models.catalog import LocalModel, ModelEntry
+from r1chat.serve.models.catalog import BUNDLED, LocalModel, ModelEntry
 from r1chat.serve.models.manager import Limits, ModelManager, ModelSpec
 
 BYTES_EACH = 100
@@ -30,10 +30,11 @@ class Roster:
         return self.specs.get(self.aliases.get(name, name))
 
     def shelf(self) -> list[LocalModel]:
+        """All of them; a scripted one lies there as a file that it does not read."""
+        paths = {name: one.config.model_path or BUNDLED for name, one in self.specs.items()}
         return [
             LocalModel(ModelEntry(name, path), (path,), path.stat().st_size, "Q8_0", "file", path.stat().st_mtime)
-            for name, one in self.specs.items()
-            if (path := one.config.model_path) is not None
+            for name, path in paths.items()
         ]
 
     def manager(self, **limits: Any) -> ModelManager:
