@@ -22,7 +22,9 @@ CONTROL = "/v1/chat/completions/control"
 
 
 class UpstreamReply:
-    """One reply. `body_for` says what to ask of an upstream, `reader_for` how to read what it sends."""
+    """One reply. `body_for` says what to ask of an upstream, `reader_for` how to read what it sends; `endpoint` is the
+    one that has it now.
+    """
 
     def __init__(
         self,
@@ -37,7 +39,7 @@ class UpstreamReply:
         self._path = path
         self._body_for = body_for
         self._reader_for = reader_for
-        self._endpoint: Endpoint | None = None
+        self.endpoint: Endpoint | None = None
         self._reader: ReplyReader | None = None
         self._queue: asyncio.Queue[UpstreamEvent | Accepted | Exception | None] = asyncio.Queue(MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
@@ -76,11 +78,11 @@ class UpstreamReply:
 
     async def control(self, action: Literal["answer_now", "think_more"]) -> bool:
         """False where it has ended, or its upstream has not named it yet. Raises NotSupportedError."""
-        if self._endpoint is None or self._reader is None or not self._reader.id:
+        if self.endpoint is None or self._reader is None or not self._reader.id:
             return False
-        word = _word(self._endpoint.kind, action)
+        word = _word(self.endpoint.kind, action)
         try:
-            answer = await self._endpoint.ask("POST", CONTROL, {"id": self._reader.id, "action": word})
+            answer = await self.endpoint.ask("POST", CONTROL, {"id": self._reader.id, "action": word})
         except Failure as failure:
             if isinstance(failure.error, NotFoundError):
                 return False
@@ -95,7 +97,7 @@ class UpstreamReply:
             async with contextlib.aclosing(chunks):
                 async for chunk in chunks:
                     if isinstance(chunk, Taken):
-                        self._endpoint = chunk.endpoint
+                        self.endpoint = chunk.endpoint
                         self._reader = self._reader_for(chunk.endpoint)
                         if not accepted:
                             await self._queue.put(Accepted(request_id, 0))
@@ -104,11 +106,11 @@ class UpstreamReply:
                     assert self._reader is not None, "chunks come from whoever took the request"
                     for event in self._reader.read(chunk):
                         await self._queue.put(event)
-            assert self._reader is not None and self._endpoint is not None
+            assert self._reader is not None and self.endpoint is not None
             for event in self._reader.finish():
                 await self._queue.put(event)
             if self._reader.separates:
-                self._endpoint.separates.add(self._model)
+                self.endpoint.separates.add(self._model)
             await self._queue.put(None)
         except Exception as error:
             await self._queue.put(error)
@@ -139,7 +141,10 @@ class Running:
 
     @property
     def n_replies(self) -> int:
-        return sum(len(live.replies) for live in self._live.values())
+        return len(self.all())
+
+    def all(self) -> list[UpstreamReply]:
+        return [reply for live in self._live.values() for reply in live.replies]
 
     @contextlib.contextmanager
     def entered(self, completion_id: str, owner: str, replies: list[UpstreamReply]) -> Any:
@@ -162,9 +167,8 @@ class Running:
 
     def fail(self, error: Exception) -> None:
         """Ends all of them."""
-        for live in self._live.values():
-            for reply in live.replies:
-                reply.fail(error)
+        for reply in self.all():
+            reply.fail(error)
 
     def add(self, finished: Finished) -> None:
         """Into the totals."""

@@ -8,8 +8,7 @@ import socket
 import threading
 from typing import Any
 
-import uvicorn
-
+from r1chat.app.server import Server
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.api.upstream_models import UpstreamModels
 from r1chat.serve.upstream.pool import Pool
@@ -40,16 +39,11 @@ class FrontServer:
     async def _serve(self) -> None:
         try:
             await self.models.start()
-            config = uvicorn.Config(
-                create_app(self._config, self.models), log_config=None, access_log=False, timeout_graceful_shutdown=2
-            )
-            self._server = uvicorn.Server(config)
+            self._server = Server(create_app(self._config, self.models), stop_first=self.models.stop)
             serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
-            while not self._server.started:
-                await asyncio.sleep(0.01)
+            await self._server.answers.wait()
             self._ready.set_result(None)
             await serving
-            await self.models.stop()
         except BaseException as error:
             if not self._ready.done():
                 self._ready.set_exception(error)

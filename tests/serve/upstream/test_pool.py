@@ -1,0 +1,215 @@
+"""Which upstream gets a request, and what becomes of it when one dies: real servers on loopback, one of them killed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import pytest
+from killable_server import KillableServer
+from live_server import QUESTION, LiveServer, StartServer
+from upstream_server import FrontServer, over
+
+ANSWER = "The answer is \\boxed{9}."
+ENDLESS = " ".join(f"Step {i} is done, and {i + 1} is next." for i in range(2000))
+
+
+@dataclass
+class Told:
+    """What a client has seen of one streamed reply."""
+
+    text: str = ""
+    error: dict[str, Any] | None = None
+    status: int = 0
+    is_done: bool = False
+    began: threading.Event = field(default_factory=threading.Event)
+
+
+def stream(url: str, told: Told | None = None, **fields: Any) -> Told:
+    told = told or Told()
+    body = {"messages": QUESTION, "stream": True, **fields}
+    with httpx2.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
+        told.status = response.status_code
+        for line in response.iter_lines():
+            if line == "data: [DONE]":
+                told.is_done = True
+            elif line.startswith("data: "):
+                _read(json.loads(line.removeprefix("data: ")), told)
+    return told
+
+
+def _read(chunk: dict[str, Any], told: Told) -> None:
+    told.error = chunk.get("error")
+    for choice in chunk.get("choices", ()):
+        told.text += choice["delta"].get("reasoning") or choice["delta"].get("content") or ""
+    if told.text:
+        told.began.set()
+
+
+def ask(url: str, **fields: Any) -> httpx2.Response:
+    return httpx2.post(f"{url}/v1/chat/completions", json={"messages": QUESTION, **fields}, timeout=60)
+
+
+def n_served(server: LiveServer) -> int:
+    """Requests that came to an end there."""
+    text = httpx2.get(f"{server.url}/metrics").text
+    lines = [line for line in text.splitlines() if line.startswith("r1chat_requests_total{")]
+    return int(sum(float(line.rsplit(" ", 1)[1]) for line in lines))
+
+
+def closed(n: int = 1) -> list[str]:
+    """Addresses where nothing listens."""
+    return [f"http://127.0.0.1:{port}" for port in range(1, n + 1)]
+
+
+@pytest.fixture
+def pair(start_server: StartServer) -> Iterator[tuple[FrontServer, LiveServer, LiveServer]]:
+    one, other = start_server({"tokens_per_s": 500}), start_server({"tokens_per_s": 500})
+    with over(one.url, other.url) as front:
+        yield front, one, other
+
+
+def test_requests_go_round_the_upstreams_that_have_the_model(
+    pair: tuple[FrontServer, LiveServer, LiveServer],
+) -> None:
+    front, one, other = pair
+    for _ in range(6):
+        assert ask(front.url).json()["choices"][0]["message"]["content"] == ANSWER
+    assert (n_served(one), n_served(other)) == (3, 3)
+
+
+def test_one_that_is_away_costs_nobody_a_request_and_is_used_again_when_it_is_back(
+    start_server: StartServer,
+) -> None:
+    server = start_server({"tokens_per_s": 500})
+    with over(*closed(), server.url) as front:
+        assert [ask(front.url).status_code for _ in range(3)] == [200] * 3
+        health = httpx2.get(f"{front.url}/health")
+        assert health.status_code == 200 and "127.0.0.1:1 does not answer" in health.json()["detail"]
+        front.pool.endpoints[0].url = server.url
+        deadline = time.monotonic() + 10
+        while httpx2.get(f"{front.url}/health").json()["detail"]:
+            assert time.monotonic() < deadline, "it is not found again"
+            time.sleep(0.1)
+
+
+def test_where_none_answers_every_route_says_so_and_which(start_server: StartServer) -> None:
+    with over(*closed(2)) as front:
+        health = httpx2.get(f"{front.url}/health")
+        assert (health.status_code, health.json()["status"]) == (503, "unreachable")
+        answer = ask(front.url)
+        assert answer.status_code == 503 and answer.headers["retry-after"]
+        error = answer.json()["error"]
+        assert error["code"] == "upstream_error" and "127.0.0.1:1 " in error["message"]
+        assert httpx2.get(f"{front.url}/v1/models").json()["data"] == []
+
+
+def test_one_killed_under_load_loses_only_what_had_begun_to_stream(live: LiveServer) -> None:
+    """48 at once, some of them not streamed; the one that dies computes four and lets the others wait."""
+    with KillableServer(tokens_per_s=10, n_seq_max=4) as doomed, ThreadPoolExecutor(48) as threads:
+        with over(doomed.url, live.url) as front:
+            replies = [Told() for _ in range(40)]
+            streams = [threads.submit(stream, front.url, told) for told in replies]
+            wholes = [threads.submit(ask, front.url) for _ in range(8)]
+            deadline = time.monotonic() + 20
+            while n_behind(front, 0) < 20 or sum(told.began.is_set() for told in replies) < 4:
+                assert time.monotonic() < deadline, "no load"
+                time.sleep(0.01)
+            doomed.kill()
+            answers = [one.result(timeout=60) for one in wholes]
+            for one in streams:
+                one.result(timeout=60)
+    failed = [told for told in replies if told.error]
+    whole = [told for told in replies if told.is_done and told.text.endswith(ANSWER)]
+    assert len(failed) + len(whole) == 40, "each reply has exactly one end"
+    n_failed = len(failed) + sum(answer.status_code != 200 for answer in answers)
+    assert 1 <= n_failed <= 4, "what had begun there, and nothing else"
+    assert all(told.status == 200 for told in replies)
+    assert all(told.text and told.error and told.error["code"] == "upstream_error" for told in failed)
+    assert all(told.text.count(ANSWER) == 1 for told in whole), "no reply is told twice"
+
+
+def n_behind(front: FrontServer, index: int) -> int:
+    """How many replies wait or run behind that upstream."""
+    return sum(reply.endpoint is front.pool.endpoints[index] for reply in front.models.running.all())
+
+
+def test_a_request_that_breaks_its_upstreams_is_given_up_after_two(start_server: StartServer) -> None:
+    servers = [start_server({"tokens_per_s": 500}) for _ in range(3)]
+    poison = [{"role": "user", "content": "CRASH"}]
+    with over(*(server.url for server in servers)) as front:
+        answer = ask(front.url, messages=poison)
+        assert answer.status_code == 503
+        deadline = time.monotonic() + 20
+        while sum(server.stats()["restarts"] for server in servers) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert ask(front.url).status_code == 200
+        assert sum(server.stats()["restarts"] for server in servers) == 2, "the third one was never asked"
+
+
+def test_a_client_that_leaves_ends_the_upstreams_work(start_server: StartServer) -> None:
+    server = start_server({"script": f"{ENDLESS} </think> Nine.", "tokens_per_s": 100})
+    with over(server.url) as front:
+        with httpx2.stream(
+            "POST", f"{front.url}/v1/chat/completions", json={"messages": QUESTION, "stream": True}, timeout=30
+        ) as response:
+            lines = response.iter_lines()
+            while "reasoning" not in next(lines):
+                pass
+            assert server.stats()["sequences"] == 1
+        deadline = time.monotonic() + 5
+        while server.stats()["sequences"] or front.models.running.n_replies:
+            assert time.monotonic() < deadline, "the upstream computes on for nobody"
+            time.sleep(0.01)
+
+
+def test_the_upstreams_key_is_sent_there_and_the_clients_is_not(start_server: StartServer) -> None:
+    server = start_server({"tokens_per_s": 500}, api_key="behind")
+    with over(server.url, key="behind", api_key="before") as front:
+        headers = {"authorization": "Bearer before"}
+        body = {"messages": QUESTION}
+        url = f"{front.url}/v1/chat/completions"
+        assert httpx2.post(url, json=body, headers=headers, timeout=30).status_code == 200
+        assert httpx2.post(url, json=body, headers={"authorization": "Bearer behind"}).status_code == 401
+
+
+def test_a_wrong_key_is_told_as_the_servers_fault_and_not_shown(start_server: StartServer) -> None:
+    server = start_server({"tokens_per_s": 500}, api_key="behind")
+    with over(server.url, key="wrong-secret") as front:
+        answer = ask(front.url)
+    assert answer.status_code == 503
+    assert "refuses this server's key" in answer.text and "R1CHAT_UPSTREAM_KEY" in answer.text
+    assert "wrong-secret" not in answer.text
+
+
+def test_prompts_are_shared_by_those_of_one_key_alone(start_server: StartServer) -> None:
+    server = start_server({"tokens_per_s": 500})
+    with over(server.url, scope_by_key=True, api_key="one", more_keys=("two",)) as front:
+
+        def cached(key: str) -> int:
+            headers = {"authorization": f"Bearer {key}"}
+            reply = httpx2.post(
+                f"{front.url}/v1/chat/completions", json={"messages": QUESTION}, headers=headers, timeout=30
+            ).json()
+            return int(reply["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+        assert (cached("one"), cached("two")) == (0, 0)
+        assert cached("one") > 0
+
+
+def test_stopping_the_front_ends_each_stream_with_an_error_event(start_server: StartServer) -> None:
+    server = start_server({"script": f"{ENDLESS} </think> Nine.", "tokens_per_s": 100})
+    told = Told()
+    with over(server.url) as front:
+        thread = threading.Thread(target=stream, args=(front.url, told))
+        thread.start()
+        assert told.began.wait(10)
+    thread.join(20)
+    assert told.error is not None and not thread.is_alive()
