@@ -9,6 +9,7 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
     tokens_per_s    pace of one step; 0 is as fast as it goes
     prefill_s       seconds per prompt token
     load_s, load_error    a slow load; a load that fails with this message
+    load_gate       path of a file for which the load waits
     n_ctx, n_cells, n_seq_max, n_resident, n_batch, deterministic, chat_template
 
 Words of a prompt that act when they are computed: CRASH aborts the process, HANG never returns,
@@ -52,6 +53,8 @@ class ScriptedRunner:
     def __init__(self, config: EngineConfig) -> None:
         args: dict[str, Any] = config.runner_args
         time.sleep(args.get("load_s", 0))
+        while "load_gate" in args and not os.path.exists(args["load_gate"]):
+            time.sleep(0.02)
         if error := args.get("load_error"):
             raise ModelLoadError(error)
         self._script: str = args.get("script", SCRIPT)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from r1chat.app.ui.quick_import import quick_import
 from r1chat.serve.api.local_models import LocalModels
@@ -51,6 +51,7 @@ ${window.pwned='template'} {{constructor.constructor('window.pwned=1')()}} `${wi
 SCRIPTS = {
     "LONG": "".join(f"step {n} goes on\n" if n % 5 == 0 else f"word{n} " for n in range(LONG_WORDS))
     + "</think>\n\ndone",
+    "SPEECH": "".join(f"word{n} " for n in range(LONG_WORDS // 2)) + "</think>\n\ndone",
     "MARKUP": "Let me write it down.\n</think>\n\nSo \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"
     "```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]",
     "CUT": "I begin to think, and then CRASH never comes",
@@ -179,11 +180,19 @@ class Visit:
             self.foreign.append(request.url)
 
 
-@pytest.fixture
-def visit(browser: Browser, server: PageServer) -> Iterator[Visit]:
-    """A fresh tab on the page. It must never complain, and never fetch anything from elsewhere."""
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """What tabs share is what the browser keeps of the page's files; the page itself stores nothing in it."""
     with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
-        visit = Visit(context.new_page(), server.url)
-        yield visit
+        yield context
+
+
+@pytest.fixture
+def visit(window: BrowserContext, server: PageServer) -> Iterator[Visit]:
+    """A fresh tab on the page. It must never complain, and never fetch anything from elsewhere."""
+    visit = Visit(window.new_page(), server.url)
+    yield visit
+    for tab in window.pages:
+        tab.close()
     assert visit.complaints == []
     assert visit.foreign == []

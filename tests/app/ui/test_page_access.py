@@ -77,7 +77,7 @@ def test_a_turn_is_announced_in_a_few_words_and_not_token_by_token(visit: Visit)
             }
         }"""
     )
-    visit.ask("LONG")
+    visit.ask("SPEECH")
     visit.wait("done")
     said = visit.tab.evaluate("window.said")
     assert said[:1] == ["Waiting"] and "Thinking" in said and said[-1].startswith("Done. Thought ")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from .conftest import PageServer, Visit
+
 if TYPE_CHECKING:
-    from .conftest import Visit
+    from playwright.sync_api import BrowserContext, Page
 
 WATCH = """() => {
     const seen = window.seen = { looks: 0, records: 0, removed: 0, rewritten: 0, began: performance.now() };
@@ -27,19 +33,17 @@ WATCH = """() => {
 }"""
 
 
-def test_the_trace_grows_by_appending_about_ten_times_a_second(visit: Visit) -> None:
-    visit.tab.evaluate(WATCH)
-    visit.ask("LONG")
-    visit.wait("done")
-    seen = visit.tab.evaluate("window.seen")
-    assert seen["removed"] == seen["rewritten"] == 0
-    assert 5 < seen["looks"] < 12 * seen["lasted"] / 1000 + 5
-    lines = len(re.findall("\n", visit.text(".trace .text"))) + 1
-    # One change per look, and two for every new line: the block and its text.
-    assert seen["records"] <= 2 * seen["looks"] + 3 * lines
+@dataclass(frozen=True)
+class LongTurn:
+    """One turn with a long thought, as the page drew it and as it came over the wire."""
+
+    seen: dict[str, float]
+    sizes: list[int]
+    trace: str
 
 
-def test_the_wire_carries_additions_only(visit: Visit) -> None:
+def wire_sizes(tab: Page) -> list[int]:
+    """Grows by the length of each piece that comes for a turn."""
     sizes: list[int] = []
     streams: set[str] = set()
 
@@ -51,15 +55,37 @@ def test_the_wire_carries_additions_only(visit: Visit) -> None:
         if event["requestId"] in streams:
             sizes.append(event["dataLength"])
 
-    session = visit.tab.context.new_cdp_session(visit.tab)
+    session = tab.context.new_cdp_session(tab)
     session.on("Network.responseReceived", on_response)
     session.on("Network.dataReceived", on_data)
     session.send("Network.enable")
-    visit.ask("LONG")
-    visit.wait("done")
-    length = len(visit.text(".trace .text"))
+    return sizes
+
+
+@pytest.fixture(scope="module")
+def turn(window: BrowserContext, server: PageServer) -> Iterator[LongTurn]:
+    with window.new_page() as tab:
+        visit = Visit(tab, server.url)
+        sizes = wire_sizes(tab)
+        tab.evaluate(WATCH)
+        visit.ask("LONG")
+        visit.wait("done")
+        assert visit.complaints == visit.foreign == []
+        yield LongTurn(tab.evaluate("window.seen"), sizes, visit.text(".trace .text"))
+
+
+def test_the_trace_grows_by_appending_about_ten_times_a_second(turn: LongTurn) -> None:
+    seen = turn.seen
+    assert seen["removed"] == seen["rewritten"] == 0
+    assert 5 < seen["looks"] < 12 * seen["lasted"] / 1000 + 5
+    lines = len(re.findall("\n", turn.trace)) + 1
+    # One change per look, and two for every new line: the block and its text.
+    assert seen["records"] <= 2 * seen["looks"] + 3 * lines
+
+
+def test_the_wire_carries_additions_only(turn: LongTurn) -> None:
     # The first messages set the turn up, and the last one repeats the finished state once.
-    early, late = sizes[3:13], sizes[-14:-4]
-    assert len(sizes) > 25
+    early, late = turn.sizes[3:13], turn.sizes[-14:-4]
+    assert len(turn.sizes) > 25
     assert median(late) < 1.5 * median(early)
-    assert median(late) < length / 3
+    assert median(late) < len(turn.trace) / 3

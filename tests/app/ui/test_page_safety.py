@@ -9,7 +9,7 @@ import pytest
 from .conftest import HOSTILE, Visit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
     from .conftest import PageServer
 
@@ -63,11 +63,10 @@ def test_a_hostile_question_is_only_text(visit: Visit) -> None:
     ],
 )
 def test_even_markup_that_got_through_could_reach_nobody(
-    browser: Browser, server: PageServer, html: str, directive: str
+    window: BrowserContext, server: PageServer, html: str, directive: str
 ) -> None:
-    with browser.new_context() as context:
-        visit = Visit(context.new_page(), server.url)
-        refused = visit.tab.evaluate(
+    with window.new_page() as tab:
+        refused = Visit(tab, server.url).tab.evaluate(
             """html => new Promise(resolve => {
                 document.addEventListener('securitypolicyviolation', event => resolve(event.effectiveDirective));
                 document.querySelector('.turns').insertAdjacentHTML('beforeend', html);
