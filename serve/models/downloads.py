@@ -116,6 +116,11 @@ class Download:
         return Cached(listing.repo, listing.commit, variant, snapshot)
 
     def _unreachable(self, error: TransferError) -> str:
+        if self._total is None and hub_cache.find(self._wanted):
+            return (
+                f"The hub cannot be reached ({error}) to look for a newer {self.name}. "
+                f"The one that is here runs: r1chat run {self.name}"
+            )
         if self._total is None:
             return (
                 f"{self.name} is not in the cache and the hub cannot be reached ({error}). "

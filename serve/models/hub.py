@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HUB_DOMAINS = ("huggingface.co", "hf.co")
 MAX_REDIRECTS = 5
 TIMEOUT_S = 10.0
-_SAFE_FILE = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[^/\\\0][^\\\0]*")
+_FILE_PART = re.compile(r"(?!\.{1,2}$)[^\x00-\x1f\x7f/\\:]{1,255}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -119,7 +119,7 @@ class Hub:
         with self._get(url, wanted) as response:
             try:
                 return _as_listing(wanted.repo, _read(response))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise ModelNotFoundError(
                     f"{self.endpoint} does not answer as a hub does. Check: HF_ENDPOINT, or a proxy on the way"
                 ) from error
@@ -193,9 +193,13 @@ def _as_listing(repo: str, told: Any) -> Listing:
         name, size = item["rfilename"], item.get("size")
         digest = (item.get("lfs") or {}).get("sha256") or item.get("blobId")
         # A file without size or digest could not be checked, one of such a name would lie outside the cache.
-        if isinstance(size, int) and size >= 0 and _is_digest(digest) and _SAFE_FILE.fullmatch(name):
+        if isinstance(size, int) and size >= 0 and _is_digest(digest) and _is_inside(name):
             files.append(HubFile(name, size, digest))
     return Listing(repo, commit, tuple(files))
+
+
+def _is_inside(name: str) -> bool:
+    return all(_FILE_PART.fullmatch(part) for part in name.split("/"))
 
 
 def _is_digest(text: object) -> bool:

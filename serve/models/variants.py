@@ -1,6 +1,6 @@
 """Which of a repository's files make one model: quantisations told apart by name, split files kept together.
 
-Knows names and sizes only, of the hub or of the cache alike. Image projectors are passed over.
+Knows names and sizes only, of the hub or of the cache alike. Image projectors and importance matrices are passed over.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .ids import QUANT, SPLIT
 DEFAULT_QUANT = "Q4_K_M"
 SAFETENSORS = "SAFETENSORS"
 _LABEL = re.compile(rf"(?:^|[-._/])({QUANT.pattern})$", re.I)
+_NO_MODEL = re.compile(r"^mmproj|imatrix", re.I)
 _FOLDER_FILES = re.compile(r"[^/]+\.(?:safetensors|json|jinja)|merges\.txt|[^/]*tokenizer\.model")
 
 
@@ -42,7 +43,7 @@ def variants(files: Iterable[tuple[str, int]]) -> list[Variant]:
     files = sorted(files)
     groups: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for name, size in files:
-        if name.lower().endswith(".gguf") and not PurePosixPath(name).name.lower().startswith("mmproj"):
+        if name.lower().endswith(".gguf") and not _NO_MODEL.search(PurePosixPath(name).name):
             groups[SPLIT.sub("", name[: -len(".gguf")])].append((name, size))
     groups = {stem: members for stem, members in groups.items() if len(members) == _parts(members[0][0])}
     labels = [_label(stem) for stem in groups]

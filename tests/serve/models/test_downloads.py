@@ -240,8 +240,12 @@ def test_what_follows_a_file_is_never_written(hub: LoopbackHub, cache: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["../../x-Q4_K_M.gguf", "/x-Q4_K_M.gguf", "a/../x-Q4_K_M.gguf", "a\\..\\x-Q4_K_M.gguf"]
-)
+    "name",
+    [
+        "../../x-Q4_K_M.gguf", "/x-Q4_K_M.gguf", "a/../x-Q4_K_M.gguf", "a\\..\\x-Q4_K_M.gguf", "a//x-Q4_K_M.gguf",
+        "a\n/../../../x-Q4_K_M.gguf", "./x-Q4_K_M.gguf", "C:/x-Q4_K_M.gguf", "a\0/x-Q4_K_M.gguf", "a" * 300 + ".gguf",
+    ],
+)  # fmt: skip
 def test_a_file_name_that_leads_outside_is_passed_over(hub: LoopbackHub, cache: Path, name: str) -> None:
     hub.repos[REPO] = {name: DATA}
     assert "holds no GGUF" in refusal()
@@ -385,6 +389,18 @@ def test_without_network_it_fails_at_once_and_offers_the_demo(cache: Path) -> No
     assert text.startswith("user/repo-GGUF is not in the cache and the hub cannot be reached (")
     assert text.endswith("The bundled model needs no network: r1chat run demo")
     assert time.monotonic() - start < 2
+
+
+def test_without_network_a_pull_of_what_is_here_says_that_it_is(
+    hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    download().run()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert refusal() == (
+        "The hub cannot be reached (HF_HUB_OFFLINE is set) to look for a newer user/repo-GGUF. "
+        "The one that is here runs: r1chat run user/repo-GGUF"
+    )
 
 
 def test_offline_nothing_is_asked(hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

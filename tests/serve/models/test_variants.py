@@ -35,8 +35,9 @@ def test_a_split_model_with_a_part_missing_is_none() -> None:
     assert list(labels("m-Q4_K_M-00001-of-00002.gguf", "m-Q8_0-00001-of-00001.gguf")) == ["Q8_0"]
 
 
-def test_image_projectors_are_no_models() -> None:
-    assert list(labels("mmproj-model-f16.gguf", "sub/mmproj-F16.gguf", "model-Q8_0.gguf")) == ["Q8_0"]
+def test_image_projectors_and_importance_matrices_are_no_models() -> None:
+    others = ("mmproj-model-f16.gguf", "sub/mmproj-F16.gguf", "imatrix_unsloth.gguf", "model-imatrix.gguf")
+    assert list(labels(*others, "model-Q8_0.gguf")) == ["Q8_0"]
 
 
 def test_two_models_of_one_quantisation_are_told_apart_by_name() -> None:
