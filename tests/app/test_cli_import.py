@@ -1,0 +1,178 @@
+"""r1chat import and quantize as a person runs them: a model to run by name, or one line and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hf_folders import TINY, write_hf_folder
+
+from r1chat.app.errors import CommandError, UsageError
+from r1chat.app.new_model import check_disk, new_path
+from r1chat.serve.models.gguf_info import read_info
+from r1chat.serve.models.shapes import make_random_gguf
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+# About 60 million weights: long enough in the making to be stopped in its midst.
+MIDDLING = replace(TINY, n_embd=1024, n_ff=4096, n_layer=4, n_head=16, n_head_kv=4)
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The students' folder, empty."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setenv("R1CHAT_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_hf_folder(tmp_path_factory.mktemp("hf") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def middling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_random_gguf(MIDDLING, tmp_path_factory.mktemp("gguf") / "middling.gguf", "F16")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_folder_runs_by_the_name_it_was_given(r1chat: Run, hf_folder: Path, models: Path) -> None:
+    done = r1chat("import", str(hf_folder), "--as", "mine", "--quant", "q6_k", "--json")
+    assert done.returncode == 0, done.stderr
+    card = json.loads(done.stdout)
+    assert card == json.loads((models / "mine.json").read_text())
+    assert (card["name"], card["quant"], card["source"]) == ("mine", "Q6_K", str(hf_folder))
+    assert card["strings"] >= 1000 and not card["round_trip_failures"]
+    assert "quantising" in done.stderr and "\x1b" not in done.stderr
+    assert read_info(models / "mine.gguf").name == "mine"
+    ran = r1chat("run", "mine", "Hello", "--max-tokens", "4", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["model"] == "mine"
+    again = r1chat("import", str(hf_folder), "--as", "mine")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.count("\n") == 1 and again.stderr.rstrip().endswith("--force")
+    assert read_info(models / "mine.gguf").file_type == "Q6_K"
+
+
+def test_ctrl_c_leaves_nothing(hf_folder: Path, models: Path) -> None:
+    command = [sys.executable, "-m", "r1chat.app", "import", str(hf_folder), "--as", "mine", "--quant", "q4_k_m"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if line.startswith("comparing"):
+                break
+        assert names(models), "nothing had been begun"
+        child.send_signal(signal.SIGINT)
+        rest = child.stderr.read()
+    assert child.returncode == 130
+    assert rest.splitlines()[-1].startswith("r1chat: Stopped; nothing was kept.")
+    assert names(models) == []
+
+
+@pytest.mark.parametrize("name", ["demo", "..", ".hidden", "a/b", "", "x" * 97, "m.gguf", "naïve"])
+def test_name_that_could_not_be_run_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a model's name"):
+        new_path(name, force=True)
+
+
+def test_what_cannot_be_imported_is_said_in_a_line(r1chat: Run, hf_folder: Path, models: Path, tmp_path: Path) -> None:
+    done = r1chat("import", str(tmp_path / "absent"), "--as", "mine")
+    assert done.returncode == 2 and "There is no folder" in done.stderr
+    config = json.loads((hf_folder / "config.json").read_text())
+    (tmp_path / "gemma").mkdir()
+    (tmp_path / "gemma" / "config.json").write_text(json.dumps(config | {"model_type": "gemma\x1b[2J\n"}))
+    done = r1chat("import", str(tmp_path / "gemma"), "--as", "mine")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "only qwen2 and llama" in done.stderr and "\x1b" not in done.stderr
+    assert names(models) == []
+
+
+@pytest.mark.model
+def test_quantised_demo_is_smaller_and_runs(r1chat: Run, models: Path) -> None:
+    done = r1chat("quantize", "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["path"] == str(models / "demo-q4_k_m.gguf")
+    assert told["bytes"] == (models / "demo-q4_k_m.gguf").stat().st_size < 0.7 * told["bytes_before"]
+    assert (told["from"], told["quant"]) == ("Q8_0", "Q4_K_M")
+    assert json.loads((models / "demo-q4_k_m.json").read_text())["quant"] == "Q4_K_M"
+    assert "demo-q4_k_m" in r1chat("list").stdout
+
+
+@pytest.mark.model
+def test_quantize_refuses_what_makes_no_sense(r1chat: Run, models: Path, noise_model: Path, tmp_path: Path) -> None:
+    cases = [
+        (("demo", "--to", "q8_0"), "stored as q8_0 already"),
+        ((str(noise_model), "--out", str(noise_model), "--force"), "cannot be written over"),
+        ((str(noise_model), "--out", str(tmp_path)), "is a folder"),
+        (("demo", "--out", "x.gguf", "--as", "y"), "not allowed with"),
+    ]
+    for arguments, reason in cases:
+        done = r1chat("quantize", *arguments)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+        assert reason in done.stderr
+    assert names(models) == []
+
+
+def test_damaged_source_is_refused_before_anything_is_written(r1chat: Run, models: Path, noise_model: Path) -> None:
+    damaged = models.parent / "damaged.gguf"
+    damaged.write_bytes(noise_model.read_bytes()[:-1000])
+    done = r1chat("quantize", str(damaged))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert "damaged or incomplete" in done.stderr
+    assert names(models) == []
+
+
+@pytest.fixture
+def quantizing(models: Path, middling: Path) -> Iterator[subprocess.Popen[str]]:
+    """`r1chat quantize` while llama.cpp writes."""
+    command = [sys.executable, "-m", "r1chat.app", "quantize", str(middling), "--as", "small"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        until(lambda: names(models))
+        yield child
+
+
+def until(reached: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_quantising_leaves_nothing(quantizing: subprocess.Popen[str], models: Path, number: int) -> None:
+    quantizing.send_signal(number)
+    _, stderr = quantizing.communicate(timeout=30)
+    assert quantizing.returncode == 130
+    assert stderr.splitlines()[-1].startswith("r1chat: Stopped; nothing was kept.")
+    assert names(models) == []
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for the child in /proc")
+def test_child_of_a_killed_quantize_ends_and_takes_its_half_file_along(
+    quantizing: subprocess.Popen[str], models: Path
+) -> None:
+    [child] = Path(f"/proc/{quantizing.pid}/task/{quantizing.pid}/children").read_text().split()
+    os.kill(quantizing.pid, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{child}").exists() or "zombie" in Path(f"/proc/{child}/status").read_text())
+    assert names(models) == []
+
+
+def test_disk_that_is_too_small_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    check_disk(tmp_path / "not" / "yet", 1 << 20)
+    with pytest.raises(CommandError, match=r"takes up to 1152921504\.6 GB of disk and .* free") as error:
+        check_disk(tmp_path / "not" / "yet", 1 << 60)
+    assert error.value.status == 1
+    assert not (tmp_path / "not").exists()
