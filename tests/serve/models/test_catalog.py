@@ -86,7 +86,7 @@ def pulled(hub: LoopbackHub) -> LoopbackHub:
 
 
 def test_a_name_that_is_not_here_is_fetched_and_then_needs_no_hub(
-    pulled: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+    pulled: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = len(pulled.listings)
     entry = catalog.resolve("r1:1.5b")
@@ -98,7 +98,7 @@ def test_a_name_that_is_not_here_is_fetched_and_then_needs_no_hub(
     assert len(pulled.listings) == asked
 
 
-def test_another_quantisation_or_revision_is_another_model(pulled: LoopbackHub, cache: Path) -> None:
+def test_another_quantisation_or_revision_is_another_model(pulled: LoopbackHub) -> None:
     assert catalog.find_local("r1:1.5b:q8_0") is None
     eight = catalog.resolve("r1:1.5b:q8_0", progress=False)
     assert (eight.id, eight.path.read_bytes()) == ("r1:1.5b:q8_0", b"GGUF eight")
@@ -107,7 +107,7 @@ def test_another_quantisation_or_revision_is_another_model(pulled: LoopbackHub, 
     assert catalog.find_local(f"{REPO}@v9") is None
 
 
-def test_the_newest_pull_is_what_a_name_means(pulled: LoopbackHub, cache: Path) -> None:
+def test_the_newest_pull_is_what_a_name_means(pulled: LoopbackHub) -> None:
     from r1chat.serve.models.downloads import Download
     from r1chat.serve.models.ids import HubId
 
@@ -135,7 +135,7 @@ def test_a_model_with_a_part_or_a_blob_missing_is_not_here(cache: Path) -> None:
     assert [model.id for model in catalog.local_models()] == ["demo"]
 
 
-def test_a_folder_of_safetensors_is_for_transformers(hub: LoopbackHub, cache: Path, tmp_path: Path) -> None:
+def test_a_folder_of_safetensors_is_for_transformers(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.repos["user/repo"] = {"config.json": b'{"architectures": ["Qwen2ForCausalLM"]}', "model.safetensors": b"abc"}
     assert "r1chat pull user/repo:safetensors" in message("user/repo")
     entry = catalog.resolve("user/repo:safetensors", progress=False)
@@ -168,7 +168,7 @@ def test_a_student_is_known_by_its_name(cache: Path) -> None:
             catalog.student_path(name)
 
 
-def test_the_list_names_every_model_once_with_where_it_came_from(pulled: LoopbackHub, cache: Path) -> None:
+def test_the_list_names_every_model_once_with_where_it_came_from(pulled: LoopbackHub) -> None:
     student("my-student", {"quant": "Q6_K"})
     student("found-q5_k_m")
     catalog.resolve("r1:1.5b:q8_0", progress=False)
@@ -196,7 +196,7 @@ def test_rm_frees_what_only_the_model_needed(pulled: LoopbackHub, cache: Path) -
         remove("r1:1.5b")
 
 
-def test_rm_leaves_what_another_tool_keeps_in_the_same_folder(pulled: LoopbackHub, cache: Path) -> None:
+def test_rm_leaves_what_another_tool_keeps_in_the_same_folder(pulled: LoopbackHub) -> None:
     other = catalog.resolve("r1:1.5b").path.with_name("tokenizer.json")
     other.write_text("{}")
     remove("r1:1.5b")
