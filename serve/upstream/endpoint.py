@@ -32,7 +32,7 @@ KEEP_ALIVE_S = 2.0
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
     """What an upstream tells of a model; 0 where it does not. `opens_thought`: its prompts end in an opening tag.
-    `knows_tools`: its template shows them, as far as is known.
+    `knows_tools`: its template shows them, as far as is known. `aliases` are other names for it.
     """
 
     id: str
@@ -43,6 +43,7 @@ class RemoteModel:
     bos_token: str = ""
     opens_thought: bool = False
     knows_tools: bool = True
+    aliases: tuple[str, ...] = ()
 
 
 class Endpoint:
@@ -191,6 +192,7 @@ class Endpoint:
             deterministic=meta.get("deterministic") is True,
             opens_thought=known.opens_thought,
             knows_tools=known.knows_tools,
+            aliases=tuple(alias for alias in card.get("aliases") or () if isinstance(alias, str)),
         )
 
     async def _template(self, model: str) -> RemoteModel:

@@ -97,7 +97,7 @@ def refusal(name: str, status: int, error: dict[str, Any], retry_after: str | No
         broke = error.get("code") == "engine_restarted"
         return Failure(UpstreamError(said), moves=retry, busy_s=seconds(retry_after), broke=broke)
     if status >= 500 and status != 501:
-        return Failure(UpstreamError(said))
+        return Failure(UpstreamError(said), moves=retry, broke=True)
     return _client_error(status, message, said, error)
 
 

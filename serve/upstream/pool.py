@@ -60,7 +60,7 @@ class Pool:
     async def start(self) -> None:
         """Looks once at each; those that are away are looked for further on."""
         self.started = True
-        await asyncio.gather(*(endpoint.look() for endpoint in self.endpoints))
+        await asyncio.gather(*(_look(endpoint) for endpoint in self.endpoints))
         for endpoint in self.endpoints:
             if not endpoint.is_up:
                 logger.warning("%s", endpoint.error)
@@ -92,6 +92,9 @@ class Pool:
             return next(iter(models))
         if name is not None and (name in models or any(name in endpoint.models for endpoint in self.endpoints)):
             return name
+        for model in models.values():
+            if name in model.aliases:
+                return model.id
         if not self.up:
             raise UpstreamError(self.why_down())
         listed = ", ".join(repr(model[:80]) for model in list(models)[:8]) or "none"
@@ -179,13 +182,18 @@ class Pool:
                 await asyncio.sleep(LOOK_AGAIN_S / 4)
             endpoint.look_now.clear()
             was_up = endpoint.is_up
-            try:
-                await endpoint.look()
-            except Exception:  # whatever a strange server sends, the others are looked at all the same
-                logger.exception("looking at %s failed", endpoint.name)
-                endpoint.is_up, endpoint.error = False, f"The upstream {endpoint.name} cannot be understood."
+            await _look(endpoint)
             if was_up != endpoint.is_up:
                 logger.warning("upstream %s: %s", endpoint.name, endpoint.error or "answers")
+
+
+async def _look(endpoint: Endpoint) -> None:
+    """Whatever a strange server sends, the others are looked at all the same."""
+    try:
+        await endpoint.look()
+    except Exception:
+        logger.exception("looking at %s failed", endpoint.name)
+        endpoint.is_up, endpoint.error = False, f"The upstream {endpoint.name} cannot be understood."
 
 
 def _busy(error: R1ChatError | None, pause: float) -> R1ChatError:
