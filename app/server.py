@@ -13,6 +13,7 @@ import sys
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -24,6 +25,7 @@ from ..serve.api.server import ServerConfig, create_app
 from ..serve.api.upstream_models import UpstreamModels
 from ..serve.models.catalog import DEMO, ModelEntry, local_models
 from ..serve.models.gguf_info import read_info
+from ..serve.models.machine import look
 from ..serve.models.manager import Limits, ModelManager
 from ..serve.models.specs import LoadOptions, find_spec, spec_of
 from ..serve.upstream.pool import Pool
@@ -216,10 +218,14 @@ async def local_server(entry: ModelEntry, options: LoadOptions | None = None) ->
 def _manager(entry: ModelEntry, options: LoadOptions, limits: Limits) -> tuple[ModelManager, str]:
     """Nothing is loaded yet; with a sentence about what the model takes. Raises ModelLoadError.
 
-    What was asked for the default model holds for the others, too.
+    What was asked for the default model holds for the others, too. Each is planned as if it were alone: those that
+    are idle make room, and its context does not depend on who else is loaded.
     """
-    spec, sentence = spec_of(entry, options)
-    return ModelManager(spec, lambda name: find_spec(name, options), limits), sentence
+    machine = look()
+    if limits.memory_bytes is not None:
+        machine = replace(machine, ram_available=min(machine.ram_available, limits.memory_bytes))
+    spec, sentence = spec_of(entry, options, machine)
+    return ModelManager(spec, lambda name: find_spec(name, options, machine), limits, machine), sentence
 
 
 def _label(entry: ModelEntry) -> str:

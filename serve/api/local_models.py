@@ -85,7 +85,7 @@ class LocalModels:
         return MemoryReport(
             machine=MachineMemory(ram_total=machine.ram_total, ram_available=machine.ram_available),
             devices=_devices(machine),
-            budget=MemoryBudget(bytes=manager.memory_bytes, used=manager.n_bytes, max_models=manager.limits.max_models),
+            budget=MemoryBudget(bytes=manager.room.bytes, used=manager.n_bytes, max_models=manager.limits.max_models),
             server=await _measured(os.getpid()),
             models=[await _memory_of(resident) for resident in residents],
         )

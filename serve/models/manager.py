@@ -10,45 +10,29 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
-from ..engine.host_memory import available_memory
+from ..engine.host_memory import available_memory, total_memory
 from ..engine.process import EngineProcess
 from ..engine.supervisor import State as EngineState
 from ..errors import (
     EngineStoppedError,
     ModelLoadError,
     ModelsBusyError,
-    NotEnoughMemoryError,
     QueueFullError,
 )
 from .books import Books
 from .lookup import Lookup
+from .machine import Machine
 from .resident import FOREVER, ModelSpec, Resident
+from .room import Limits, Room
 
 __all__ = ["FOREVER", "Limits", "ModelManager", "ModelSpec", "Resident"]
 
 logger = logging.getLogger(__name__)
 
-# Of the memory that is free when the manager starts, models get so much: the rest is the system's.
-MEMORY_SHARE = 0.9
 # A model that was loaded on request leaves after so long without one, as Ollama's do.
 KEEP_ALIVE_S = 300.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What all models may take together. `memory_bytes` None: a share of what is free at the start.
-
-    `keep_alive_s` None: models loaded on request leave after five idle minutes, the default one never.
-    `patience_s` is how long a request waits until idle models can make room for its own.
-    """
-
-    memory_bytes: int | None = None
-    max_models: int | None = None
-    keep_alive_s: float | None = None
-    patience_s: float = 30.0
 
 
 class ModelManager:
@@ -62,9 +46,10 @@ class ModelManager:
         default: ModelSpec,
         find: Callable[[str], ModelSpec | None] = lambda _: None,
         limits: Limits | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self.memory_bytes = self.limits.memory_bytes or int(available_memory() * MEMORY_SHARE)
+        self.room = Room(self.limits, machine or Machine(total_memory(), available_memory()))
         self.books = Books()
         self.started = False
         keeps = FOREVER if self.limits.keep_alive_s is None else self.limits.keep_alive_s
@@ -85,7 +70,7 @@ class ModelManager:
 
     @property
     def n_bytes(self) -> int:
-        """What all residents take, of `memory_bytes`."""
+        """What all residents take of the room there is."""
         return sum(resident.n_bytes for resident in self.residents)
 
     @property
@@ -239,37 +224,27 @@ class ModelManager:
 
     async def _make_room(self, resident: Resident) -> None:
         """Sets its bytes aside, once enough idle models have left. Raises NotEnoughMemoryError, ModelsBusyError."""
-        needs = resident.spec.needs()
-        if self.limits.memory_bytes is not None and needs > self.limits.memory_bytes:
-            raise _too_large(resident.spec, needs, self.limits.memory_bytes)
+        spec = resident.spec
         deadline = asyncio.get_running_loop().time() + self.limits.patience_s
-        while not self._fits(needs, without=[]):
-            is_coming = self._evict_for(needs)
+        while not self.room.fits(spec, self.residents):
+            self.room.refuse_what_never_fits(spec, self.residents)
+            is_coming = self._evict_for(spec)
             if not await self._change(None if is_coming else deadline):
-                raise self._no_room(resident.spec)
-        resident.n_reserved = needs
+                at_work = ", ".join(one.spec.id for one in self.residents if one.n_reserved)
+                raise ModelsBusyError(
+                    f"There is no room for {spec.id} beside the models that answer requests now ({at_work}); "
+                    "try again soon."
+                )
+        self.room.refuse_what_never_fits(spec, self.residents)
+        resident.n_reserved = self.room.host_bytes(spec)
 
-    def _no_room(self, spec: ModelSpec) -> ModelsBusyError:
-        at_work = ", ".join(one.spec.id for one in self.residents if one.n_reserved)
-        return ModelsBusyError(
-            f"There is no room for {spec.id} beside the models that answer requests now ({at_work}); try again soon."
-        )
-
-    def _fits(self, needs: int, without: list[Resident]) -> bool:
-        """Whether so many bytes are left once those models have gone; alone, a model always fits."""
-        others = [one for one in self.residents if one.n_reserved and one not in without]
-        most = self.limits.max_models
-        if not others:
-            return True
-        return sum(one.n_bytes for one in others) + needs <= self.memory_bytes and (most is None or len(others) < most)
-
-    def _evict_for(self, needs: int) -> bool:
+    def _evict_for(self, spec: ModelSpec) -> bool:
         """Unloads idle models, the least recently used first, if that makes room: whether it will."""
         leaving = [one for one in self.residents if one.state == "unloading"]
         idle = sorted((one for one in self.residents if one.is_idle), key=lambda one: one.last_used)
-        if not self._fits(needs, without=leaving + idle):
+        if not self.room.fits(spec, self.residents, without=leaving + idle):
             return False
-        while not self._fits(needs, without=leaving):
+        while not self.room.fits(spec, self.residents, without=leaving):
             leaving.append(idle.pop(0))
             logger.info("%s makes room", leaving[-1].spec.id)
             self._unload(leaving[-1])
@@ -320,12 +295,3 @@ class ModelManager:
         """Wakes whoever waits for room or for a model to come or go, the first to come first."""
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _too_large(spec: ModelSpec, needs: int, budget: int) -> NotEnoughMemoryError:
-    return NotEnoughMemoryError(
-        f"{spec.id} needs {needs / 1e9:.1f} GB, and models may take {budget / 1e9:.1f} GB here. "
-        f"Allow more: r1chat serve --memory {-(-needs // 2**30)}G",
-        needed=needs,
-        available=budget,
-    )

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from ..engine.config import TRANSFORMERS_RUNNER, EngineConfig, KvType
+from ..engine.folder_weights import planned_bytes
 from ..errors import ModelLoadError
 from . import fit
 from .catalog import ModelEntry, find_local
 from .gguf_info import read_info
-from .machine import look
-from .resident import ModelSpec
+from .machine import Machine, look
+from .resident import UNKNOWN_BYTES, ModelSpec
 
 Quantization = Literal["none", "nf4", "int8"]
 
@@ -33,8 +34,8 @@ class LoadOptions:
     quantization: Quantization = "none"
 
 
-def spec_of(entry: ModelEntry, options: LoadOptions) -> tuple[ModelSpec, str]:
-    """How to load it, and a sentence about what that takes ("": not known before).
+def spec_of(entry: ModelEntry, options: LoadOptions, machine: Machine | None = None) -> tuple[ModelSpec, str]:
+    """How to load it on `machine` (None: as it is now), and a sentence about what that takes ("": not known before).
 
     Raises ModelLoadError for a file that is not fit to be loaded, NotEnoughMemoryError where it does not fit.
     """
@@ -49,7 +50,7 @@ def spec_of(entry: ModelEntry, options: LoadOptions) -> tuple[ModelSpec, str]:
     engine = options.engine
     plan = fit.plan(
         info,
-        look(),
+        machine or look(),
         n_ctx=engine.n_ctx,
         n_seq_max=engine.n_seq_max,
         kv_type=options.kv_type,
@@ -70,14 +71,14 @@ def spec_of(entry: ModelEntry, options: LoadOptions) -> tuple[ModelSpec, str]:
     return spec, plan.sentence
 
 
-def find_spec(name: str, options: LoadOptions) -> ModelSpec | None:
+def find_spec(name: str, options: LoadOptions, machine: Machine | None = None) -> ModelSpec | None:
     """The model of that name if it is here: no download, no path. Raises what spec_of() does."""
     entry = find_local(name)
     if entry is None:
         return None
     # the folder holds one model's conversations, those of the default one
     engine = replace(options.engine, cache_folder=None)
-    return spec_of(entry, replace(options, engine=engine))[0]
+    return spec_of(entry, replace(options, engine=engine), machine)[0]
 
 
 def _folder_spec(entry: ModelEntry, options: LoadOptions) -> ModelSpec:
@@ -92,4 +93,5 @@ def _folder_spec(entry: ModelEntry, options: LoadOptions) -> ModelSpec:
         runner=TRANSFORMERS_RUNNER,
         runner_args={"quantization": options.quantization, "device": "auto"},
     )
-    return ModelSpec(id=entry.id, owned_by=entry.owned_by, config=config)
+    n_bytes = planned_bytes(entry.path, options.quantization) + UNKNOWN_BYTES
+    return ModelSpec(id=entry.id, owned_by=entry.owned_by, config=config, n_bytes=n_bytes)

@@ -99,8 +99,15 @@ async def test_a_model_larger_than_all_that_models_may_take_is_refused_with_numb
         with pytest.raises(NotEnoughMemoryError, match=r"b needs 9.0 GB, and models may take 5.0 GB .* --memory 9G"):
             await manager.acquire("b")
         assert loaded(manager) == {"a"}
+
+
+async def test_a_model_that_does_not_fit_into_what_is_free_now_is_refused_rather_than_killed() -> None:
+    roster = Roster(THREE)
+    roster.specs["b"] = _needing(roster, "b", 1 << 50)
     async with running(roster, memory_bytes=None) as manager:
-        await touch(manager, "b")  # nobody has set a bound: whether it fits alone was for the planner to say
+        with pytest.raises(NotEnoughMemoryError, match=r"would be free now\. Choose .* r1chat list"):
+            await manager.acquire("b")
+        assert loaded(manager) == {"a"}, "nobody left for nothing"
 
 
 async def test_no_more_models_than_allowed() -> None:
