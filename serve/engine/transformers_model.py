@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from ..errors import ModelLoadError, NotEnoughMemoryError
+from .folder_weights import FolderWeights, Quantization, one_line, read_weights
 from .host_memory import available_memory
 from .packed_attention import NAME, attend
 
-Quantization = Literal["none", "nf4", "int8"]
 # Their attention is the one this engine replaces; others may well do something else there.
 ARCHITECTURES = ("qwen2", "qwen3", "llama")
 _STATIC_ROPE = ("default", "linear", "llama3", "yarn")
-# Of a parameter, with its scales; embeddings and head stay in 16 bits and are counted apart.
-_QUANTIZED_BYTES = {"nf4": 0.56, "int8": 1.03}
-# Loading holds a tensor or two beside the whole.
-_HEADROOM = 1.05
 INSTALL = 'pip install "r1chat[distill]"'
 
 
@@ -38,27 +34,19 @@ class Loaded:
     ends: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """What the headers of *.safetensors say."""
-
-    n_params: int
-    n_bytes: int
-
-
 def load(folder: Path, *, quantization: Quantization = "none", device: str = "auto") -> Loaded:
     """Raises ModelLoadError. Nothing but safetensors is read, and no code of the folder's is run."""
     if not (folder / "config.json").is_file():
         raise ModelLoadError(f"There is no model folder {folder}: it would have a config.json.")
-    weights = _read_weights(folder)
+    weights = read_weights(folder)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:
-        raise ModelLoadError(f"{folder}/config.json cannot be read ({_line(error)}).") from error
+        raise ModelLoadError(f"{folder}/config.json cannot be read ({one_line(error)}).") from error
     _check_shape(folder, config)
     place = _device(device)
     dtype = _dtype(config, place, weights, quantization)
-    _check_memory(folder, config, place, dtype, weights, quantization)
+    _check_memory(folder, place, dtype, weights, quantization)
     model = _load_model(folder, config, place, dtype, quantization)
     return Loaded(model, config, place, dtype, weights.n_params, _ends(model))
 
@@ -67,6 +55,8 @@ def _load_model(folder: Path, config: Any, device: torch.device, dtype: torch.dt
     transformers.AttentionInterface.register(NAME, attend)
     transformers.utils.logging.disable_progress_bar()
     transformers.logging.set_verbosity_error()
+    # it warns in every layer of every step of what int8 means
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -81,9 +71,9 @@ def _load_model(folder: Path, config: Any, device: torch.device, dtype: torch.dt
             output_loading_info=True,
         )
     except ImportError as error:
-        raise ModelLoadError(f"{_line(error)} Install it: {INSTALL}") from error
+        raise ModelLoadError(f"{one_line(error)} Install it: {INSTALL}") from error
     except Exception as error:  # torch, safetensors, transformers and bitsandbytes each have their own
-        raise ModelLoadError(f"{folder} cannot be loaded ({_line(error)}).") from error
+        raise ModelLoadError(f"{folder} cannot be loaded ({one_line(error)}).") from error
     # what is missing would be made up
     if missing := sorted(info["missing_keys"]):
         raise ModelLoadError(f"{folder} lacks {len(missing)} of its tensors, the first is {missing[0]}.")
@@ -113,33 +103,26 @@ def _device(wanted: str) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if has_cuda and wanted != "cpu" else torch.device("cpu")
 
 
-def _dtype(config: Any, device: torch.device, weights: _Weights, quantization: Quantization) -> torch.dtype:
+def _dtype(config: Any, device: torch.device, weights: FolderWeights, quantization: Quantization) -> torch.dtype:
     """On a GPU the folder's own; on a CPU float32, which most multiply faster, where there is room for it."""
     own = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
     if device.type != "cpu":
         return torch.bfloat16 if quantization != "none" and own == torch.float32 else own
-    fits = quantization != "none" or weights.n_params * 4 * _HEADROOM < available_memory()
+    fits = quantization != "none" or weights.memory_bytes("none", 4) < available_memory()
     return torch.float32 if fits else own
 
 
 def _check_memory(
-    folder: Path,
-    config: Any,
-    device: torch.device,
-    dtype: torch.dtype,
-    weights: _Weights,
-    quantization: Quantization,
+    folder: Path, device: torch.device, dtype: torch.dtype, weights: FolderWeights, quantization: Quantization
 ) -> None:
-    outer = min(weights.n_params, 2 * config.vocab_size * config.hidden_size) if quantization != "none" else 0
-    inner_bytes = _QUANTIZED_BYTES.get(quantization, dtype.itemsize) * (weights.n_params - outer)
-    needed = _HEADROOM * (inner_bytes + outer * dtype.itemsize)
+    needed = weights.memory_bytes(quantization, dtype.itemsize)
     free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
     if needed > free:
         mend = " Take less: r1chat serve --engine transformers --quantize nf4" if quantization == "none" else ""
         raise NotEnoughMemoryError(
             f"{folder} needs {needed / 1e9:.1f} GB of {'memory' if device.type == 'cpu' else 'the GPU'} and "
             f"{free / 1e9:.1f} GB are free.{mend}",
-            needed=int(needed),
+            needed=needed,
             available=free,
         )
 
@@ -155,45 +138,8 @@ def _check_shape(folder: Path, config: Any) -> None:
         raise ModelLoadError(f"{folder}: models with a sliding window cannot share a cache the way this engine does.")
 
 
-def _read_weights(folder: Path) -> _Weights:
-    n_params = n_bytes = 0
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ModelLoadError(f"{folder} has no *.safetensors; weights in other formats are not read.")
-    for path in files:
-        for entry in _header(path).values():
-            begin, end = entry["data_offsets"]
-            n_bytes += end - begin
-            count = 1
-            for size in entry["shape"]:
-                count *= size
-            n_params += count
-    return _Weights(n_params, n_bytes)
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """The tensors' entries. Raises ModelLoadError for a file that is damaged or cut off."""
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            room = path.stat().st_size - 8
-            if size > min(room, 1 << 27):
-                raise ValueError("its header is longer than the file")
-            entries: dict[str, Any] = json.loads(file.read(size))
-        entries.pop("__metadata__", None)
-        if max(entry["data_offsets"][1] for entry in entries.values()) > room - size:
-            raise ValueError("it ends before its last tensor")
-        return entries
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelLoadError(f"{path} is damaged or incomplete ({_line(error)}).") from error
-
-
 def _ends(model: Any) -> tuple[int, ...]:
     """As generation_config.json has them, else config.json."""
     said = model.generation_config.eos_token_id
     said = model.config.eos_token_id if said is None else said
     return tuple(cast("list[int]", said)) if isinstance(said, (list, tuple)) else () if said is None else (int(said),)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -355,6 +355,13 @@ def spoil_a_tensor(folder: Path) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def index_of(name: str) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": name}}))
+
+    return write
+
+
 def change_config(**changes: Any) -> Callable[[Path], None]:
     def change(folder: Path) -> None:
         path = folder / "config.json"
@@ -377,6 +384,12 @@ def change_config(**changes: Any) -> Callable[[Path], None]:
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokeniser"),
         (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 64), "damaged"),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map": {"x": "../y"}}'),
+            "outside",
+        ),
+        (index_of("../y"), "outside"),
+        (index_of("y"), "No such"),
         (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "safetensors"),
     ],
 )

@@ -1,0 +1,89 @@
+"""How large a Hugging Face folder's weights are, and what they take once loaded: from file headers, without torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import ModelLoadError
+from .host_memory import available_memory
+
+Quantization = Literal["none", "nf4", "int8"]
+_MAX_HEADER = 1 << 27
+# Bytes of a number of the layers' matrices, scales included.
+_QUANTIZED_BYTES = {"nf4": 0.56, "int8": 1.03}
+# Loading holds a tensor or two beside the whole.
+_HEADROOM = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class FolderWeights:
+    """Numbers in all, and those that are never quantised: embeddings, head, norms and biases."""
+
+    n_params: int
+    n_plain: int
+
+    def memory_bytes(self, quantization: Quantization, number_bytes: int) -> int:
+        """What they take in memory, plain numbers in `number_bytes` each."""
+        quantized = _QUANTIZED_BYTES.get(quantization, number_bytes) * (self.n_params - self.n_plain)
+        return int(_HEADROOM * (quantized + number_bytes * self.n_plain))
+
+
+def read_weights(folder: Path) -> FolderWeights:
+    """Raises ModelLoadError where there is no *.safetensors, or one is damaged or cut off."""
+    files = _files(folder)
+    if not files:
+        raise ModelLoadError(f"{folder} has no *.safetensors; weights in other formats are not read.")
+    n_params = n_plain = 0
+    for path in files:
+        for name, entry in _header(path).items():
+            count = math.prod(entry["shape"])
+            n_params += count
+            n_plain += 0 if ".layers." in name and len(entry["shape"]) > 1 else count
+    return FolderWeights(n_params, n_plain)
+
+
+def planned_bytes(folder: Path, quantization: Quantization) -> int:
+    """On a CPU, where plain numbers take four bytes each if there is room, else two. Raises as read_weights() does."""
+    weights = read_weights(folder)
+    wide = weights.memory_bytes(quantization, 4)
+    return wide if wide < available_memory() else weights.memory_bytes(quantization, 2)
+
+
+def one_line(error: Exception) -> str:
+    """What a library says of a failure, bounded."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those that the index names, where there is one: a folder may hold the same weights in another form, too."""
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        return sorted(folder.glob("*.safetensors"))
+    try:
+        names = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelLoadError(f"{index} cannot be read ({one_line(error)}).") from error
+    if foreign := sorted(name for name in names if Path(name).name != name):
+        raise ModelLoadError(f"{index} names files outside its folder: {foreign[0][:80]!r}.")
+    return [folder / name for name in sorted(names)]
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The tensors' entries."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            room = path.stat().st_size - 8
+            if size > min(room, _MAX_HEADER):
+                raise ValueError("its header is longer than the file")
+            entries: dict[str, Any] = json.loads(file.read(size))
+        entries.pop("__metadata__", None)
+        if max(entry["data_offsets"][1] for entry in entries.values()) > room - size:
+            raise ValueError("it ends before its last tensor")
+        return entries
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelLoadError(f"{path} is damaged or incomplete ({one_line(error)}).") from error
