@@ -39,8 +39,12 @@ commands:
     pull      fetch a model from the Hugging Face hub, or what is missing of it
     list (ls)
               list the models on this machine
+    ps        list the models that a running server has loaded
     show      tell what is known of a model: sizes, licence, context, scores
     rm        delete a model from this machine
+    import    turn a Hugging Face folder into a model to run by name
+    quantize  make a smaller file of a model
+    doctor    check llama.cpp, memory, disk, port and a model, and say what to install
     distill   train a student model; `tiny` retrains the bundled one
     bench     measure this server, alone or beside others; the engine; a model's accuracy
 
@@ -54,7 +58,8 @@ examples:
 
 A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the Hugging Face hub, a student's
 name, or a path to a .gguf file. `r1chat list` shows those that are here.
-R1CHAT_API_KEY sets the key that --api-key would. `r1chat COMMAND --help` tells more of each command.
+R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key.
+`r1chat COMMAND --help` tells more of each command.
 """
 
 
