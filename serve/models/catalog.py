@@ -163,7 +163,7 @@ def _student(path: Path) -> LocalModel | None:
     if entry is None or entry.path != path:
         return None
     card = read_card(path)
-    quant = str(card["quant"]) if card and "quant" in card else None
+    quant = str(card["quant"]).upper() if card and "quant" in card else None
     if quant is None and (match := re.search(rf"[-._]({ids.QUANT.pattern})$", path.stem, re.I)):
         quant = match[1].upper()
     return _local(entry, (path,), quant, "file" if card is None else "student")
