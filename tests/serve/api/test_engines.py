@@ -237,6 +237,7 @@ def test_a_required_tool_is_called(engine: Asked) -> None:
         tools=[WEATHER],
         tool_choice="required",
         parallel_tool_calls=False,
+        reasoning_budget_tokens=40,
     )
     if engine.refuses("tools", answer):
         return
@@ -300,7 +301,8 @@ def test_a_template_is_applied_without_a_reply(engine: Asked) -> None:
 
 
 def test_answer_now_ends_a_thought_that_goes_on(engine: Asked) -> None:
-    ends, content = [], ""
+    ends: list[dict[str, Any]] = []
+    content = ""
     for chunk in engine.stream(**engine.endless()):
         choice = chunk["choices"][0]
         if choice["delta"].get("reasoning") and not ends:
@@ -367,6 +369,10 @@ def test_a_client_that_leaves_frees_its_sequence(engine: Asked) -> None:
     engine.wait_until_idle()
 
 
-def test_the_card_says_what_computes(engine: Asked) -> None:
-    cards = engine.server.url and httpx2.get(f"{engine.server.url}/v1/models").json()["data"]
-    assert "demo" in [card["id"] for card in cards]
+def test_the_card_says_what_the_engine_can_do(engine: Asked) -> None:
+    cards = httpx2.get(f"{engine.server.url}/v1/models").json()["data"]
+    (card,) = [card for card in cards if card["id"] == "demo"]
+    can = card["capabilities"]
+    assert can["engine"]
+    for feature in ("deterministic", "fork", "logprobs", "tools", "json_schema"):
+        assert can[feature] is (feature not in engine.kind.cannot), feature
