@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import re
 from collections import deque
 from pathlib import Path
 
@@ -29,6 +30,11 @@ class LlamaLog:
         self._callback = llama_cpp.llama_log_callback(self._on_message)
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
+    def reason(self) -> str:
+        """The errors without the names of functions, and without the one that always comes last."""
+        telling = [error for error in self.errors if not error.endswith("failed to load model")]
+        return "; ".join(re.sub(r"^\w+: (?:error loading model: )?", "", error) for error in telling)
+
     def _on_message(self, level: int, text: bytes, _: ctypes.c_void_p) -> None:
         message = text.decode(errors="replace").strip()
         if level == _GGML_LOG_LEVEL_ERROR and message:
@@ -45,7 +51,7 @@ def load_model(config: EngineConfig, log: LlamaLog) -> llama_cpp.llama_model_p:
     params.n_gpu_layers = -1 if config.n_gpu_layers is None else config.n_gpu_layers
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        raise ModelLoadError(f"llama.cpp cannot load {path}: {'; '.join(log.errors) or 'no reason given'}")
+        raise ModelLoadError(f"llama.cpp cannot load {Path(path).name}: {log.reason() or 'no reason given'}.")
     let_go_of_mapped_files()
     if llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model):
         raise ModelLoadError(f"{path}: recurrent models cannot share a cache the way this engine does.")

@@ -197,7 +197,10 @@ class LlamaModelRunner:
         try:
             self._rows.fill_made_up(1, 1)
             self._decode()
-            check_finite(self._logits(0))
+            logits = self._logits(0)
+            check_finite(logits)
+            if logits.min() == logits.max():
+                raise ModelLoadError("The model finds every token equally likely: its weights were never written.")
         except NonFiniteLogitsError as error:
             raise ModelLoadError(str(error)) from None
         except EngineError as error:

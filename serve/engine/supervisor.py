@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -17,6 +18,7 @@ from .back_off import BackOff, Ends
 from .config import EngineConfig
 from .link import ChildLink
 from .messages import EngineStats, LoadFailed, Ready, Reply, Shutdown, StepReport, with_counts_of
+from .model_file import ModelFile
 from .request import ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,9 @@ class Supervisor:
         self._tell_end = on_end
         self._waiting_since = waiting_since
         self._loaded: asyncio.Future[ModelInfo] | None = None
+        self._file = ModelFile(None)
+        self._ended_by = ""  # what this side ended the child for
+        self._load_error = ""  # of the last restart
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -91,10 +96,12 @@ class Supervisor:
         """The child, once it is ready; the wait is bounded. Raises EngineStoppedError."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.load_timeout_s):
+                self._end_if_changed()
                 while self.state in ("starting", "restarting"):
                     await self._settled.wait()
         if self.state != "ready" or self.link is None:
-            raise EngineStoppedError(f"The engine is not running (state: {self.state}).")
+            why = f": {self._load_error}" if self.state == "broken" and self._load_error else "."
+            raise EngineStoppedError(f"The engine is not running (state: {self.state}){why}")
         return self.link
 
     async def _supervise(self) -> None:
@@ -109,6 +116,7 @@ class Supervisor:
         assert self.link is not None
         while not self.link.exited.done():
             await asyncio.wait({self.link.exited}, timeout=self._patience_s / 8)
+            self._end_if_changed()
             since = self._waiting_since()
             if since is None or self.link.exited.done():
                 continue
@@ -118,13 +126,20 @@ class Supervisor:
                 self.link.kill()
                 await self.link.exited
 
+    def _end_if_changed(self) -> None:
+        """Somebody wrote into the model's file: what the child computes from now on is not the model it loaded."""
+        if self.state == "ready" and self.link is not None and self._file.is_changed():
+            self._ended_by = "its model file was changed while it was served"
+            self.link.kill()
+            self._enter("restarting")
+
     @property
     def _patience_s(self) -> float:
         return max(self._config.hang_floor_s, HANG_FACTOR * self.stats.predicted_step_s)
 
     def _after_end(self) -> None:
         assert self.link is not None
-        how = _describe(self.link.exit_code)
+        how, self._ended_by = self._ended_by or _describe(self.link.exit_code), ""
         logger.error("the engine's process ended (%s)", how)
         self._count_end()
         self._tell_end(
@@ -149,12 +164,15 @@ class Supervisor:
             await self._load()
         except ModelLoadError as error:
             logger.error("restart failed: %s", error)
+            self._load_error = str(error)
             await self._end_child(grace_s=0)
             self._count_end()
 
     async def _load(self) -> ModelInfo:
         """A new child, ready for requests. Raises ModelLoadError."""
         self._loaded = loaded = asyncio.get_running_loop().create_future()
+        # before the child reads it, so that no change goes unseen
+        self._file = ModelFile(self._config.model_path)
         try:
             self.link = link = ChildLink(self._config, self._on_reply)
             async with asyncio.timeout(self._config.load_timeout_s):
@@ -212,4 +230,13 @@ class Supervisor:
 def _describe(exit_code: int | None) -> str:
     if exit_code is None:
         return "still running"
-    return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    return f"signal {-exit_code}" + _MEANINGS.get(-exit_code, "")
+
+
+_MEANINGS = {
+    int(signal.SIGABRT): ", llama.cpp gave up: the model is damaged, or not made for this version",
+    int(getattr(signal, "SIGBUS", -1)): ", its model file was cut short or cannot be read any more",
+    int(getattr(signal, "SIGKILL", -1)): ", killed from outside, perhaps because memory ran out",
+}

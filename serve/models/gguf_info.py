@@ -6,6 +6,7 @@ while mapped into memory would kill the process). Knows no llama.cpp; safe in th
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator
@@ -126,6 +127,7 @@ def _info(path: Path, header: Header, parts: list[Header]) -> GgufInfo:
     if f"{arch}.attention.head_count_kv" in header.values:
         heads_kv = _per_block(header, f"{arch}.attention.head_count_kv", blocks)
     head_width = width // heads
+    _check_rotation(header, arch, _count(header, f"{arch}.attention.key_length", 1 << 16, head_width))
     n_vocab = _vocabulary_size(header)
     return GgufInfo(
         path=path,
@@ -149,6 +151,16 @@ def _info(path: Path, header: Header, parts: list[Header]) -> GgufInfo:
         thought_tags=tuple(tag for tag in ("<think>", "</think>") if tag in header.values["tokenizer.ggml.tokens"]),
         weights=_weights((tensor for part in parts for tensor in part.tensors), blocks),
     )
+
+
+def _check_rotation(header: Header, arch: str, head_width: int) -> None:
+    """And the other numbers that every layer computes with: llama.cpp ends the process over some."""
+    for key, value in header.values.items():
+        if key.startswith(f"{arch}.") and isinstance(value, float) and not 0 <= value < math.inf:
+            raise MalformedGGUFError(f"{key} is {value}, not a number of 0 and up")
+    rotated = header.values.get(f"{arch}.rope.dimension_count", 0)
+    if not _is_int(rotated) or not 0 <= rotated <= head_width or rotated % 2:
+        raise MalformedGGUFError(f"{arch}.rope.dimension_count is {rotated!r:.40}, and a head has {head_width} numbers")
 
 
 def _weights(tensors: Iterable[Tensor], n_blocks: int) -> Weights:

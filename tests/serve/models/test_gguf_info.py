@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import subprocess
 import sys
@@ -43,6 +44,10 @@ def tensor(name: bytes, dims: list[int], kind: int = 0, offset: int = 0) -> byte
 
 def u32(name: str, value: int) -> bytes:
     return key(name, 4, struct.pack("<I", value))
+
+
+def f32(name: str, value: float) -> bytes:
+    return key(name, 6, struct.pack("<f", value))
 
 
 def text(name: str, value: bytes) -> bytes:
@@ -115,7 +120,16 @@ DAMAGED = {
     "0 blocks": (sound_file(blocks=u32(f"{ARCH}.block_count", 0)), "block_count is 0"),
     "2^31 blocks": (sound_file(blocks=u32(f"{ARCH}.block_count", 1 << 31)), "block_count"),
     "0 heads": (sound_file(heads=u32(f"{ARCH}.attention.head_count", 0)), "head_count"),
+    "a norm of NaN": (sound_file(more=f32(f"{ARCH}.attention.layer_norm_rms_epsilon", math.nan)), "rms_epsilon is nan"),
+    "a rotation of infinity": (sound_file(more=f32(f"{ARCH}.rope.freq_base", math.inf)), "freq_base is inf"),
+    "more rotated than a head has": (sound_file(more=u32(f"{ARCH}.rope.dimension_count", 18)), "a head has 16"),
+    "an odd number rotated": (sound_file(more=u32(f"{ARCH}.rope.dimension_count", 7)), "dimension_count is 7"),
     "0 context": (sound_file(ctx=u32(f"{ARCH}.context_length", 0)), "context_length"),
+    "first of parts that are not there": (
+        sound_file(more=key("split.count", 2, struct.pack("<H", 2))),
+        "must be named like model-00001-of-00002.gguf",
+    ),
+    "more parts than there can be": (sound_file(more=u32("split.count", 1 << 30)), "split.count"),
     "later part of a split": (sound_file(more=key("split.no", 2, struct.pack("<H", 1))), "first part"),
     "no vocabulary": (sound_file(tokens=u32("other", 1)), "no vocabulary"),
     "a token twice": (sound_file(tokens=texts("tokenizer.ggml.tokens", [b"a", b"b", b"a"])), "twice"),
@@ -161,6 +175,35 @@ def test_every_cut_of_a_real_model_is_refused(tmp_path: Path) -> None:
     for length in (*range(0, 400, 7), *range(400, len(whole) - 64, 4001), len(whole) - 64):
         with pytest.raises(ModelLoadError):
             read_bytes(whole[:length], tmp_path)
+
+
+def test_a_model_in_parts_is_counted_whole_and_refused_where_one_is_missing_or_damaged(tmp_path: Path) -> None:
+    def part(number: int) -> bytes:
+        keys = [key("split.no", 2, struct.pack("<H", number)), key("split.count", 2, struct.pack("<H", 2))]
+        head = header([*sound_keys(), *keys] if number == 0 else keys, [tensor(b"t%d" % number, [8])])
+        return head + bytes(-len(head) % 32) + bytes(32)
+
+    first, second = (tmp_path / f"m-0000{number}-of-00002.gguf" for number in (1, 2))
+    first.write_bytes(part(0))
+    with pytest.raises(ModelLoadError, match=r"part 2 of 2, m-00002-of-00002\.gguf, is missing"):
+        read_info(first)
+    second.write_bytes(part(1))
+    info = read_info(first)
+    assert (info.n_params, info.weights.total) == (16, 64)
+    assert info.size_bytes == first.stat().st_size + second.stat().st_size
+    second.write_bytes(part(1)[:-1])
+    with pytest.raises(ModelLoadError, match="past the end"):
+        read_info(first)
+
+
+def test_weights_are_counted_where_they_lie(tmp_path: Path) -> None:
+    path = make_random_gguf("tiny-qwen2", tmp_path / "m.gguf", "Q8_0")
+    info = read_info(path)
+    assert info.weights.embedding == 512 * 64 * 34 // 32
+    assert len(info.weights.blocks) == 2 and info.weights.blocks[0] == info.weights.blocks[1] > 0
+    assert not info.weights.tied and info.weights.rest > info.weights.embedding
+    assert 0 <= info.size_bytes - info.weights.total < 64_000
+    assert info.thought_tags == ("<think>", "</think>")
 
 
 def test_missing_file_and_folder_are_load_errors(tmp_path: Path) -> None:
