@@ -44,7 +44,7 @@ def body_of(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind, *,
     else:
         body |= {"prompt": ask.text}
         body |= {"logprobs": params.top_logprobs} if params.top_logprobs is not None else {}
-    body |= _thinking(ask, params, kind)
+    body |= _thinking(ask, params, model, kind)
     if ask.form is not None:
         body |= _form(ask.form, kind)
     if ask.tools and ask.form is not None:
@@ -112,7 +112,7 @@ def _sampling(params: SamplingParams) -> dict[str, Any]:
     return body
 
 
-def _thinking(ask: Ask, params: SamplingParams, kind: Kind) -> dict[str, Any]:
+def _thinking(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind) -> dict[str, Any]:
     """The budget in the upstream's words; 0 goes to the template as well, which alone can leave a thought out."""
     budget = params.reasoning_budget
     switch: dict[str, Any] = {}
@@ -127,7 +127,11 @@ def _thinking(ask: Ask, params: SamplingParams, kind: Kind) -> dict[str, Any]:
         switch = {"enable_thinking": False}
     template = {"chat_template_kwargs": {**switch, "thinking": switch["enable_thinking"]}} if switch else {}
     word = "thinking_token_budget" if kind is Kind.VLLM else "reasoning_budget_tokens"
-    return template if budget is None else {**template, word: budget}
+    if budget is None or (budget == 0 and not model.knows_budget and not model.opens_thought):
+        return template
+    if not model.knows_budget:
+        raise _lacks(kind, "thinking budgets in this version", "reasoning_budget_tokens")
+    return {**template, word: budget}
 
 
 def _effort(budget: int | None, wanted: bool | None) -> dict[str, Any]:

@@ -32,7 +32,8 @@ KEEP_ALIVE_S = 2.0
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
     """What an upstream tells of a model; 0 where it does not. `opens_thought`: its prompts end in an opening tag.
-    `knows_tools`: its template shows them, as far as is known. `aliases` are other names for it.
+    `knows_tools`: its template shows them, `knows_budget`: its server can end a thought, both as far as is known.
+    `aliases` are other names for it.
     """
 
     id: str
@@ -43,6 +44,7 @@ class RemoteModel:
     bos_token: str = ""
     opens_thought: bool = False
     knows_tools: bool = True
+    knows_budget: bool = True
     aliases: tuple[str, ...] = ()
 
 
@@ -192,6 +194,7 @@ class Endpoint:
             deterministic=meta.get("deterministic") is True,
             opens_thought=known.opens_thought,
             knows_tools=known.knows_tools,
+            knows_budget=known.knows_budget,
             aliases=tuple(alias for alias in card.get("aliases") or () if isinstance(alias, str)),
         )
 
@@ -200,18 +203,22 @@ class Endpoint:
         reasoning fields begins inside a thought.
         """
         messages = [{"role": "user", "content": "?"}]
-        prompt, knows_tools = "", True
+        prompt, knows_tools, knows_budget = "", True, True
         with contextlib.suppress(Failure):
             if self.kind is Kind.VLLM:
                 body = {"model": model, "messages": messages, "return_token_strs": True}
                 prompt = "".join((await self.ask("POST", "/tokenize", body)).get("token_strs") or ())
+                # older ones take the field, and do nothing
+                knows_budget = "thinking_token_budget" in str(
+                    (await self.ask("GET", "/openapi.json")).get("components")
+                )
             elif self.kind is Kind.LLAMA_SERVER:
                 prompt = str((await self.ask("POST", "/apply-template", {"messages": messages})).get("prompt"))
                 caps = (await self.ask("GET", "/props")).get("chat_template_caps") or {}
                 knows_tools = caps.get("supports_tools") is not False
         # a byte-level tokenizer writes a line break as Ċ
         opens_thought = prompt.rstrip("\nĊ ").endswith("<think>")
-        return RemoteModel(model, opens_thought=opens_thought, knows_tools=knows_tools)
+        return RemoteModel(model, opens_thought=opens_thought, knows_tools=knows_tools, knows_budget=knows_budget)
 
 
 _JSON = {"content-type": "application/json"}

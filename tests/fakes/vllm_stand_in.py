@@ -45,9 +45,14 @@ def error(code: int, message: str, kind: str = "BadRequestError", *, old: bool =
 
 
 class VllmStandIn:
-    """`bodies` are the requests that came. `has_parser`: it runs with --reasoning-parser."""
+    """`bodies` are the requests that came. `has_parser`: it runs with --reasoning-parser; `has_budget`: it is recent
+    enough for thinking budgets.
+    """
 
-    def __init__(self, *, has_parser: bool = True, deltas: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, *, has_parser: bool = True, has_budget: bool = True, deltas: list[dict[str, Any]] | None = None
+    ) -> None:
+        self._has_budget = has_budget
         self.bodies: list[dict[str, Any]] = []
         self.refusals: list[Refusal] = []
         self._deltas = deltas if deltas is not None else _deltas(has_parser)
@@ -57,6 +62,7 @@ class VllmStandIn:
             routes=[
                 Route("/v1/models", self._models),
                 Route("/version", self._version),
+                Route("/openapi.json", self._schema),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
                 Route("/v1/completions", self._complete, methods=["POST"]),
                 Route("/tokenize", self._tokenize, methods=["POST"]),
@@ -84,6 +90,10 @@ class VllmStandIn:
 
     async def _version(self, _: Request) -> Response:
         return JSONResponse({"version": "0.11.2"})
+
+    async def _schema(self, _: Request) -> Response:
+        fields = {"messages": {}, **({"thinking_token_budget": {}} if self._has_budget else {})}
+        return JSONResponse({"components": {"schemas": {"ChatCompletionRequest": {"properties": fields}}}})
 
     async def _tokenize(self, request: Request) -> Response:
         body = await request.json()

@@ -23,7 +23,7 @@ def ask(front: FrontServer, question: str) -> httpx2.Response:
     return httpx2.post(f"{front.url}/v1/chat/completions", json=body, timeout=120)
 
 
-def test_one_killed_under_load_loses_only_what_had_begun_and_the_other_says_the_same() -> None:
+def test_one_killed_under_load_loses_only_what_had_begun() -> None:
     with llama_server(bundled_model()) as (url, process), start_model(bundled_model()) as other:
         with over(url, other.url) as front, ThreadPoolExecutor(32) as threads:
             kinds = [endpoint.kind.value for endpoint in front.pool.endpoints]

@@ -104,6 +104,13 @@ def test_it_is_asked_in_its_own_words(
     assert not body.keys() & {"priority", "deterministic", "reasoning_budget_tokens", "regex", "choice"}
 
 
+def test_one_too_old_for_budgets_is_not_trusted_to_keep_them() -> None:
+    with VllmStandIn(has_budget=False) as old, over(old.url) as front:
+        answer = ask(front, reasoning_budget_tokens=64)
+        assert answer.json()["error"]["code"] == "not_supported" and "vLLM" in answer.json()["error"]["message"]
+        assert ask(front).status_code == 200
+
+
 def test_a_schema_goes_as_response_format(front: FrontServer, vllm: VllmStandIn) -> None:
     schema = {"type": "object", "properties": {"total": {"type": "integer"}}}
     form = {"type": "json_schema", "json_schema": {"name": "sum", "schema": schema}}
