@@ -113,11 +113,11 @@ def cached_random_gguf(shape: str, folder: Path, quant: str = "Q4_K_M", seed: in
 def _write(spec: ModelSpec, path: Path, file_type: str, seed: int) -> Path:
     kind: FileType = "F32" if file_type == "F32" else "Q8_0" if file_type == "Q8_0" else "F16"
     return write_gguf(
-        path, spec=spec, tensors=_RandomTensors(spec, seed), tokenizer=synthetic_tokenizer(spec.n_vocab), file_type=kind
+        path, spec=spec, tensors=RandomTensors(spec, seed), tokenizer=synthetic_tokenizer(spec.n_vocab), file_type=kind
     )
 
 
-class _RandomTensors(Mapping[str, np.ndarray]):
+class RandomTensors(Mapping[str, np.ndarray]):
     """Noise under the names of a spec, the same for the same seed, made when asked for."""
 
     def __init__(self, spec: ModelSpec, seed: int) -> None:
