@@ -1,4 +1,4 @@
-"""What commands that make a model of a name have in common: the name, the disk, an end by Ctrl-C."""
+"""What commands that make a model of a name have in common: the name, the disk, an end that leaves nothing half."""
 
 from __future__ import annotations
 
@@ -45,13 +45,16 @@ def check_disk(folder: Path, needed: int) -> None:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C and a service manager's stop both end the block cleanly, with a word on it."""
+def whole_or_nothing(folder: Path) -> Iterator[None]:
+    """Ctrl-C, a service manager's stop and a full disk all end the block cleanly, with a word on it."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except KeyboardInterrupt:
         raise CommandError("Stopped; nothing was kept. What there is: r1chat list", STOPPED) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise CommandError(f"{reason}; nothing was kept. See how much room there is: df -h {folder}") from error
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -5,6 +5,7 @@ Runs llama.cpp in a child process; torch and transformers here, with one layer's
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +62,16 @@ class ParityReport:
 
 @dataclass(frozen=True)
 class Reference:
-    """What transformers makes of a folder: logits after the prompts' tokens, texts as token ids, chats as text."""
+    """What transformers makes of a folder: logits after the prompts' tokens, texts as token ids, chats as text.
+
+    `chats` has the conversations that the folder's template takes, by their number.
+    """
 
     prompts: list[list[int]]
     logits: list[np.ndarray]
     strings: list[str]
     tokens: list[list[int]]
-    chats: list[str]
+    chats: dict[int, str]
 
 
 def parity_report(
@@ -88,8 +92,8 @@ def reference(hf_dir: Path, *, prompts: Sequence[str] | None = None, texts: Sequ
     tokenizer = PreTrainedTokenizerFast.from_pretrained(hf_dir, local_files_only=True)
     texts = parity_texts(list(tokenizer.get_added_vocab())) if texts is None else texts
     ids = [_encode(tokenizer, text) for text in (_PROMPTS if prompts is None else prompts)]
-    chats = [_chat(tokenizer, messages) for messages in _CONVERSATIONS] if tokenizer.chat_template else []
-    strings = [*texts, *chats]
+    chats = _chats(tokenizer)
+    strings = [*texts, *chats.values()]
     tokens = [_encode(tokenizer, text) for text in strings]
     return Reference(ids, reference_logits(hf_dir, ids), strings, tokens, chats)
 
@@ -127,21 +131,49 @@ def _encode(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _chat(tokenizer: Any, messages: list[dict[str, str]]) -> str:
-    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    return text
+def _chats(tokenizer: Any) -> dict[int, str]:
+    from jinja2 import TemplateError
+
+    chats: dict[int, str] = {}
+    for i, messages in enumerate(_CONVERSATIONS if tokenizer.chat_template else ()):
+        try:
+            chats[i] = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except TemplateError:
+            # Some templates take no system message, and say so.
+            continue
+    return chats
 
 
-def _render_differences(chats: list[str], gguf: Path) -> list[str]:
+def _render_differences(chats: dict[int, str], gguf: Path) -> list[str]:
     """The chats that the file's template renders otherwise than the folder's did."""
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2 import TemplateError
 
     info = read_info(gguf)
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(info.chat_template or "")
-    names = {"bos_token": info.bos_token, "eos_token": info.eos_token}
-    rendered = [template.render(messages=m, add_generation_prompt=True, **names) for m in _CONVERSATIONS]
-    return [ours for ours, theirs in zip(chats, rendered, strict=False) if ours != theirs]
+    names = {"bos_token": info.bos_token, "eos_token": info.eos_token, "add_generation_prompt": True}
+    differ = []
+    for i, ours in chats.items():
+        try:
+            theirs = _template(info.chat_template or "").render(messages=_CONVERSATIONS[i], **names)
+        except TemplateError as error:
+            theirs = str(error)
+        if ours != theirs:
+            differ.append(ours)
+    return differ
+
+
+def _template(source: str) -> Any:
+    """With what transformers lets templates call."""
+    from jinja2 import TemplateError
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def refuse(message: str) -> None:
+        raise TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.globals["raise_exception"] = refuse
+    environment.globals["strftime_now"] = lambda format: datetime.datetime.now().strftime(format)
+    return environment.from_string(source)
 
 
 def parity_texts(added: Sequence[str], count: int = 1200, seed: int = 0) -> list[str]:

@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Imports; the report goes to stdout, progress to stderr. Status 1 where the file computes something else."""
-    from ..new_model import check_disk, interruptible, new_path
+    from ..new_model import check_disk, new_path, whole_or_nothing
 
     folder = Path(args.folder).expanduser()
     if not folder.is_dir():
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     quant = args.quant.upper()
     model = _read(folder, args.name)
     check_disk(target.parent, _most_disk(model, quant))
-    with interruptible():
+    with whole_or_nothing(target.parent):
         imported = _import(model, target, quant)
     if args.json:
         print(target.with_suffix(".json").read_text(encoding="utf-8"))

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from ...serve.models.catalog import resolve
     from ...serve.models.gguf_info import read_info
     from ...serve.models.quantize import quantize
-    from ..new_model import check_disk, interruptible
+    from ..new_model import check_disk, whole_or_nothing
     from ..stages import stages
 
     entry, to = resolve(args.source), args.to.upper()
@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"{entry.id} is stored as {args.to} already. Run it: r1chat run {shlex.quote(args.source)}")
     target = _target(args, entry.path)
     check_disk(target.parent, _needed(entry.path, to))
-    target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with interruptible(), stages({"quantize": "quantising"}) as show:
+    with whole_or_nothing(target.parent), stages({"quantize": "quantising"}) as show:
+        target.parent.mkdir(parents=True, exist_ok=True)
         threads = os.cpu_count() or 1
         quantize(entry.path, target, to, n_threads=threads, on_tensor=lambda i, n: show("quantize", i, n))
     told = {

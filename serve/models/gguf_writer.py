@@ -28,8 +28,8 @@ _F32 = gguf.GGMLQuantizationType.F32
 _F16 = gguf.GGMLQuantizationType.F16
 _BF16 = gguf.GGMLQuantizationType.BF16
 _Q8_0 = gguf.GGMLQuantizationType.Q8_0
-# 64 MiB in float32
-_RUN = 16 << 20
+# 4 MiB in float32: what is worked on stays in the processor's cache, several times as fast as whole tensors.
+_RUN = 1 << 20
 
 
 class Rows(Protocol):

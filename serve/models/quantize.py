@@ -8,6 +8,7 @@ stdin stays open while the parent lives: its end ends the child, so that none wo
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -51,7 +52,8 @@ def quantize(
 ) -> Path:
     """Writes `source` to `target` as `file_type`, aside first and then renamed.
 
-    Raises ValueError for an unknown type and ModelLoadError with llama.cpp's reason for a file it refuses.
+    Raises ValueError for an unknown type, ModelLoadError with llama.cpp's reason for a file it refuses, and
+    OSError where the disk does not take the new one.
     """
     if file_type not in FILE_TYPES:
         raise ValueError(f"unknown quantisation {file_type!r}, choose one of {', '.join(FILE_TYPES)}")
@@ -62,6 +64,11 @@ def quantize(
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(aside, target)
+    except ModelLoadError as error:
+        # All that C++ says of a full disk.
+        if "iostream error" in str(error):
+            raise OSError(errno.EIO, "The file could not be written whole", str(target)) from error
+        raise
     finally:
         aside.unlink(missing_ok=True)
     return target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -168,6 +169,18 @@ def test_child_of_a_killed_quantize_ends_and_takes_its_half_file_along(
     os.kill(quantizing.pid, signal.SIGKILL)
     until(lambda: not Path(f"/proc/{child}").exists() or "zombie" in Path(f"/proc/{child}/status").read_text())
     assert names(models) == []
+
+
+def test_full_disk_ends_in_a_line_and_leaves_nothing(hf_folder: Path, models: Path) -> None:
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    for arguments in (["import", str(hf_folder), "--as", "mine"], ["quantize", "demo"]):
+        command = [sys.executable, "-m", "r1chat.app", *arguments]
+        done = subprocess.run(command, preexec_fn=no_room, capture_output=True, text=True, check=False)
+        last = done.stderr.splitlines()[-1]
+        assert (done.returncode, last.endswith(f"df -h {models}")) == (1, True), done.stderr
+        assert names(models) == []
 
 
 def test_disk_that_is_too_small_is_said_before_anything_is_written(tmp_path: Path) -> None:

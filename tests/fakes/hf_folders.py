@@ -39,7 +39,8 @@ def write_shards(folder: Path, tensors: dict[str, np.ndarray], *, dtype: str, n_
     if n_shards == 1:
         write_safetensors(folder / "model.safetensors", tensors, dtype)
         return
-    names, where = list(tensors), {}
+    names = list(tensors)
+    where: dict[str, str] = {}
     for i in range(n_shards):
         file = f"model-{i + 1:05d}-of-{n_shards:05d}.safetensors"
         part = names[i::n_shards]

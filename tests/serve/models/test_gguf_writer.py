@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import gguf
 import numpy as np
 import pytest
 
+from r1chat.serve.models import gguf_writer
 from r1chat.serve.models.gguf_spec import ModelSpec, TokenizerSpec
 from r1chat.serve.models.gguf_writer import write_gguf
 from r1chat.serve.models.shapes import synthetic_tokenizer
@@ -160,3 +162,48 @@ def test_tokenizer_that_llama_cpp_would_not_load_is_refused(
 def test_impossible_shape_is_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         replace(SPEC, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "llama"])
+def test_runs_of_rows_make_the_file_that_whole_tensors_make(
+    architecture: Literal["qwen2", "llama"], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = replace(SPEC, architecture=architecture)
+    whole = write(tmp_path / "whole.gguf", spec, file_type="Q8_0").read_bytes()
+    for n_numbers in (1, 7 * 32, 100 * 32):
+        monkeypatch.setattr(gguf_writer, "_RUN", n_numbers)
+        assert write(tmp_path / "runs.gguf", spec, file_type="Q8_0").read_bytes() == whole
+
+
+def test_bf16_is_rounded_to_the_nearest_and_exact_where_it_can_be(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    tensors = random_tensors(SPEC)
+    up = tensors["model.layers.0.mlp.up_proj.weight"]
+    up[0, :4] = [0.0, -0.0, 3.0e38, 1e-40]
+    data = stored(write(tmp_path / "m.gguf", tensors=tensors, file_type="BF16"))["blk.0.ffn_up.weight"].data
+    expected = torch.from_numpy(up).bfloat16().view(torch.uint16).numpy()
+    assert np.array_equal(data.view(np.uint16).reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("file_type", "value", "reason"),
+    [("F32", np.nan, "no numbers"), ("Q8_0", np.inf, "no numbers"), ("F16", 1e6, "too large for F16")],
+)
+def test_weights_the_file_cannot_hold_are_refused(file_type: str, value: float, reason: str, tmp_path: Path) -> None:
+    tensors = random_tensors(SPEC)
+    tensors["model.layers.0.mlp.up_proj.weight"][3, 5] = value
+    with pytest.raises(ValueError, match=rf"model\.layers\.0\.mlp\.up_proj\.weight .*{reason}"):
+        write(tmp_path / "m.gguf", tensors=tensors, file_type=file_type)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_ends_at_every_byte_of_the_weights(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    path = write(tmp_path / "m.gguf", on_progress=lambda done, total: told.append((done, total)))
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1][0] == told[-1][1] == sum(int(tensor.n_bytes) for tensor in stored(path).values())
+
+
+def test_frequencies_that_old_checkpoints_carry_are_passed_over(tmp_path: Path) -> None:
+    tensors = random_tensors(SPEC) | {"model.layers.0.self_attn.rotary_emb.inv_freq": np.ones(8, np.float32)}
+    assert "blk.0.attn_q.weight" in stored(write(tmp_path / "m.gguf", tensors=tensors))
