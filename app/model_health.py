@@ -9,10 +9,10 @@ from ..serve.engine.config import EngineConfig
 from ..serve.engine.request import ModelInfo, Segment
 from ..serve.errors import R1ChatError
 from ..serve.models.catalog import ModelEntry
-from ..serve.models.fit import Plan, plan
 from ..serve.models.gguf_info import GgufInfo, read_info
-from ..serve.models.machine import look
+from ..serve.models.resident import ModelSpec
 from ..serve.models.smoke import Smoke, smoke
+from ..serve.models.specs import LoadOptions, spec_of
 from ..serve.models.variants import human
 from .health import Check
 
@@ -20,27 +20,21 @@ SMOKE_TOKENS = 16
 
 
 def model_checks(entry: ModelEntry) -> list[Check]:
-    """Of a GGUF that lies here. Loads it, which takes as long as it does."""
+    """Of a model that lies here. Loads it, which takes as long as it does."""
+    data = {"id": entry.id, "path": str(entry.path), "engine": entry.engine}
     try:
-        info = read_info(entry.path)
-        planned = plan(info, look())
+        # what conversations leave behind in memory is no part of the estimate
+        spec, sentence = spec_of(entry, LoadOptions(engine=EngineConfig(host_cache_bytes=0)))
     except R1ChatError as error:
-        return [Check("model", "broken", f"{entry.id}: {error}", data={"id": entry.id, "path": str(entry.path)})]
-    return [_model(entry, info, planned), _tags(info), *_smoke(info, planned)]
-
-
-def _model(entry: ModelEntry, info: GgufInfo, planned: Plan) -> Check:
-    text = f"{entry.id}, {info.n_params / 1e6:,.0f} million parameters in {info.file_type}; {planned.sentence}"
-    data = {
-        "id": entry.id,
-        "path": str(info.path),
-        "bytes": info.size_bytes,
-        "n_ctx": planned.n_ctx,
-        "kv_type": planned.kv_type,
-        "n_gpu_layers": planned.n_gpu_layers,
-        "estimate": planned.estimate.total,
+        return [Check("model", "broken", f"{entry.id}: {error}", data=data)]
+    if entry.engine != "llama":
+        return [Check("model", "ok", f"{entry.id}, run by the {entry.engine} engine", data=data), *_smoke(spec)]
+    info = read_info(entry.path)
+    text = f"{entry.id}, {info.n_params / 1e6:,.0f} million parameters in {info.file_type}; {sentence}"
+    data |= {"bytes": info.size_bytes, "estimate": spec.n_bytes} | {
+        name: getattr(spec.config, name) for name in ("n_ctx", "n_cells", "kv_type", "n_gpu_layers")
     }
-    return Check("model", "ok", text, data=data)
+    return [Check("model", "ok", text, data=data), _tags(info), *_smoke(spec)]
 
 
 def _tags(info: GgufInfo) -> Check:
@@ -53,20 +47,12 @@ def _tags(info: GgufInfo) -> Check:
     )
 
 
-def _smoke(info: GgufInfo, planned: Plan) -> list[Check]:
-    config = EngineConfig(
-        model_path=info.path,
-        n_ctx=planned.n_ctx,
-        n_cells=planned.n_cells,
-        kv_type=planned.kv_type,
-        n_gpu_layers=planned.n_gpu_layers,
-        host_cache_bytes=0,
-    )
+def _smoke(spec: ModelSpec) -> list[Check]:
     try:
-        seen = asyncio.run(smoke(config, _question, n_tokens=SMOKE_TOKENS))
+        seen = asyncio.run(smoke(spec.config, _question, n_tokens=SMOKE_TOKENS))
     except R1ChatError as error:
         return [Check("smoke run", "broken", str(error))]
-    return [_template(seen.info), _written(seen, planned)]
+    return [_template(seen.info), _written(seen, spec)]
 
 
 def _question(info: ModelInfo, _: int) -> tuple[Segment, ...]:
@@ -82,11 +68,11 @@ def _template(info: ModelInfo) -> Check:
     return Check("template", "ok", text, data=data)
 
 
-def _written(seen: Smoke, planned: Plan) -> Check:
+def _written(seen: Smoke, spec: ModelSpec) -> Check:
     per_s = seen.n_tokens / seen.seconds if seen.seconds else 0.0
     text = f"{seen.n_tokens} tokens in {seen.seconds:.2f} s after {seen.info.load_s:.1f} s of loading"
     if seen.resident_bytes:
-        text += f"; {human(seen.resident_bytes)} resident, {human(planned.estimate.total)} estimated"
+        text += f"; {human(seen.resident_bytes)} resident, {human(spec.n_bytes)} estimated"
     data = {
         "tokens": seen.n_tokens,
         "seconds": seen.seconds,

@@ -85,8 +85,6 @@ def _checks(entry: ModelEntry | None, args: argparse.Namespace) -> list[Check]:
     checks = machine_checks(args.port)
     if entry is None:
         return [*checks, Check("model", "broken", f"{args.model} is not here", _how_to_get(args.model))]
-    if entry.engine != "llama":
-        return [*checks, Check("model", "note", f"{entry.id} is no GGUF; the transformers engine runs it")]
     from ..model_health import model_checks
 
     return [*checks, *model_checks(entry)]

@@ -146,8 +146,8 @@ async def test_flipped_bits_in_weights_harm_nobody(damaged: Callable[[Damage], P
         assert "\n" not in str(error)
 
 
-async def collect(engine: EngineProcess, request_id: str, **params: int) -> list[Event]:
-    return [event async for event in engine.generate(request(request_id, temperature=0.0, **params))]
+async def collect(engine: EngineProcess, request_id: str, max_tokens: int) -> list[Event]:
+    return [event async for event in engine.generate(request(request_id, temperature=0.0, max_tokens=max_tokens))]
 
 
 async def test_a_file_cut_short_while_served_ends_the_child_alone_and_comes_back(tmp_path: Path) -> None:

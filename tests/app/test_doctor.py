@@ -1,0 +1,93 @@
+"""r1chat doctor: what it looks at, on real parts, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r1chat.app.health import gpu_commands, machine_checks
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def checks_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+@pytest.mark.model
+def test_all_is_well_with_the_bundled_model(r1chat: Run) -> None:
+    done = r1chat("doctor", "--json", "--port", "0")
+    assert done.returncode == 2, "port 0 is no port to look at"
+    done = r1chat("doctor", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["ok"] is True
+    checks = checks_of(done)
+    assert list(checks) == [
+        *("r1chat", "llama.cpp", "computes on", "memory", "downloads", "own models", "port"),
+        *("model", "tags", "template", "smoke run"),
+    ]
+    assert checks["smoke run"]["data"]["tokens"] == 16
+    assert checks["template"]["data"] == {"own": True, "opens_thought": True}
+    assert checks["tags"]["data"]["tokens"] == ["<think>", "</think>"]
+    assert checks["llama.cpp"]["data"]["flags"]
+    assert "needs" in checks["model"]["text"] and checks["model"]["data"]["estimate"] > 0
+
+
+def test_a_damaged_model_is_marked_and_everything_else_is_still_told(r1chat: Run, tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(b"GGUF\3\0\0\0")
+    done = r1chat("doctor", str(path))
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("ok    llama.cpp") for line in lines)
+    assert [line for line in lines if line.startswith("BAD")] == [
+        "BAD   model        broken: broken.gguf: the file ends within tensors; it is damaged or incomplete"
+    ]
+    assert lines[-1] == "Something is broken: it is marked BAD above."
+
+
+def test_a_model_that_is_not_here_is_not_fetched_but_its_command_is_told(r1chat: Run) -> None:
+    done = r1chat("doctor", "somebody/something:Q4_K_M", "--json", HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 1
+    model = checks_of(done)["model"]
+    assert (model["state"], model["help"]) == ("broken", "r1chat pull somebody/something:Q4_K_M")
+
+
+def test_a_folder_that_cannot_be_written_to_is_broken(r1chat: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = r1chat("doctor", "nothing", "--json", R1CHAT_MODELS=str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert checks_of(done)["own models"]["state"] == "broken"
+
+
+def test_a_port_that_is_taken_is_noted_with_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        port = next(check for check in machine_checks(number) if check.name == "port")
+    assert (port.state, port.help) == ("note", f"r1chat --port {number + 1}")
+
+
+def test_every_kind_of_card_has_a_command_that_builds_for_it() -> None:
+    commands = gpu_commands()
+    assert set(commands) == {"CUDA", "Metal", "Vulkan"}
+    for name, command in commands.items():
+        assert command.startswith(f'CMAKE_ARGS="-DGGML_{name.upper()}=on" pip install ')
+        assert "llama-cpp-python==" in command
+
+
+@pytest.mark.model
+def test_measuring_sets_the_estimate_against_the_childs_memory(r1chat: Run) -> None:
+    done = r1chat("doctor", "demo", "--measure", "--ctx", "16384", "--json")
+    told = json.loads(done.stdout)
+    result = told["results"][0]
+    assert (result["n_ctx"], result["estimate"]["weights"] > 0) == (16_384, True)
+    if result["resident"] is None:
+        pytest.skip("this system does not tell what a process has in memory")
+    assert done.returncode == (0 if abs(result["error"]) <= told["within"] else 1)
+    assert abs(result["error"]) < 0.25
