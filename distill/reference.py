@@ -20,6 +20,9 @@ def reference_logits(hf_dir: Path, prompts: Sequence[Sequence[int]]) -> list[np.
 
     Raises ImportError where torch or transformers are not installed.
     """
+    from .demo.training import bound_openmp
+
+    bound_openmp()
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
