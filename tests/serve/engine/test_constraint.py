@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from engine_tools import bundled_model, finish_of, request, run, scripted_config, text_of
 from forms import CHOICE, DIGITS, ENDLESS, JSON, is_valid, shaped
+from recording_runner import UntimedRunner
 
 from r1chat.serve.engine.bench_loop import clear
 from r1chat.serve.engine.config import EngineConfig
@@ -36,7 +37,7 @@ GROWS = Grammar("regex", "((((.{1,50}){1,50}){1,50}){1,50})")
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[LlamaModelRunner]:
-    runner = LlamaModelRunner(EngineConfig(model_path=bundled_model(), n_threads=1, n_cells=4096, n_seq_max=8))
+    runner = UntimedRunner(EngineConfig(model_path=bundled_model(), n_threads=1, n_cells=4096, n_seq_max=8))
     yield runner
     runner.close()
 
@@ -57,10 +58,10 @@ def make_engine(runner: LlamaModelRunner) -> MakeEngine:
 @pytest.mark.parametrize(
     ("n", "thought", "budget", "ends"),
     [
-        (60, "as long as it is", {}, {"natural", "loop", "reserve", "eos_in_think"}),
-        (60, "closed", {"reasoning_budget": 6, "reasoning_grace": 0}, {"budget", "soft_landing", "natural"}),
-        (40, "closed with grace", {"reasoning_budget": 12}, {"budget", "soft_landing", "natural"}),
-        (40, "none", {"reasoning_budget": 0}, {None}),
+        (24, "as long as it is", {}, {"natural", "loop", "reserve", "eos_in_think"}),
+        (24, "closed", {"reasoning_budget": 6, "reasoning_grace": 0}, {"budget", "soft_landing", "natural"}),
+        (16, "closed with grace", {"reasoning_budget": 12}, {"budget", "soft_landing", "natural"}),
+        (16, "none", {"reasoning_budget": 0}, {None}),
     ],
 )
 def test_every_answer_is_valid_behind_its_thought(
@@ -84,7 +85,7 @@ def test_every_answer_is_valid_behind_its_thought(
 def test_each_kind_of_form_is_kept_to_without_a_thought_too(make_engine: MakeEngine) -> None:
     engine = make_engine()
     forms = {"json": JSON, "digits": DIGITS, "choice": CHOICE}
-    asked = [shaped(f"{name}{i}", form, seed=i) for i in range(10) for name, form in forms.items()]
+    asked = [shaped(f"{name}{i}", form, seed=i) for i in range(6) for name, form in forms.items()]
     asked += [
         msgspec.structs.replace(each, request_id=f"{each.request_id} at once", reasoning_open=False) for each in asked
     ]

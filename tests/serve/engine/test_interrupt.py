@@ -14,13 +14,13 @@ from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.llama_context import InterruptFlag
 from r1chat.serve.engine.model_runner import InterruptedStep
 
-PROMPT = made_up(3000)
+PROMPT = made_up(2000)
 
 
 @pytest.fixture
 def slow(open_model: OpenModel) -> RecordingRunner:
     """The bundled model takes some tenths of a second for PROMPT."""
-    return open_model("bundled", n_cells=8192, n_batch=4096)
+    return open_model("bundled", n_cells=6144, n_batch=4096)
 
 
 def interrupted_after(runner: RecordingRunner, batch: Batch, seconds: float) -> float:
