@@ -11,6 +11,8 @@ import argparse
 import importlib.metadata
 import logging
 import os
+import re
+import shlex
 import sys
 
 from ..serve.errors import (
@@ -70,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(COMMANDS[args.command].run(args))
     except R1ChatError as error:
-        print(printable(f"r1chat: {error}"), file=sys.stderr)
+        print(printable(f"r1chat: {_line(error, args)}"), file=sys.stderr)
         return _status(error)
     except KeyboardInterrupt:
         return 130
@@ -78,6 +80,14 @@ def main(argv: list[str] | None = None) -> int:
         # The reader left (`| head`). Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _line(error: R1ChatError, args: argparse.Namespace) -> str:
+    """Ends with a command that helps: whoever reads a damaged file does not know by what name it was asked for."""
+    text, model = str(error), getattr(args, "model", None)
+    if type(error) is not ModelLoadError or not model or re.search(r": (?:r1chat|pip install) ", text):
+        return text
+    return f"{text.rstrip('.')}. Look closer: r1chat doctor {shlex.quote(str(model))}"
 
 
 def _with_command(arguments: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -144,7 +145,7 @@ class _Planner:
             f"take {self._free()}. "
         )
         if shorter:
-            text += f"With less it fits: r1chat run {self.info.path} --ctx {shorter.n_ctx}"
+            text += f"With less it fits: r1chat run {shlex.quote(str(self.info.path))} --ctx {shorter.n_ctx}"
         else:
             text += "Choose a smaller model or quantisation: r1chat list"
         return NotEnoughMemoryError(text, needed=least.estimate.total, available=self.machine.ram_available)

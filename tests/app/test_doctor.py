@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import subprocess
 from collections.abc import Callable
@@ -50,6 +51,32 @@ def test_a_damaged_model_is_marked_and_everything_else_is_still_told(r1chat: Run
         "BAD   model        broken: broken.gguf: the file ends within tensors; it is damaged or incomplete"
     ]
     assert lines[-1] == "Something is broken: it is marked BAD above."
+
+
+def test_every_command_that_loads_a_damaged_model_says_how_to_look_closer(
+    r1chat: Run, noise_model: Path, tmp_path: Path
+) -> None:
+    data = noise_model.read_bytes()
+    cut, empty = tmp_path / "cut short.gguf", tmp_path / "empty.gguf"
+    cut.write_bytes(data[:-70_000])
+    empty.write_bytes(data[:30_000] + bytes(len(data) - 30_000))
+    for arguments in (
+        ["run", str(cut), "hi"],
+        ["serve", "--model", str(cut), "--port", "0"],
+        ["run", str(empty), "hi"],
+    ):
+        done = r1chat(*arguments)
+        assert (done.returncode, done.stdout) == (3, "")
+        path = arguments[1] if arguments[0] == "run" else arguments[2]
+        assert done.stderr.endswith(f" Look closer: r1chat doctor {shlex.quote(path)}\n")
+        assert "Traceback" not in done.stderr
+
+
+def test_a_context_that_no_memory_holds_is_refused_with_numbers(r1chat: Run, noise_model: Path) -> None:
+    done = r1chat("run", str(noise_model), "hi", "--ctx", "2000000000")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"With less it fits: r1chat run {noise_model} --ctx 4096\n" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_model_that_is_not_here_is_not_fetched_but_its_command_is_told(r1chat: Run) -> None:
