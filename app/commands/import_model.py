@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,9 +39,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("folder", metavar="DIR", help="the folder that transformers saved")
+    parser.add_argument("folder", metavar="DIR", help="what transformers saved, or user/repo:safetensors pulled")
     parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="what to call the model")
-    parser.add_argument("--quant", choices=QUANTS, default="q8_0", help="how to store the weights (default: q8_0)")
+    parser.add_argument(
+        "--quant", type=str.lower, choices=QUANTS, default="q8_0", help="how to store the weights (default: q8_0)"
+    )
     parser.add_argument("--force", action="store_true", help="replace a model of that name")
     parser.add_argument("--json", action="store_true", help="print what is kept beside the file as one object")
 
@@ -49,9 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Imports; the report goes to stdout, progress to stderr. Status 1 where the file computes something else."""
     from ..new_model import check_disk, new_path, whole_or_nothing
 
-    folder = Path(args.folder).expanduser()
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder {args.folder}. See what lies there: ls {folder.parent}")
+    folder = _folder(args.folder)
     target = new_path(args.name, force=args.force)
     quant = args.quant.upper()
     model = _read(folder, args.name)
@@ -59,10 +60,25 @@ def run(args: argparse.Namespace) -> int:
     with whole_or_nothing(target.parent):
         imported = _import(model, target, quant)
     if args.json:
-        print(target.with_suffix(".json").read_text(encoding="utf-8"))
+        print(json.dumps(json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))))
     else:
         _report(args.name, model, imported)
     return 0
+
+
+def _folder(name: str) -> Path:
+    """A folder by its path, or one of the hub's that was pulled."""
+    from ...serve.models.catalog import find_local
+
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise UsageError(f"{name} is a file, not a folder. If it is a GGUF, run it: r1chat run {name} 'Hello'")
+    entry = find_local(name)
+    if entry is None or entry.engine != "transformers":
+        raise UsageError(f"There is no folder {name}. See what lies there: ls {path.parent}")
+    return entry.path
 
 
 def _read(folder: Path, name: str) -> HfModel:

@@ -32,7 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         allow_abbrev=False,
     )
     parser.add_argument("source", metavar="SOURCE", help="demo, a name that `r1chat list` shows, or a .gguf file")
-    parser.add_argument("--to", choices=QUANTS, default="q4_k_m", help="how to store the weights (default: q4_k_m)")
+    parser.add_argument(
+        "--to", type=str.lower, choices=QUANTS, default="q4_k_m", help="how to store the weights (default: q4_k_m)"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--out", metavar="FILE", help="write this file")
     where.add_argument("--as", dest="name", metavar="NAME", help="what to call the new model (default: SOURCE-QUANT)")

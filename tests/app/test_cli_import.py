@@ -14,16 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hf_folders import TINY, write_hf_folder
+from huggingface_hub import constants
 
+from r1chat.app.commands import import_model
 from r1chat.app.errors import CommandError, UsageError
 from r1chat.app.new_model import check_disk, new_path
 from r1chat.serve.models.gguf_info import read_info
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.random_folder import make_random_folder
+from r1chat.serve.models.shapes import SHAPES, make_random_gguf
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 # About 60 million weights: long enough in the making to be stopped in its midst.
-MIDDLING = replace(TINY, n_embd=1024, n_ff=4096, n_layer=4, n_head=16, n_head_kv=4)
+MIDDLING = replace(SHAPES["tiny-qwen2"], n_embd=1024, n_ff=4096, n_layer=4, n_head=16, n_head_kv=4)
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def hf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_hf_folder(tmp_path_factory.mktemp("hf") / "tiny")
+    return make_random_folder("tiny-qwen2-256", tmp_path_factory.mktemp("hf"))
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,19 @@ def test_ctrl_c_leaves_nothing(hf_folder: Path, models: Path) -> None:
 def test_name_that_could_not_be_run_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a model's name"):
         new_path(name, force=True)
+
+
+def test_folder_of_the_hub_is_imported_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repo = tmp_path / "models--user--tiny"
+    snapshot = make_random_folder("tiny-qwen2", repo / "snapshots" / ("0" * 40))
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text("0" * 40)
+    assert import_model._folder("user/tiny:safetensors") == snapshot
+    with pytest.raises(UsageError, match="There is no folder user/other"):
+        import_model._folder("user/other:safetensors")
+    with pytest.raises(UsageError, match="is a file, not a folder"):
+        import_model._folder(str(snapshot / "config.json"))
 
 
 def test_what_cannot_be_imported_is_said_in_a_line(r1chat: Run, hf_folder: Path, models: Path, tmp_path: Path) -> None:

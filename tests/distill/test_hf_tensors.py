@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hf_folders import write_hf_folder, write_safetensors, write_shards
+from hf_folders import split_into_shards, write_safetensors, write_shards
 
 from r1chat.distill.hf_tensors import SafetensorsFolder
+from r1chat.serve.models.random_folder import make_random_folder
 
 NUMBERS = np.array([[0.5, -2.0], [1e-3, 3e4], [7.0, -0.0]], dtype=np.float32)
 
@@ -40,7 +41,8 @@ def test_safetensors_itself_reads_the_same(tmp_path: Path) -> None:
 
 
 def test_shards_make_the_same_model_as_one_file(tmp_path: Path) -> None:
-    one, three = write_hf_folder(tmp_path / "one"), write_hf_folder(tmp_path / "three", n_shards=3)
+    one = make_random_folder("tiny-qwen2", tmp_path / "one")
+    three = split_into_shards(make_random_folder("tiny-qwen2", tmp_path / "three"), 3)
     a, b = SafetensorsFolder(one), SafetensorsFolder(three)
     assert set(a) == set(b) and a.n_params == b.n_params
     assert all(np.array_equal(a[name][0:9], b[name][0:9]) for name in a)

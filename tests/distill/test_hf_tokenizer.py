@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hf_folders import TINY, config_of, write_tokenizer
 
+from r1chat.distill.hf_tensors import read_json
 from r1chat.distill.hf_tokenizer import read_tokenizer
 from r1chat.serve.models.gguf_spec import TokenizerSpec
+from r1chat.serve.models.random_folder import make_random_folder
 
 Json = dict[str, Any]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_tokenizer(tmp_path, TINY)
-    return tmp_path
+    return make_random_folder("tiny-qwen2", tmp_path)
 
 
 def edit(path: Path, change: Callable[[Json], object]) -> None:
@@ -28,8 +28,8 @@ def edit(path: Path, change: Callable[[Json], object]) -> None:
     path.write_text(json.dumps(data))
 
 
-def read(folder: Path, **config: Any) -> TokenizerSpec:
-    return read_tokenizer(folder, config_of(TINY) | config)
+def read(folder: Path) -> TokenizerSpec:
+    return read_tokenizer(folder, read_json(folder / "config.json"))
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hf_folders import TINY, write_hf_folder
+from hf_folders import split_into_shards
 
 from r1chat.distill.export import HfModel, read_model
 from r1chat.distill.importing import ImportRefusedError, import_model, needed_bytes
 from r1chat.distill.reference import reference_logits
 from r1chat.serve.models.gguf_info import read_info
 from r1chat.serve.models.quantize import probe
+from r1chat.serve.models.random_folder import make_random_folder
+from r1chat.serve.models.shapes import SHAPES
 
-LLAMA = replace(TINY, architecture="llama", tied=False)
+LLAMA = replace(SHAPES["tiny-llama"], n_embd=256, n_ff=256)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> HfModel:
-    return read_model(write_hf_folder(tmp_path_factory.mktemp("hf") / "tiny", LLAMA, n_shards=2), "tiny")
+    folder = make_random_folder(LLAMA, tmp_path_factory.mktemp("hf"))
+    return read_model(split_into_shards(folder, 2), "tiny")
 
 
 def names(folder: Path) -> list[str]:
@@ -52,7 +55,7 @@ def test_quantised_model_was_proven_before_it_was_rounded(model: HfModel, tmp_pa
 @pytest.mark.parametrize("quant", ["Q8_0", "F32"])
 def test_file_of_another_folder_is_refused_and_nothing_stays(model: HfModel, quant: str, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    other = write_hf_folder(tmp_path / "other", LLAMA, seed=1)
+    other = make_random_folder(LLAMA, tmp_path / "other", seed=1)
     (tmp_path / "models").mkdir()
     with pytest.raises(ImportRefusedError, match="relative error 1"):
         import_model(replace(model, folder=other), tmp_path / "models" / "m.gguf", quant, lambda *_: None, note={})
