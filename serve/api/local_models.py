@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import time
 from typing import Literal
@@ -11,9 +12,10 @@ from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
 
+from ..engine.host_memory import available_memory, total_memory
 from ..errors import NotFoundError
 from ..models.footprint import Footprint, footprint
-from ..models.machine import Machine, look
+from ..models.machine import BuildError, Device, Machine, look
 from ..models.manager import ModelManager, Resident
 from .generation import Generations
 from .kept import KeptReplies
@@ -31,6 +33,9 @@ from .model_cards import ModelCards, Shelf
 from .replies import Health, ModelCard
 from .served import Served, until_answered
 
+# What is free on graphics cards is asked no more often than this.
+CARDS_S = 5.0
+
 
 class LocalModels:
     """`shelf` lists all models that could be served. `scope_by_key`: cached prompts are not shared between keys."""
@@ -41,6 +46,9 @@ class LocalModels:
         self._manager = manager
         self._scope_by_key = scope_by_key
         self._cards = ModelCards(manager, shelf, created=int(time.time()))
+        self._gpus: tuple[Device, ...] = ()
+        self._cards_seen_at = -math.inf
+        self._looking = asyncio.Lock()
         self._generations: WeakKeyDictionary[Resident, Generations] = WeakKeyDictionary()
 
     @property
@@ -80,7 +88,7 @@ class LocalModels:
 
     async def memory(self) -> MemoryReport:
         manager = self._manager
-        machine = await asyncio.to_thread(look)
+        machine = await self._machine()
         residents = [resident for resident in manager.residents if resident.state != "unloaded"]
         return MemoryReport(
             machine=MachineMemory(ram_total=machine.ram_total, ram_available=machine.ram_available),
@@ -89,6 +97,15 @@ class LocalModels:
             server=await _measured(os.getpid()),
             models=[await _memory_of(resident) for resident in residents],
         )
+
+    async def _machine(self) -> Machine:
+        """As it is now, as far as that is cheap: to ask for its cards takes a process and a second."""
+        async with self._looking:
+            if self._cards_seen_at + CARDS_S < time.monotonic():
+                with contextlib.suppress(BuildError):
+                    self._gpus = (await asyncio.to_thread(look)).gpus
+                self._cards_seen_at = time.monotonic()
+        return Machine(total_memory(), available_memory(), self._gpus)
 
     def health(self) -> Health:
         """Of the default model."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +294,35 @@ def test_loading_and_memory_are_behind_the_key() -> None:
 def test_a_spec_without_a_size_sets_aside_its_file_and_a_bound(files: dict[str, Path]) -> None:
     one = replace(spec("x", files["demo"]), n_bytes=0)
     assert one.needs() > BUNDLED.stat().st_size + 2**30
+
+
+def test_many_clients_and_more_models_than_fit_come_to_no_deadlock() -> None:
+    """Forty requests for three models, room for one or two; some clients leave, some models are told to."""
+    roster = Roster({name: {"tokens_per_s": 200} for name in "abc"})
+    rng = random.Random(7)
+    before = children_of(os.getpid())
+
+    def act(i: int) -> int:
+        name = rng.choice("abc")
+        if i % 10 == 9:
+            return post(server, "/v1/models/unload", model=name).status_code
+        if i % 10 == 5:
+            with contextlib.suppress(httpx2.TimeoutException):
+                body = {"messages": QUESTION, "model": name}
+                httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=0.2)
+            return 200
+        return ask(server, name).status_code
+
+    with roster.server(memory_bytes=2 * BYTES_EACH, patience_s=60, keep_alive_s=0.01) as server:
+        with ThreadPoolExecutor(8) as pool:
+            codes = list(pool.map(act, range(40)))
+        assert set(codes) == {200}
+        assert eventually(lambda: not get(server, "/v1/memory")["models"], 10), "all of them left in the end"
+        assert [resident.n_leases for resident in server.manager.residents] == [0]
+        assert server.manager.n_bytes == 0 and children_of(os.getpid()) - before <= {tracker()}
+
+
+def tracker() -> int | None:
+    """The one child that multiprocessing keeps."""
+    pid: int | None = getattr(resource_tracker._resource_tracker, "_pid", None)
+    return pid

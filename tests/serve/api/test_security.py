@@ -120,6 +120,10 @@ def test_the_list_of_routes_is_the_one_that_was_thought_about() -> None:
             for name in ("tokenize", "detokenize", "apply-template")
         ),
         ("GET", "/v1/models"),
+        ("GET", "/v1/models/{model_id:path}"),
+        ("POST", "/v1/models/load"),
+        ("POST", "/v1/models/unload"),
+        ("GET", "/v1/memory"),
         ("GET", "/metrics"),
         *((method, "/v1/{rest:path}") for method in ("GET", "POST", "PUT", "PATCH", "DELETE")),
         ("GET", "/health"),
