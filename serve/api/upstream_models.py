@@ -93,6 +93,7 @@ class UpstreamModels:
             id=model.id,
             created=self._created,
             owned_by="upstream",
+            state=model.state,
             context_length=model.n_ctx or None,
             capabilities=Capabilities(
                 engine=kind.value,
@@ -101,7 +102,7 @@ class UpstreamModels:
                 fork=False,
                 deterministic=model.deterministic,
             ),
-            meta=ModelMeta.of(info_of(model)),
+            meta=ModelMeta.of(info_of(model)) if model.n_ctx else None,
         )
 
     def _stats(self) -> dict[str, Any]:

@@ -43,35 +43,39 @@ class UpstreamReply:
         self._reader: ReplyReader | None = None
         self._queue: asyncio.Queue[UpstreamEvent | Accepted | Exception | None] = asyncio.Queue(MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
-        self._stopped = asyncio.Event()
+        self._is_stopped = False
 
     async def events(self, request_id: str) -> AsyncGenerator[UpstreamEvent | Accepted, None]:
         """All there is of it. Closing ends the connection to the upstream at once. Raises R1ChatErrors."""
-        self._task = asyncio.create_task(self._fill(request_id))
+        if self._queue.empty():
+            self._task = asyncio.create_task(self._fill(request_id))
         try:
             while (event := await self._queue.get()) is not None:
                 if isinstance(event, Exception):
                     raise event
                 yield event
-            if self._stopped.is_set():
+            if self._is_stopped:
                 yield (self._reader or ReplyReader(request_id)).aborted()
         finally:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
 
     def stop(self) -> None:
         """Ends it: its last event is a Finished with FinishReason.ABORT."""
-        self._stopped.set()
-        self._end_with(None)
+        if self._task is None or not self._task.done():
+            self._is_stopped = True
+            self._end_with(None)
 
     def fail(self, error: Exception) -> None:
         """Ends it with this error."""
-        self._end_with(error)
+        if self._task is None or not self._task.done():
+            self._end_with(error)
 
     def _end_with(self, last: Exception | None) -> None:
-        if self._task is None or self._task.done():
-            return
-        self._task.cancel()
+        """What waits to be told is forgotten."""
+        if self._task is not None:
+            self._task.cancel()
         while not self._queue.empty():
             self._queue.get_nowait()
         self._queue.put_nowait(last)

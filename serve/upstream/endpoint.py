@@ -8,11 +8,12 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import httpx2
 import msgspec
 
+from ..errors import InvalidRequestError
 from .chunks import Chunk, chunk_decoder
 from .failures import Failure, error_of, refusal, status_of, unreachable
 from .kinds import Kind, kind_by_card
@@ -25,15 +26,19 @@ CONNECT_S = 5.0
 # A prompt of 100k tokens on a busy cluster is silent for minutes, and vLLM sends nothing meanwhile.
 SILENCE_S = 600.0
 LOOK_S = 10.0
+MAX_SILENT = 3
 # Shorter than servers keep an idle connection (5 s and more), so that none is used while it is being closed.
 KEEP_ALIVE_S = 2.0
+
+State = Literal["unloaded", "loading", "loaded", "failed"]
+STATES = get_args(State)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
     """What an upstream tells of a model; 0 where it does not. `opens_thought`: its prompts end in an opening tag.
     `knows_tools`: its template shows them, `knows_budget`: its server can end a thought, both as far as is known.
-    `aliases` are other names for it.
+    `aliases` are other names for it. `state` is r1chat's; others list what they have loaded.
     """
 
     id: str
@@ -46,6 +51,7 @@ class RemoteModel:
     knows_tools: bool = True
     knows_budget: bool = True
     aliases: tuple[str, ...] = ()
+    state: State = "loaded"
 
 
 class Endpoint:
@@ -64,6 +70,7 @@ class Endpoint:
         self.last_picked = 0
         self.look_now = asyncio.Event()
         self._busy_until = 0.0
+        self._n_silent = 0
         self._key = key
         self._http = httpx2.AsyncClient(
             headers={b"Authorization": f"Bearer {key}".encode()} if key else {},
@@ -98,12 +105,17 @@ class Endpoint:
                 cards = await self._cards()
                 self.kind = await self._find_kind(cards)
                 models = [await self._model(card) for card in cards]
-        except (Failure, TimeoutError) as error:
-            failure = error if isinstance(error, Failure) else unreachable(self.name, "it is silent")
+        except Failure as failure:
             self.is_up, self.error = False, str(failure.error)
             return
+        except TimeoutError:
+            self._n_silent += 1
+            # one that is very busy may be slow once, and still serve
+            self.is_up = self.is_up and self._n_silent < MAX_SILENT
+            self.error = str(unreachable(self.name, "it is silent").error)
+            return
         self.models = {model.id: model for model in models}
-        self.is_up, self.error = True, ""
+        self.is_up, self.error, self._n_silent = True, "", 0
 
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
         """None once the upstream has taken the request, then its chunks to the last. Raises Failure."""
@@ -195,6 +207,7 @@ class Endpoint:
             opens_thought=known.opens_thought,
             knows_tools=known.knows_tools,
             knows_budget=known.knows_budget,
+            state=card["state"] if card.get("state") in STATES else "loaded",
             aliases=tuple(alias for alias in card.get("aliases") or () if isinstance(alias, str)),
         )
 
@@ -225,7 +238,10 @@ _JSON = {"content-type": "application/json"}
 
 
 def _encoded(body: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(body)
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError("The text has lone surrogates.", "messages") from error
 
 
 async def _read(response: httpx2.Response, max_bytes: int) -> bytes:

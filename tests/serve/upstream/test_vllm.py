@@ -125,6 +125,24 @@ def test_several_replies_are_several_requests_with_seeds_of_their_own(front: Fro
     assert reply["usage"]["completion_tokens"] == 27
 
 
+def test_a_vote_stops_what_can_change_nothing_and_counts_each_reply_once(front: FrontServer) -> None:
+    for _ in range(5):
+        reply = ask(front, vote={"n": 5}).json()
+        thoughts = reply["vote"]["thoughts"]
+        ends = [thought["finish_reason"] for thought in thoughts]
+        assert len(ends) == 5 and set(ends) <= {"stop", "stopped"} and ends.count("stop") >= 3
+        assert reply["vote"]["votes"] == ends.count("stop") and reply["vote"]["answer"] == "9"
+        assert all(thought["completion_tokens"] == 9 for thought in thoughts if thought["finish_reason"] == "stop")
+        assert front.models.running.n_replies == 0
+
+
+def test_text_that_is_no_text_is_the_clients_fault(front: FrontServer) -> None:
+    body = b'{"messages": [{"role": "user", "content": "\\ud800"}]}'
+    headers = {"content-type": "application/json"}
+    answer = httpx2.post(f"{front.url}/v1/chat/completions", content=body, headers=headers, timeout=30)
+    assert answer.status_code == 400
+
+
 def test_its_calls_of_tools_come_through() -> None:
     def call(piece: dict[str, Any]) -> dict[str, Any]:
         return {"tool_calls": [{"index": 0, **piece}]}
