@@ -50,8 +50,14 @@ class VllmStandIn:
     """
 
     def __init__(
-        self, *, has_parser: bool = True, has_budget: bool = True, deltas: list[dict[str, Any]] | None = None
+        self,
+        *,
+        model: str = MODEL,
+        has_parser: bool = True,
+        has_budget: bool = True,
+        deltas: list[dict[str, Any]] | None = None,
     ) -> None:
+        self._model = model
         self._has_budget = has_budget
         self.bodies: list[dict[str, Any]] = []
         self.refusals: list[Refusal] = []
@@ -85,7 +91,7 @@ class VllmStandIn:
         self._thread.join(20)
 
     async def _models(self, _: Request) -> Response:
-        card = {"id": MODEL, "object": "model", "created": 1, "owned_by": "vllm", "root": MODEL, "parent": None}
+        card = {"id": self._model, "object": "model", "created": 1, "owned_by": "vllm", "root": MODEL, "parent": None}
         return JSONResponse({"object": "list", "data": [{**card, "max_model_len": 4096, "permission": []}]})
 
     async def _version(self, _: Request) -> Response:

@@ -13,10 +13,12 @@ from typing import Any
 import httpx2
 import pytest
 from killable_server import KillableServer
-from live_server import QUESTION, LiveServer, StartServer
+from live_server import QUESTION, LiveServer, start
 from upstream_server import FrontServer, over
+from vllm_stand_in import VllmStandIn
 
 ANSWER = "The answer is \\boxed{9}."
+LONG = [{"role": "user", "content": "ENDLESS"}]
 ENDLESS = " ".join(f"Step {i} is done, and {i + 1} is next." for i in range(2000))
 
 
@@ -68,38 +70,40 @@ def closed(n: int = 1) -> list[str]:
     return [f"http://127.0.0.1:{port}" for port in range(1, n + 1)]
 
 
-@pytest.fixture
-def pair(start_server: StartServer) -> Iterator[tuple[FrontServer, LiveServer, LiveServer]]:
-    one, other = start_server({"tokens_per_s": 500}), start_server({"tokens_per_s": 500})
-    with over(one.url, other.url) as front:
-        yield front, one, other
+@pytest.fixture(scope="module")
+def one() -> Iterator[LiveServer]:
+    with start({"tokens_per_s": 400, "scripts": {"ENDLESS": f"{ENDLESS} </think> Nine."}}) as server:
+        yield server
 
 
-def test_requests_go_round_the_upstreams_that_have_the_model(
-    pair: tuple[FrontServer, LiveServer, LiveServer],
-) -> None:
-    front, one, other = pair
-    for _ in range(6):
-        assert ask(front.url).json()["choices"][0]["message"]["content"] == ANSWER
-    assert (n_served(one), n_served(other)) == (3, 3)
+@pytest.fixture(scope="module")
+def locked() -> Iterator[LiveServer]:
+    """Behind a key."""
+    with start({"tokens_per_s": 400}, api_key="behind") as server:
+        yield server
 
 
-def test_one_that_is_away_costs_nobody_a_request_and_is_used_again_when_it_is_back(
-    start_server: StartServer,
-) -> None:
-    server = start_server({"tokens_per_s": 500})
-    with over(*closed(), server.url) as front:
+def test_requests_go_round_the_upstreams_that_have_the_model(one: LiveServer, live: LiveServer) -> None:
+    with over(one.url, live.url) as front:
+        before = n_served(one), n_served(live)
+        for _ in range(6):
+            assert ask(front.url).json()["choices"][0]["message"]["content"] == ANSWER
+    assert (n_served(one) - before[0], n_served(live) - before[1]) == (3, 3)
+
+
+def test_one_that_is_away_costs_nobody_a_request_and_is_used_again_when_it_is_back(live: LiveServer) -> None:
+    with over(*closed(), live.url) as front:
         assert [ask(front.url).status_code for _ in range(3)] == [200] * 3
         health = httpx2.get(f"{front.url}/health")
         assert health.status_code == 200 and "127.0.0.1:1 does not answer" in health.json()["detail"]
-        front.pool.endpoints[0].url = server.url
+        front.pool.endpoints[0].url = live.url
         deadline = time.monotonic() + 10
         while httpx2.get(f"{front.url}/health").json()["detail"]:
             assert time.monotonic() < deadline, "it is not found again"
             time.sleep(0.1)
 
 
-def test_where_none_answers_every_route_says_so_and_which(start_server: StartServer) -> None:
+def test_where_none_answers_every_route_says_so_and_which() -> None:
     with over(*closed(2)) as front:
         health = httpx2.get(f"{front.url}/health")
         assert (health.status_code, health.json()["status"]) == (503, "unreachable")
@@ -140,75 +144,70 @@ def n_behind(front: FrontServer, index: int) -> int:
     return sum(reply.endpoint is front.pool.endpoints[index] for reply in front.models.running.all())
 
 
-def test_a_request_that_breaks_its_upstreams_is_given_up_after_two(start_server: StartServer) -> None:
-    servers = [start_server({"tokens_per_s": 500}) for _ in range(3)]
+def test_a_request_that_breaks_its_upstreams_is_given_up_after_two(one: LiveServer, locked: LiveServer) -> None:
+    """The third is never asked: its one answer would be 200."""
     poison = [{"role": "user", "content": "CRASH"}]
-    with over(*(server.url for server in servers)) as front:
-        answer = ask(front.url, messages=poison)
-        assert answer.status_code == 503
+    with VllmStandIn(model="demo") as third, over(one.url, locked.url, third.url, key="behind") as front:
+        before = [server.stats()["restarts"] for server in (one, locked)]
+        assert ask(front.url, messages=poison).status_code == 503
+        assert not third.bodies
         deadline = time.monotonic() + 20
-        while sum(server.stats()["restarts"] for server in servers) < 2:
+        while [server.stats()["restarts"] for server in (one, locked)] != [n + 1 for n in before]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert ask(front.url).status_code == 200
-        assert sum(server.stats()["restarts"] for server in servers) == 2, "the third one was never asked"
 
 
-def test_a_client_that_leaves_ends_the_upstreams_work(start_server: StartServer) -> None:
-    server = start_server({"script": f"{ENDLESS} </think> Nine.", "tokens_per_s": 100})
-    with over(server.url) as front:
-        with httpx2.stream(
-            "POST", f"{front.url}/v1/chat/completions", json={"messages": QUESTION, "stream": True}, timeout=30
-        ) as response:
+def test_a_client_that_leaves_ends_the_upstreams_work(one: LiveServer) -> None:
+    body = {"messages": LONG, "stream": True}
+    with over(one.url) as front:
+        with httpx2.stream("POST", f"{front.url}/v1/chat/completions", json=body, timeout=30) as response:
             lines = response.iter_lines()
             while "reasoning" not in next(lines):
                 pass
-            assert server.stats()["sequences"] == 1
+            assert one.stats()["sequences"] == 1
         deadline = time.monotonic() + 5
-        while server.stats()["sequences"] or front.models.running.n_replies:
+        while one.stats()["sequences"] or front.models.running.n_replies:
             assert time.monotonic() < deadline, "the upstream computes on for nobody"
             time.sleep(0.01)
 
 
-def test_the_upstreams_key_is_sent_there_and_the_clients_is_not(start_server: StartServer) -> None:
-    server = start_server({"tokens_per_s": 500}, api_key="behind")
-    with over(server.url, key="behind", api_key="before") as front:
-        headers = {"authorization": "Bearer before"}
-        body = {"messages": QUESTION}
-        url = f"{front.url}/v1/chat/completions"
-        assert httpx2.post(url, json=body, headers=headers, timeout=30).status_code == 200
-        assert httpx2.post(url, json=body, headers={"authorization": "Bearer behind"}).status_code == 401
+def test_the_upstreams_key_is_sent_there_and_the_clients_is_not(locked: LiveServer) -> None:
+    with over(locked.url, key="behind", api_key="before") as front:
+
+        def status(key: str) -> int:
+            headers = {"authorization": f"Bearer {key}"}
+            url = f"{front.url}/v1/chat/completions"
+            return httpx2.post(url, json={"messages": QUESTION}, headers=headers, timeout=30).status_code
+
+        assert (status("before"), status("behind")) == (200, 401)
 
 
-def test_a_wrong_key_is_told_as_the_servers_fault_and_not_shown(start_server: StartServer) -> None:
-    server = start_server({"tokens_per_s": 500}, api_key="behind")
-    with over(server.url, key="wrong-secret") as front:
+def test_a_wrong_key_is_told_as_the_servers_fault_and_not_shown(locked: LiveServer) -> None:
+    with over(locked.url, key="wrong-secret") as front:
         answer = ask(front.url)
     assert answer.status_code == 503
     assert "refuses this server's key" in answer.text and "R1CHAT_UPSTREAM_KEY" in answer.text
     assert "wrong-secret" not in answer.text
 
 
-def test_prompts_are_shared_by_those_of_one_key_alone(start_server: StartServer) -> None:
-    server = start_server({"tokens_per_s": 500})
-    with over(server.url, scope_by_key=True, api_key="one", more_keys=("two",)) as front:
+def test_prompts_are_shared_by_those_of_one_key_alone(one: LiveServer) -> None:
+    with over(one.url, scope_by_key=True, api_key="one", more_keys=("two",)) as front:
 
         def cached(key: str) -> int:
             headers = {"authorization": f"Bearer {key}"}
-            reply = httpx2.post(
-                f"{front.url}/v1/chat/completions", json={"messages": QUESTION}, headers=headers, timeout=30
-            ).json()
+            messages = [{"role": "user", "content": "How many sheep are left in the end?"}]
+            url = f"{front.url}/v1/chat/completions"
+            reply = httpx2.post(url, json={"messages": messages}, headers=headers, timeout=30).json()
             return int(reply["usage"]["prompt_tokens_details"]["cached_tokens"])
 
         assert (cached("one"), cached("two")) == (0, 0)
         assert cached("one") > 0
 
 
-def test_stopping_the_front_ends_each_stream_with_an_error_event(start_server: StartServer) -> None:
-    server = start_server({"script": f"{ENDLESS} </think> Nine.", "tokens_per_s": 100})
+def test_stopping_the_front_ends_each_stream_with_an_error_event(one: LiveServer) -> None:
     told = Told()
-    with over(server.url) as front:
-        thread = threading.Thread(target=stream, args=(front.url, told))
+    with over(one.url) as front:
+        thread = threading.Thread(target=stream, args=(front.url, told), kwargs={"messages": LONG})
         thread.start()
         assert told.began.wait(10)
     thread.join(20)
