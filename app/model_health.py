@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from ..serve.api.prompt.chat_template import Turn, render
-from ..serve.engine.config import EngineConfig
 from ..serve.engine.request import ModelInfo, Segment
 from ..serve.errors import R1ChatError
 from ..serve.models.catalog import ModelEntry
@@ -23,8 +22,7 @@ def model_checks(entry: ModelEntry) -> list[Check]:
     """Of a model that lies here. Loads it, which takes as long as it does."""
     data = {"id": entry.id, "path": str(entry.path), "engine": entry.engine}
     try:
-        # what conversations leave behind in memory is no part of the estimate
-        spec, sentence = spec_of(entry, LoadOptions(engine=EngineConfig(host_cache_bytes=0)))
+        spec, sentence = spec_of(entry, LoadOptions())
     except R1ChatError as error:
         return [Check("model", "broken", f"{entry.id}: {error}", data=data)]
     if entry.engine != "llama":
@@ -73,12 +71,15 @@ def _written(seen: Smoke, spec: ModelSpec) -> Check:
     text = f"{seen.n_tokens} tokens in {seen.seconds:.2f} s after {seen.info.load_s:.1f} s of loading"
     if seen.resident_bytes:
         text += f"; {human(seen.resident_bytes)} resident, {human(spec.n_bytes)} estimated"
+    if seen.host_cache_bytes:
+        text += f", and up to {human(seen.host_cache_bytes)} more for idle conversations"
     data = {
         "tokens": seen.n_tokens,
         "seconds": seen.seconds,
         "tokens_per_second": per_s,
         "load_seconds": seen.info.load_s,
         "resident": seen.resident_bytes,
+        "host_cache": seen.host_cache_bytes,
         "deterministic": seen.info.deterministic,
     }
     return Check("smoke run", "ok" if seen.n_tokens else "broken", text, data=data)

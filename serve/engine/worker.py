@@ -103,8 +103,9 @@ class Worker:
 
     def _load(self) -> Engine:
         config = self._config
-        host = HostCache(default_max_bytes() if config.host_cache_bytes is None else config.host_cache_bytes)
         runner = load_runner(config)
+        # Behind the model: its share is one of what the weights have left.
+        host = HostCache(default_max_bytes() if config.host_cache_bytes is None else config.host_cache_bytes)
         if config.cache_folder and config.model_path:
             # of folders' models the type of number is chosen at load
             kind = f"{config.kv_type} {runner.info.description} {runner.info.gpu_offload}"

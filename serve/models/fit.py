@@ -46,10 +46,10 @@ def plan(
     """The first of these that fits; what was asked for is kept.
 
     Contexts of 32k, 16k and 8k tokens (no more than the model was trained for) with 16-bit keys and values, the
-    same with 8 bits, then 4k and 2k with 16 or 8. For each of them: every layer on the graphics cards, then as many as fit
-    there, then none. Never 4 bits, which cost accuracy, unless asked for. The pool of cells that requests share is
-    what the engine would make by itself, as far as it fits, and a context at least. Raises NotEnoughMemoryError,
-    with numbers and a command that helps.
+    same with 8 bits, then 4k and 2k with 16 or 8. For each of them: every layer on the graphics cards, then as
+    many as fit there, then none. Never 4 bits, which cost accuracy, unless asked for. The pool of cells that
+    requests share is what the engine would make by itself, as far as it fits, and a context at least. Raises
+    NotEnoughMemoryError, with numbers and a command that helps.
     """
     planner = _Planner(info, machine, n_seq_max, n_cells)
     least: Plan | None = None

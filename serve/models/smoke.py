@@ -17,7 +17,7 @@ PromptMaker = Callable[[ModelInfo, int], tuple[Segment, ...]]
 @dataclass(frozen=True)
 class Smoke:
     """What the first request brought. `resident_bytes` of the child after all worked, weights mapped from the file
-    among them; None: cannot be told.
+    among them; None: cannot be told. `host_cache_bytes` is what conversations may take besides.
     """
 
     info: ModelInfo
@@ -25,6 +25,7 @@ class Smoke:
     n_tokens: int
     seconds: float
     resident_bytes: int | None
+    host_cache_bytes: int
 
 
 async def smoke(config: EngineConfig, make_prompt: PromptMaker, *, n_tokens: int = 16, n_requests: int = 1) -> Smoke:
@@ -36,7 +37,7 @@ async def smoke(config: EngineConfig, make_prompt: PromptMaker, *, n_tokens: int
         requests = [_request(number, make_prompt(info, number), n_tokens) for number in range(n_requests)]
         written = await asyncio.gather(*(_write(engine, request) for request in requests))
         seconds = asyncio.get_running_loop().time() - began
-        return Smoke(info, *written[0], seconds, _resident_bytes(engine.pid))
+        return Smoke(info, *written[0], seconds, _resident_bytes(engine.pid), engine.stats()["host_max_bytes"])
     finally:
         await engine.stop()
 
