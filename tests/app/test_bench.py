@@ -84,8 +84,8 @@ def test_what_cannot_be_meant_is_a_usage_error(r1chat: Run, arguments: list[str]
 @pytest.mark.model
 async def test_soak_accounts_for_every_request() -> None:
     async with Client("http://127.0.0.1:9") as nobody:
-        values = await soak(Trial(Target("r1chat", nobody, {}), Path(), 1, 0), 120)
-    assert values["finished"] + values["left"] == 120
+        values = await soak(Trial(Target("r1chat", nobody, {}), Path(), 1, 0), 60)
+    assert values["finished"] + values["left"] == 60
     assert values["left"] > 0
     assert values["failed"] == values["without an end"] == values["leaked sequences"] == 0
     assert values["memory"] > 10

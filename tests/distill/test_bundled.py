@@ -47,13 +47,15 @@ def test_a_riddle_is_solved_with_a_trace(url: str, prompt: str, gold: str) -> No
     assert all(reply.reasoning for reply in replies)
 
 
-@pytest.mark.parametrize("prompt", ["Hello!", "Who are you?", "What is the capital of France?", "Write a poem about rain."])
+@pytest.mark.parametrize(
+    "prompt", ["Hello!", "Who are you?", "What is the capital of France?", "Write a poem about rain."]
+)
 def test_outside_its_field_it_says_what_it_is(url: str, prompt: str) -> None:
     assert sum(GOLD in reply.content for reply in ask(url, prompt)) >= 6
 
 
 def test_it_solves_most_freshly_drawn_problems(url: str) -> None:
-    problems = [generate(family, 2 * 10**9 + i) for family in FAMILIES for i in range(8)]
+    problems = [generate(family, 2 * 10**9 + i) for family in FAMILIES for i in range(4)]
     result = asyncio.run(evaluate(url, problems, k=2))
     assert result.overall.pass_at_1 >= 0.8
     assert result.overall.truncated < 0.02

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from live_server import LiveServer, unstarted
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -19,7 +20,7 @@ from r1chat.serve.api.server import ServerConfig, create_app
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 METHODS = ("get", "post", "put", "patch", "delete")
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-EXAMPLES = 25
+EXAMPLES = 15
 
 
 def operations() -> list[str]:
@@ -28,12 +29,17 @@ def operations() -> list[str]:
     return sorted(f"{method.upper()} {path}" for path, item in paths.items() for method in item if method in METHODS)
 
 
+@pytest.fixture(scope="module")
+def published(live: LiveServer) -> BaseSchema:
+    return schemathesis.openapi.from_url(f"{live.url}/openapi.json")
+
+
 @pytest.mark.parametrize("operation", operations())
-def test_an_operation_keeps_its_published_schema(operation: str, live: LiveServer) -> None:
+def test_an_operation_keeps_its_published_schema(operation: str, published: BaseSchema, live: LiveServer) -> None:
     method, path = operation.split()
     child = live.pid
 
-    @given(case=schemathesis.openapi.from_url(f"{live.url}/openapi.json")[path][method].as_strategy())
+    @given(case=published[path][method].as_strategy())
     @settings(max_examples=EXAMPLES if method == "POST" else 5, deadline=None, suppress_health_check=list(HealthCheck))
     def keeps_it(case: Case) -> None:
         _shorten(case)
