@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,6 +24,14 @@ def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _each_module_once() -> Iterator[None]:
+    """`import serve` beside `import r1chat.serve` gives every class twice, and isinstance lies."""
+    yield
+    stray = sorted({name.split(".")[0] for name in sys.modules} & {"app", "serve", "distill"})
+    assert not stray, f"imported outside the r1chat package: {', '.join(stray)}"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Models that run here are bounded like those in the engine's child: spinning beside another process costs
     a factor of 40. A shell starts background jobs with Ctrl-C ignored, and commands under test would inherit that.
@@ -30,11 +39,3 @@ def pytest_configure(config: pytest.Config) -> None:
     bound_native_threads()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """`import serve` beside `import r1chat.serve` gives every class twice, and isinstance lies."""
-    stray = sorted({name.split(".")[0] for name in sys.modules} & {"app", "serve", "distill"})
-    if stray:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        print(f"\nimported outside the r1chat package: {', '.join(stray)}", file=sys.stderr)
