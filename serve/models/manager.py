@@ -102,9 +102,10 @@ class ModelManager:
     async def stop(self) -> None:
         """Ends every engine; live requests get their error at once."""
         self._stopping = True
+        for resident in self.residents:
+            if resident.transition and resident.state == "loading":
+                resident.transition.cancel()
         transitions = [resident.transition for resident in self.residents if resident.transition]
-        for task in transitions:
-            task.cancel()
         await asyncio.gather(*transitions, return_exceptions=True)
         await asyncio.gather(*(resident.engine.stop() for resident in self.residents))
         for resident in self.residents:
@@ -126,6 +127,8 @@ class ModelManager:
     def release(self, resident: Resident) -> None:
         resident.n_leases -= 1
         resident.last_used = time.monotonic()
+        if resident.state == "unloaded" and resident.n_leases == 0:
+            self._leave(resident)
         self._arm(resident)
         self._tell()
 
@@ -135,6 +138,9 @@ class ModelManager:
         With 0 it stays until its next request was answered. Raises what acquire() does.
         """
         self._lookup.forgive(name)
+        resident = self._residents.get(self._lookup.id_of(name))
+        if resident and resident.engine.state == "broken":
+            await self.unload(name)
         resident = await self.acquire(name)
         if keep_alive_s is not None:
             resident.keep_alive_s = keep_alive_s
@@ -155,7 +161,7 @@ class ModelManager:
             if resident.is_idle:
                 self._unload(resident)
             if not await self._change(None if resident.state == "unloading" else deadline):
-                raise ModelsBusyError(f"{spec.id} still answers requests; it can be unloaded when they are done.")
+                raise ModelsBusyError(f"{spec.id} is in use; it can be unloaded when its requests are done.")
         return spec.id
 
     async def _hold(self, name: str | None) -> Resident:
@@ -169,9 +175,7 @@ class ModelManager:
         if resident.state != "loaded" and resident.n_leases >= config.n_seq_max + config.max_waiting:
             raise QueueFullError(f"{resident.n_leases} requests wait for {spec.id} already; try again soon.")
         resident.n_leases += 1
-        if resident.expiry:
-            resident.expiry.cancel()
-            resident.expiry = None
+        resident.stay()
         return resident
 
     async def spec(self, name: str | None) -> ModelSpec:
@@ -265,9 +269,7 @@ class ModelManager:
     def _leave(self, resident: Resident) -> None:
         """Its engine has ended, or never began."""
         resident.state, resident.transition, resident.n_reserved = "unloaded", None, 0
-        if resident.expiry:
-            resident.expiry.cancel()
-            resident.expiry = None
+        resident.stay()
         if resident is not self.default and resident in self.residents:
             del self._residents[resident.spec.id]
             self.books.close(resident.engine.stats())

@@ -66,6 +66,12 @@ class Resident:
     transition: asyncio.Task[None] | None = None
     expiry: asyncio.TimerHandle | None = None
 
+    def stay(self) -> None:
+        """It does not leave by itself any more, until its idle time counts again."""
+        if self.expiry:
+            self.expiry.cancel()
+            self.expiry = None
+
     @property
     def is_idle(self) -> bool:
         return self.state == "loaded" and self.n_leases == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,10 +209,47 @@ async def test_a_crashed_child_leaves_the_others_alone() -> None:
         assert manager.stats()["restarts"] == 1
 
 
+async def test_a_model_whose_child_dies_again_and_again_is_started_anew_when_somebody_asks_for_that() -> None:
+    async with running(Roster(THREE)) as manager:
+        await touch(manager, "b")
+        (broken,) = [resident for resident in manager.residents if resident.spec.id == "b"]
+        while broken.engine.state != "broken":
+            if broken.engine.pid and broken.engine.state == "ready":
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(broken.engine.pid, signal.SIGKILL)
+            await asyncio.sleep(0.05)
+        resident = await manager.load("b")
+        assert resident.engine.state == "ready" and loaded(manager) == {"a", "b"}
+
+
+async def test_what_ends_amid_comings_and_goings_leaves_no_child() -> None:
+    roster = Roster({"a": {}, "b": {}, "c": {"load_s": 30}})
+    async with running(roster, memory_bytes=9 * BYTES_EACH) as manager:
+        await touch(manager, "b")
+        pids = [resident.engine.pid for resident in manager.residents]
+        waiting = asyncio.create_task(manager.acquire("c"))
+        await asyncio.sleep(0.1)
+        leaving = asyncio.create_task(manager.unload("b"))
+        await asyncio.sleep(0)
+        pids += [resident.engine.pid for resident in manager.residents]
+        await manager.stop()
+        await asyncio.gather(waiting, leaving, return_exceptions=True)
+        assert not [pid for pid in pids if pid and Path(f"/proc/{pid}").exists()]
+        assert [one.spec.id for one in manager.residents] == ["a"] and manager.n_bytes == 0
+
+
+async def test_a_name_that_just_failed_leaves_nothing_behind() -> None:
+    async with running(Roster({"a": {}, "bad": {"load_error": "The file is damaged."}})) as manager:
+        for _ in range(2):
+            with pytest.raises(ModelLoadError):
+                await manager.acquire("bad")
+        assert [one.spec.id for one in manager.residents] == ["a"]
+
+
 async def test_unload_waits_for_those_who_hold_the_model() -> None:
     async with running(Roster(THREE), patience_s=0.3) as manager:
         held = await manager.acquire("b")
-        with pytest.raises(ModelsBusyError, match="b still answers"):
+        with pytest.raises(ModelsBusyError, match="b is in use"):
             await manager.unload("b")
         asyncio.get_running_loop().call_later(0.1, manager.release, held)
         assert await manager.unload("b") == "b"
