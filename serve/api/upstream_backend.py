@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from ..engine.messages import QueryAnswer
 from ..engine.request import Accepted, Finished, ModelInfo, Segment
-from ..errors import InvalidRequestError, NotSupportedError, UpstreamError
+from ..errors import InvalidRequestError, NotSupportedError
 from ..upstream.endpoint import Endpoint, RemoteModel
 from ..upstream.kinds import Kind
 from ..upstream.pool import Pool
@@ -40,10 +40,7 @@ class UpstreamBackend:
 
     @property
     def info(self) -> ModelInfo:
-        model = self._pool.models().get(self._model)
-        if model is None:
-            raise UpstreamError(self._pool.why_down())
-        return info_of(model)
+        return info_of(self._pool.find(self._model))
 
     async def start(self, ask: Ask, completion_id: str, *, streamed: bool) -> Outputs:
         """What comes back must be iterated or closed. Raises NotSupportedError; iterating raises what of the

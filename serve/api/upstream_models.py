@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any, Literal, NoReturn
 
-import msgspec
 from starlette.requests import Request
 
-from ..engine.messages import EngineStats
-from ..errors import EngineStoppedError, NotFoundError, NotSupportedError, UpstreamError
+from ..errors import EngineStoppedError, NotFoundError, NotSupportedError
 from ..upstream.endpoint import RemoteModel
 from ..upstream.kinds import Kind
 from ..upstream.pool import Pool
 from .kept import KeptReplies, KeptReply
-from .metrics import Metrics
+from .metrics import COUNTERS, GAUGES, Metrics
 from .replies import Capabilities, Health, ModelCard, ModelMeta
 from .served import Served
 from .upstream_backend import UpstreamBackend, info_of
@@ -47,7 +45,7 @@ class UpstreamModels:
         await self._pool.stop()
 
     async def lease(self, name: str | None, request: Request) -> Served:
-        model = self._pool.find(name)
+        model = self._pool.find(name).id
         if model not in self._backends:
             self._backends[model] = UpstreamBackend(
                 self._pool, model, self.metrics, self.kept, self.running, scope_by_key=self._scope_by_key
@@ -65,11 +63,7 @@ class UpstreamModels:
         return [self._card(model) for model in self._pool.models().values()]
 
     async def card(self, name: str) -> ModelCard:
-        models = self._pool.models()
-        model = models.get(self._pool.find(name))
-        if model is None:
-            raise UpstreamError(self._pool.why_down())
-        return self._card(model)
+        return self._card(self._pool.find(name))
 
     async def load(self, name: str, keep_alive_s: float | None) -> NoReturn:
         raise _not_ours()
@@ -107,8 +101,9 @@ class UpstreamModels:
 
     def _stats(self) -> dict[str, Any]:
         """What of the engine's books can be told of other servers' work."""
-        stats = msgspec.structs.replace(EngineStats(), running=self.running.n_replies, **self.running.totals)
-        return {**msgspec.structs.asdict(stats), "state": "ready" if self._pool.up else "unreachable", "restarts": 0}
+        books = dict.fromkeys((key for _, key, _ in COUNTERS + GAUGES), 0)
+        state = "ready" if self._pool.up else "unreachable"
+        return {**books, **self.running.totals, "running": self.running.n_replies, "state": state}
 
 
 def _not_ours() -> NotSupportedError:

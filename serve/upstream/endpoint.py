@@ -15,7 +15,7 @@ import msgspec
 
 from ..errors import InvalidRequestError
 from .chunks import Chunk, chunk_decoder
-from .failures import Failure, error_of, refusal, status_of, unreachable
+from .failures import BUSY_S, Failure, error_of, refusal, status_of, unreachable
 from .kinds import Kind, kind_by_card
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -176,8 +176,13 @@ class Endpoint:
         return error
 
     def _unreachable(self, error: Exception) -> Failure:
-        broke = not isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
-        return unreachable(self.name, str(error).rstrip(".") or type(error).__name__, broke=broke)
+        if isinstance(error, httpx2.ConnectTimeout):
+            failure = unreachable(self.name, f"no connection within {CONNECT_S:.0f} s")
+            # silence may be its network's or this machine's load; a request may come back to it
+            failure.busy_s = BUSY_S
+            return failure
+        reason = str(error).rstrip(".") or type(error).__name__
+        return unreachable(self.name, reason, broke=not isinstance(error, httpx2.ConnectError))
 
     async def _cards(self) -> list[dict[str, Any]]:
         data = (await self.ask("GET", "/v1/models")).get("data")

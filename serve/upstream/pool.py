@@ -77,32 +77,29 @@ class Pool:
     def up(self) -> list[Endpoint]:
         return [endpoint for endpoint in self.endpoints if endpoint.is_up]
 
-    def models(self) -> dict[str, RemoteModel]:
-        """What those that are up have, in their order."""
+    def models(self, *, away_too: bool = False) -> dict[str, RemoteModel]:
+        """What those that are up have, in their order; behind it what the others had when they were."""
         found: dict[str, RemoteModel] = {}
-        for endpoint in self.up:
-            for model in endpoint.models.values():
+        for endpoint in sorted(self.endpoints, key=lambda one: not one.is_up):
+            for model in endpoint.models.values() if endpoint.is_up or away_too else ():
                 found.setdefault(model.id, model)
         return found
 
-    def find(self, name: str | None) -> str:
+    def find(self, name: str | None) -> RemoteModel:
         """The model of that name (None: the first one). Raises ModelNotFoundError, UpstreamError."""
-        models = self.models()
-        if name is None and models:
-            return next(iter(models))
-        if name is not None and (name in models or any(name in endpoint.models for endpoint in self.endpoints)):
-            return name
+        models = self.models(away_too=True)
         for model in models.values():
-            if name in model.aliases:
-                return model.id
+            if name in (None, model.id, *model.aliases):
+                return model
         if not self.up:
             raise UpstreamError(self.why_down())
         listed = ", ".join(repr(model[:80]) for model in list(models)[:8]) or "none"
         raise ModelNotFoundError(f"No upstream has a model {(name or '')[:200]!r}; there are: {listed}.")
 
     def with_model(self, model: str) -> list[Endpoint]:
-        """Those that have it and are up, the one that has waited longest first."""
-        return sorted((one for one in self.up if model in one.models), key=lambda one: one.last_picked)
+        """Those that have it, the one that has waited longest first; those that seem to be away come last."""
+        having = (one for one in self.endpoints if model in one.models)
+        return sorted(having, key=lambda one: (not one.is_up, one.last_picked))
 
     def why_down(self) -> str:
         return "No upstream answers. " + " ".join(endpoint.error for endpoint in self.endpoints if endpoint.error)
@@ -164,6 +161,8 @@ class Pool:
         """The upstream to ask now; waits a while where all want a pause. Raises what the last one failed with."""
         while True:
             candidates = [one for one in self.with_model(model) if one not in tries.out]
+            # one that did not answer may do so now: better than to refuse unasked
+            candidates = [one for one in candidates if one.is_up] or candidates
             if free := [one for one in candidates if not one.busy_s]:
                 free[0].last_picked = next(self._ticks)
                 return free[0]
