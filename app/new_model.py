@@ -31,7 +31,7 @@ def new_path(name: str, *, force: bool) -> Path:
     return path
 
 
-def check_disk(folder: Path, needed: int) -> None:
+def check_disk(folder: Path, needed: int, elsewhere: str = "export R1CHAT_MODELS=/some/folder") -> None:
     """Raises CommandError where `needed` bytes would not fit beside what the folder holds."""
     from ..serve.models.variants import human
 
@@ -40,7 +40,7 @@ def check_disk(folder: Path, needed: int) -> None:
     if free < needed:
         raise CommandError(
             f"This takes up to {human(needed)} of disk and {there} has {human(free)} free. "
-            f"Make room, or choose another disk: export R1CHAT_MODELS=/some/folder"
+            f"Make room, or choose another disk: {elsewhere}"
         )
 
 

@@ -58,6 +58,7 @@ def _refuse_variants(config: Json, architecture: str, head_dim: int) -> None:
         "hidden_act": "silu",
         "head_dim": head_dim,
         "use_sliding_window": False,
+        "use_mrope": False,
         "mlp_bias": False,
         "partial_rotary_factor": 1.0,
     }

@@ -149,6 +149,10 @@ def _reference(model: HfModel) -> Reference | None:
         return reference(model.folder)
     except ImportError:
         return None
+    except Exception as error:
+        # Whatever it stumbles over in somebody's folder, it is the folder's.
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ValueError(f"transformers does not take the folder ({reason:.200})") from error
 
 
 def _proven(folder: Reference, gguf: Path, kind: FileType) -> ParityReport:

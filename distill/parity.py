@@ -100,7 +100,9 @@ def reference(hf_dir: Path, *, prompts: Sequence[str] | None = None, texts: Sequ
 
 def compare(ours: Reference, gguf: Path) -> ParityReport:
     """How far a file lies from its folder. Raises ModelLoadError for one that llama.cpp does not load."""
-    theirs = probe(gguf, prompts=ours.prompts, texts=ours.strings)
+    # A model that does not fit into memory is read from the disk again and again.
+    timeout_s = 600 + gguf.stat().st_size / 10e6
+    theirs = probe(gguf, prompts=ours.prompts, texts=ours.strings, timeout_s=timeout_s)
     differences = np.concatenate([a - b for a, b in zip(ours.logits, theirs.logits, strict=True)])
     same = np.concatenate([a.argmax(1) == b.argmax(1) for a, b in zip(ours.logits, theirs.logits, strict=True)])
     std = float(np.concatenate(ours.logits).std())

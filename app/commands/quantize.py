@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if info.file_type == to:
         raise UsageError(f"{entry.id} is stored as {args.to} already. Run it: r1chat run {shlex.quote(args.source)}")
     target = _target(args, entry.path)
-    check_disk(target.parent, _needed(entry.path, to))
+    check_disk(target.parent, _needed(entry.path, to), f"r1chat quantize {args.source} --out /some/folder/model.gguf")
     started = time.monotonic()
     with whole_or_nothing(target.parent), stages({"quantize": "quantising"}) as show:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,8 @@ def _tell(args: argparse.Namespace, target: Path, told: dict[str, Any]) -> None:
         print(json.dumps(told))
         return
     before, after = told["bytes_before"], told["bytes"]
+    if after > before:
+        print(f"note: {told['from']} had lost already what {told['quant']} has room for", file=sys.stderr)
     print(printable(str(target)))
     print(f"{human(before)} ({told['from']}) -> {human(after)} ({told['quant']}) in {told['seconds']:.0f} s")
     model = target.stem if args.out is None else str(target)

@@ -235,6 +235,7 @@ def _prompt_logits(model: Any, prompt: list[int], n_vocab: int) -> np.ndarray:
         raise SystemExit(f"error: a prompt needs token ids of 0 to {n_vocab - 1}")
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = len(prompt)
+    params.n_threads = params.n_threads_batch = os.cpu_count() or 1
     params.type_k = params.type_v = llama_cpp.GGML_TYPE_F32
     params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
     context = llama_cpp.llama_init_from_model(model, params)

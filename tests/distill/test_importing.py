@@ -62,6 +62,16 @@ def test_file_of_another_folder_is_refused_and_nothing_stays(model: HfModel, qua
     assert names(tmp_path / "models") == []
 
 
+def test_what_transformers_stumbles_over_is_a_reason_and_no_traceback(model: HfModel, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ValueError, match="transformers does not take the folder") as error:
+        import_model(replace(model, folder=empty), tmp_path / "m.gguf", "Q8_0", lambda *_: None, note={})
+    assert "\n" not in str(error.value)
+    assert names(tmp_path) == ["empty"]
+
+
 def test_without_transformers_texts_alone_are_looked_at(model: HfModel, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
