@@ -92,6 +92,7 @@ class UpstreamModels:
             capabilities=Capabilities(
                 engine=kind.value,
                 reasoning=None,
+                tools=model.knows_tools,
                 json_schema=kind is not Kind.OTHER,
                 fork=False,
                 deterministic=model.deterministic,

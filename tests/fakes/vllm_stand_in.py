@@ -98,7 +98,7 @@ class VllmStandIn:
         return JSONResponse({"version": "0.11.2"})
 
     async def _schema(self, _: Request) -> Response:
-        fields = {"messages": {}, **({"thinking_token_budget": {}} if self._has_budget else {})}
+        fields: dict[str, Any] = {"messages": {}, **({"thinking_token_budget": {}} if self._has_budget else {})}
         return JSONResponse({"components": {"schemas": {"ChatCompletionRequest": {"properties": fields}}}})
 
     async def _tokenize(self, request: Request) -> Response:

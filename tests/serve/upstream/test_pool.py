@@ -103,6 +103,12 @@ def test_one_that_is_away_costs_nobody_a_request_and_is_used_again_when_it_is_ba
             time.sleep(0.1)
 
 
+def test_one_thought_to_be_away_is_asked_before_a_request_is_refused(live: LiveServer) -> None:
+    with over(live.url) as front:
+        front.pool.endpoints[0].is_up = False
+        assert ask(front.url).status_code == 200
+
+
 def test_where_none_answers_every_route_says_so_and_which() -> None:
     with over(*closed(2)) as front:
         health = httpx2.get(f"{front.url}/health")
