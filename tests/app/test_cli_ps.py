@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 from live_server import LiveServer
 from roster import Roster, ask, post
+from upstream_server import over
 
 from r1chat.app.cli import main
 from r1chat.serve.api.server import ServerConfig
@@ -65,6 +66,15 @@ def test_it_asks_for_the_key_and_sends_it(capsys: pytest.CaptureFixture[str], mo
         assert "R1CHAT_API_KEY=... r1chat ps --url" in capsys.readouterr().err
         monkeypatch.setenv("R1CHAT_API_KEY", "sesame")
         assert main(["ps", "--url", server.url]) == 0
+
+
+def test_of_a_way_to_other_servers_it_tells_what_is_known(
+    server: LiveServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with over(server.url) as front:
+        assert main(["ps", "--url", front.url]) == 0
+    out, err = capsys.readouterr()
+    assert "a" in [line.split()[0] for line in out.splitlines()] and err == ""
 
 
 def test_another_kind_of_server_is_no_riddle(capsys: pytest.CaptureFixture[str]) -> None:

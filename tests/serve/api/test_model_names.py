@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "models").mkdir()
     shutil.copy(BUNDLED, folder / "hidden.gguf")
     shutil.copy(BUNDLED, folder / "models" / "student.gguf")
+    (folder / "models" / "cut.gguf").write_bytes(BUNDLED.read_bytes()[:-1000])
+    (folder / "models" / "noise.gguf").write_bytes(b"GGUF" + bytes(range(256)) * 100)
     return folder
 
 
@@ -142,3 +145,17 @@ def test_what_lies_here_is_asked_by_its_name(server: LiveServer) -> None:
     assert ask(server, "student", max_tokens=2).json()["model"] == "student"
     card = httpx2.get(f"{server.url}/v1/models/student").json()
     assert (card["state"], card["quant"], card["source"]) == ("loaded", None, "file")
+
+
+@pytest.mark.parametrize("name", ["cut", "noise"])
+def test_a_damaged_file_says_so_at_once_and_its_card_does(server: LiveServer, name: str) -> None:
+    before = httpx2.get(f"{server.url}/v1/models/{name}").json()
+    assert (before["state"], before["context_length"], before["capabilities"]["reasoning"]) == ("unloaded", None, None)
+    began = time.monotonic()
+    answer = ask(server, name)
+    assert time.monotonic() - began < 3
+    message = answer.json()["error"]["message"]
+    assert answer.status_code == 503 and name in message and "\n" not in message
+    after = httpx2.get(f"{server.url}/v1/models/{name}").json()
+    assert (after["state"], after["error"]) == ("failed", message)
+    assert ask(server, "demo", max_tokens=1).status_code == 200
