@@ -8,7 +8,6 @@ loadable, 4 out of context or memory, 5 ended without an answer, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import logging
 import os
 import re
@@ -24,7 +23,7 @@ from ..serve.errors import (
 )
 from .commands import bench, chat, distill, doctor, import_model, list_models, ps, pull, quantize, rm, run, serve, show
 from .errors import CommandError
-from .parser import Parser
+from .parser import Parser, ShowVersion
 from .terminal import printable
 
 COMMANDS = {
@@ -106,7 +105,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"r1chat {importlib.metadata.version('r1chat')}")
+    parser.add_argument("--version", action=ShowVersion)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for command in COMMANDS.values():
         command.add_parser(subparsers)

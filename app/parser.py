@@ -9,6 +9,19 @@ from typing import Any, NoReturn
 from .terminal import printable
 
 
+class ShowVersion(argparse.Action):
+    """Only who asks for the version waits for the installation's books, which take a quarter of a start."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show program's version number and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"{parser.prog} {version('r1chat')}")
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
     """Reports a usage error in one line that ends with the command that helps.
 
