@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..engine.config import KvType
 from ..engine.host_memory import fits_kv_type, whole_cells
-from ..errors import NotEnoughMemoryError
+from ..errors import ModelLoadError, NotEnoughMemoryError
 from .gguf_info import GgufInfo
 from .machine import Machine
 from .memory import Estimate, default_cells, estimate
@@ -49,8 +49,13 @@ def plan(
     same with 8 bits, then 4k and 2k with 16 or 8. For each of them: every layer on the graphics cards, then as
     many as fit there, then none. Never 4 bits, which cost accuracy, unless asked for. The pool of cells that
     requests share is what the engine would make by itself, as far as it fits, and a context at least. Raises
-    NotEnoughMemoryError, with numbers and a command that helps.
+    NotEnoughMemoryError, with numbers and a command that helps; ModelLoadError for a `kv_type` it cannot have.
     """
+    if kv_type and not _takes(info, kv_type):
+        raise ModelLoadError(
+            f"{info.name} has heads of {info.key_length} numbers, and {kv_type} stores 32 together. "
+            f"Use: r1chat run {shlex.quote(str(info.path))} --kv-type f16"
+        )
     planner = _Planner(info, machine, n_seq_max, n_cells)
     least: Plan | None = None
     for context, kind in _contexts_and_kinds(info, n_ctx, kv_type):

@@ -106,3 +106,5 @@ def test_heads_that_are_no_whole_blocks_are_not_stored_in_eight_bits() -> None:
     odd = replace(info_of("qwen2-7b"), key_length=80, value_length=80)
     kinds = {plan(odd, machine(free / 10)).kv_type for free in range(60, 90)}
     assert kinds == {"f16"}
+    with pytest.raises(ModelLoadError, match=r"heads of 80 numbers.*--kv-type f16$"):
+        plan(odd, machine(24), kv_type="q8_0")
