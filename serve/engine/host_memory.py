@@ -72,7 +72,12 @@ def _cgroup_limit() -> int | None:
 def _cgroup_available() -> int | None:
     limit = _cgroup_limit()
     try:
-        return None if limit is None else max(0, limit - int((_CGROUP / "memory.current").read_text()))
+        if limit is None:
+            return None
+        used = int((_CGROUP / "memory.current").read_text())
+        # Files that were read count as used, weights of earlier loads above all; they give way like anywhere.
+        kept = re.findall(r"^(?:in)?active_file (\d+)", (_CGROUP / "memory.stat").read_text(), re.MULTILINE)
+        return max(0, limit - used + sum(map(int, kept)))
     except (OSError, ValueError):
         return None
 

@@ -48,7 +48,8 @@ def test_a_llama_cpp_that_cannot_be_loaded_is_said_in_one_line(monkeypatch: pyte
 
 def test_a_containers_limit_counts_before_the_machines_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "memory.max").write_text("1000000\n")
-    (tmp_path / "memory.current").write_text("400000\n")
+    (tmp_path / "memory.current").write_text("700000\n")
+    (tmp_path / "memory.stat").write_text("anon 300000\ninactive_file 250000\nactive_file 50000\nslab 9\n")
     monkeypatch.setattr(host_memory, "_CGROUP", tmp_path)
     assert (host_memory.total_memory(), host_memory.available_memory()) == (1_000_000, 600_000)
     (tmp_path / "memory.max").write_text("max\n")
