@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import sys
 from pathlib import Path
+from typing import ClassVar
 
 from .config import KvType
 
@@ -21,15 +24,15 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 def available_memory() -> int:
     """Bytes that could be had without swapping: the machine's, or what a container's limit leaves."""
-    free = [_meminfo("MemAvailable"), _cgroup_available(), _sysconf_available()]
+    free = [_meminfo("MemAvailable"), _cgroup_available(), _sysconf_available(), _windows("ullAvailPhys")]
     known = [n_bytes for n_bytes in free if n_bytes is not None]
     return min(known, default=_UNKNOWN_MEMORY)
 
 
 def total_memory() -> int:
     """Bytes of the machine, or a container's limit where that is lower."""
-    known = [n_bytes for n_bytes in (_meminfo("MemTotal"), _cgroup_limit(), _sysconf_total()) if n_bytes is not None]
-    return min(known, default=_UNKNOWN_MEMORY)
+    total = [_meminfo("MemTotal"), _cgroup_limit(), _sysconf_total(), _windows("ullTotalPhys")]
+    return min((n_bytes for n_bytes in total if n_bytes is not None), default=_UNKNOWN_MEMORY)
 
 
 def pool_cells(*, n_ctx: int, n_seq_max: int, cell_bytes: int, available: int) -> int:
@@ -93,3 +96,20 @@ def _sysconf_available() -> int | None:
     """Where nothing tells what is free, half of what there is."""
     total = _sysconf_total()
     return None if total is None or _meminfo("MemAvailable") is not None else total // 2
+
+
+class _MemoryStatus(ctypes.Structure):
+    """Windows' MEMORYSTATUSEX."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_uint32) for name in ("dwLength", "dwMemoryLoad")),
+        *((name, ctypes.c_uint64) for name in ("ullTotalPhys", "ullAvailPhys", "ullTotalPageFile", "ullAvailPageFile")),
+        *((name, ctypes.c_uint64) for name in ("ullTotalVirtual", "ullAvailVirtual", "ullAvailExtendedVirtual")),
+    ]
+
+
+def _windows(field: str) -> int | None:
+    if sys.platform != "win32":
+        return None
+    status = _MemoryStatus(dwLength=ctypes.sizeof(_MemoryStatus))
+    return int(getattr(status, field)) if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
