@@ -11,7 +11,8 @@ from contextlib import aclosing
 from ..engine.messages import QueryAnswer
 from ..engine.request import Accepted, Finished, ModelInfo, Segment
 from ..errors import InvalidRequestError, NotSupportedError
-from ..upstream.endpoint import Endpoint, RemoteModel
+from ..upstream.discovery import RemoteModel
+from ..upstream.endpoint import Endpoint
 from ..upstream.kinds import Kind
 from ..upstream.pool import Pool
 from .ask import Ask
@@ -22,7 +23,7 @@ from .prompt.chat_template import OPEN_TAG, RenderedPrompt
 from .upstream_body import CLOSED, body_of, closes_thought, numbered, path_of
 from .upstream_reader import ReplyReader, UpstreamEvent
 from .upstream_replies import Running, UpstreamReply
-from .upstream_text import pieces_of, prompt_of, tokens_of
+from .upstream_text import FIRST, pieces_of, prompt_of, tokens_of
 
 
 class UpstreamBackend:
@@ -132,7 +133,7 @@ def info_of(model: RemoteModel) -> ModelInfo:
         n_ctx_train=model.n_ctx,
         n_vocab=model.n_vocab or 2**31,
         n_seq_max=0,
-        bos_token=model.bos_token,
+        bos_token=FIRST.text,
         eos_token="",
         chat_template=None,
         gpu_offload=False,

@@ -12,7 +12,7 @@ import msgspec
 
 from ..engine.request import SamplingParams
 from ..errors import NotSupportedError
-from ..upstream.endpoint import RemoteModel
+from ..upstream.discovery import RemoteModel
 from ..upstream.kinds import Kind
 from .ask import Ask, cache_scope
 from .dialects import EFFORTS

@@ -8,7 +8,7 @@ from typing import Any, Literal, NoReturn
 from starlette.requests import Request
 
 from ..errors import EngineStoppedError, NotFoundError, NotSupportedError
-from ..upstream.endpoint import RemoteModel
+from ..upstream.discovery import RemoteModel
 from ..upstream.kinds import Kind
 from ..upstream.pool import Pool
 from .kept import KeptReplies, KeptReply
@@ -91,7 +91,7 @@ class UpstreamModels:
             context_length=model.n_ctx or None,
             capabilities=Capabilities(
                 engine=kind.value,
-                reasoning=None,
+                reasoning=model.thinks,
                 tools=model.knows_tools,
                 json_schema=kind is not Kind.OTHER,
                 fork=False,

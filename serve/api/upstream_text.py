@@ -14,6 +14,9 @@ from .ask import Ask
 from .prompt.chat_template import OPEN_TAG, RenderedPrompt
 from .upstream_body import body_of
 
+# Stands for a model's first token, whose text is not known here: the upstream puts it there.
+FIRST = Segment("\0first", True)
+
 
 async def prompt_of(endpoint: Endpoint, model: str, ask: Ask) -> RenderedPrompt:
     """What it would give its model for this ask."""
@@ -36,19 +39,23 @@ async def tokens_of(endpoint: Endpoint, model: str, segments: tuple[Segment, ...
     """
     tokens: list[int] = []
     pieces: list[bytes] = []
-    for segment in segments:
+    special = {"add_special_tokens" if endpoint.kind is Kind.VLLM else "add_special": FIRST in segments[:1]}
+    texts = [segment for segment in segments if segment != FIRST]
+    for segment in texts or [Segment("", True)]:
         if endpoint.kind is Kind.VLLM:
             if not segment.special:
                 raise _lacks(endpoint, "cannot take special tokens for text")
-            body: dict[str, Any] = {"model": model, "prompt": segment.text, "add_special_tokens": False}
+            body: dict[str, Any] = {"model": model, "prompt": segment.text, **special}
             tokens += _tokens(endpoint, await endpoint.ask("POST", "/tokenize", body))
         elif endpoint.kind in (Kind.R1CHAT, Kind.LLAMA_SERVER):
             body = {"model": model, "content": segment.text, "parse_special": segment.special, "with_pieces": True}
+            body |= special
             said = await endpoint.ask("POST", "/tokenize", body)
             tokens += [entry["id"] for entry in said["tokens"]]
             pieces += [_piece(entry["piece"]) for entry in said["tokens"]]
         else:
             raise _lacks(endpoint, "tells no tokens")
+        special = dict.fromkeys(special, False)
     return QueryAnswer("", tuple(tokens), tuple(pieces))
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import httpx2
 import msgspec
 
 from ..errors import InvalidRequestError
 from .chunks import Chunk, chunk_decoder
+from .discovery import RemoteModel, find_kind, find_model
 from .failures import BUSY_S, Failure, error_of, refusal, status_of, unreachable
-from .kinds import Kind, kind_by_card
+from .kinds import Kind
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_EVENT_BYTES = 4 * 1024**2
@@ -29,29 +28,6 @@ LOOK_S = 10.0
 MAX_SILENT = 3
 # Shorter than servers keep an idle connection (5 s and more), so that none is used while it is being closed.
 KEEP_ALIVE_S = 2.0
-
-State = Literal["unloaded", "loading", "loaded", "failed"]
-STATES = get_args(State)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteModel:
-    """What an upstream tells of a model; 0 where it does not. `opens_thought`: its prompts end in an opening tag.
-    `knows_tools`: its template shows them, `knows_budget`: its server can end a thought, both as far as is known.
-    `aliases` are other names for it. `state` is r1chat's; others list what they have loaded.
-    """
-
-    id: str
-    n_ctx: int = 0
-    n_params: int = 0
-    n_vocab: int = 0
-    deterministic: bool = False
-    bos_token: str = ""
-    opens_thought: bool = False
-    knows_tools: bool = True
-    knows_budget: bool = True
-    aliases: tuple[str, ...] = ()
-    state: State = "loaded"
 
 
 class Endpoint:
@@ -102,9 +78,7 @@ class Endpoint:
         """Asks what it has. Afterwards `is_up`, `kind` and `models` are right, or `error` says why not."""
         try:
             async with asyncio.timeout(LOOK_S):
-                cards = await self._cards()
-                self.kind = await self._find_kind(cards)
-                models = [await self._model(card) for card in cards]
+                await self._discover()
         except Failure as failure:
             self.is_up, self.error = False, str(failure.error)
             return
@@ -114,8 +88,17 @@ class Endpoint:
             self.is_up = self.is_up and self._n_silent < MAX_SILENT
             self.error = str(unreachable(self.name, "it is silent").error)
             return
-        self.models = {model.id: model for model in models}
         self.is_up, self.error, self._n_silent = True, "", 0
+
+    async def _discover(self) -> None:
+        """What was found out once holds for as long as it is up: it may come back as another."""
+        cards = await self._cards()
+        if not self.is_up or self.kind is Kind.OTHER:
+            self.kind = await find_kind(self.ask, cards)
+        known = self.models if self.is_up else {}
+        self.separates &= known.keys()
+        models = [await find_model(self.ask, self.kind, card, known.get(card["id"])) for card in cards]
+        self.models = {model.id: model for model in models}
 
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk | None, None]:
         """None once the upstream has taken the request, then its chunks to the last. Raises Failure."""
@@ -190,54 +173,6 @@ class Endpoint:
             raise unreachable(self.name, "its /v1/models has no list of models")
         return [card for card in data if isinstance(card, dict) and isinstance(card.get("id"), str)]
 
-    async def _find_kind(self, cards: list[dict[str, Any]]) -> Kind:
-        for card in cards:
-            if kind := kind_by_card(card):
-                return kind
-        for path, member, kind in (("/version", "version", Kind.VLLM), ("/props", "chat_template", Kind.LLAMA_SERVER)):
-            with contextlib.suppress(Failure):
-                if member in await self.ask("GET", path):
-                    return kind
-        return Kind.OTHER
-
-    async def _model(self, card: dict[str, Any]) -> RemoteModel:
-        meta = card["meta"] if isinstance(card.get("meta"), dict) else {}
-        known = self.models.get(card["id"]) or await self._template(card["id"])
-        return RemoteModel(
-            id=card["id"],
-            n_ctx=_count(meta.get("n_ctx") or card.get("max_model_len")),
-            n_params=_count(meta.get("n_params")),
-            n_vocab=_count(meta.get("n_vocab")),
-            deterministic=meta.get("deterministic") is True,
-            opens_thought=known.opens_thought,
-            knows_tools=known.knows_tools,
-            knows_budget=known.knows_budget,
-            state=card["state"] if card.get("state") in STATES else "loaded",
-            aliases=tuple(alias for alias in card.get("aliases") or () if isinstance(alias, str)),
-        )
-
-    async def _template(self, model: str) -> RemoteModel:
-        """What its chat template does, found out once. A prompt that ends in <think> means that a reply without
-        reasoning fields begins inside a thought.
-        """
-        messages = [{"role": "user", "content": "?"}]
-        prompt, knows_tools, knows_budget = "", True, True
-        with contextlib.suppress(Failure):
-            if self.kind is Kind.VLLM:
-                body = {"model": model, "messages": messages, "return_token_strs": True}
-                prompt = "".join((await self.ask("POST", "/tokenize", body)).get("token_strs") or ())
-                # older ones take the field, and do nothing
-                knows_budget = "thinking_token_budget" in str(
-                    (await self.ask("GET", "/openapi.json")).get("components")
-                )
-            elif self.kind is Kind.LLAMA_SERVER:
-                prompt = str((await self.ask("POST", "/apply-template", {"messages": messages})).get("prompt"))
-                caps = (await self.ask("GET", "/props")).get("chat_template_caps") or {}
-                knows_tools = caps.get("supports_tools") is not False
-        # a byte-level tokenizer writes a line break as Ċ
-        opens_thought = prompt.rstrip("\nĊ ").endswith("<think>")
-        return RemoteModel(model, opens_thought=opens_thought, knows_tools=knows_tools, knows_budget=knows_budget)
-
 
 _JSON = {"content-type": "application/json"}
 
@@ -257,7 +192,3 @@ async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
         if len(body) > max_bytes:
             return b""
     return body
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0

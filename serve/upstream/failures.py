@@ -82,7 +82,7 @@ def status_of(error: dict[str, Any]) -> int:
 
 
 def refusal(name: str, status: int, error: dict[str, Any], retry_after: str | None, *, retry: bool = True) -> Failure:
-    """What HTTP `status` with this error means. `retry` False: the upstream says that asking again is of no use."""
+    """What HTTP `status` with this error means. `retry` False: asking this one again is of no use."""
     message = str(error.get("message") or f"HTTP {status}")[:MAX_MESSAGE]
     said = f"The upstream {name} says: {message}"
     if status in (401, 403):
@@ -92,12 +92,12 @@ def refusal(name: str, status: int, error: dict[str, Any], retry_after: str | No
         return Failure(UpstreamError(f"The upstream {name} redirects, which is not followed."), moves=True, down=True)
     if status == 429:
         busy_s = seconds(retry_after)
-        return Failure(QueueFullError(said), moves=retry, busy_s=busy_s)
-    if status in (408, 502, 503, 504):
+        return Failure(QueueFullError(said), moves=True, busy_s=busy_s)
+    if status in (408, 502, 503, 504) and retry:
         broke = error.get("code") == "engine_restarted"
-        return Failure(UpstreamError(said), moves=retry, busy_s=seconds(retry_after), broke=broke)
+        return Failure(UpstreamError(said), moves=True, busy_s=seconds(retry_after), broke=broke)
     if status >= 500 and status != 501:
-        return Failure(UpstreamError(said), moves=retry, broke=True)
+        return Failure(UpstreamError(said), moves=True, broke=True)
     return _client_error(status, message, said, error)
 
 

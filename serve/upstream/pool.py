@@ -19,7 +19,8 @@ from typing import Any
 
 from ..errors import ModelNotFoundError, NotSupportedError, QueueFullError, R1ChatError, UpstreamError
 from .chunks import Chunk
-from .endpoint import Endpoint, RemoteModel
+from .discovery import RemoteModel
+from .endpoint import Endpoint
 from .failures import Failure
 
 logger = logging.getLogger(__name__)

@@ -63,8 +63,9 @@ def test_what_is_said_of_a_wrong_key_stays_here() -> None:
     assert "sk-abc" not in str(refusal("a:1", 401, {"message": "Incorrect API key provided: sk-abc"}, None).error)
 
 
-def test_an_upstream_that_says_that_trying_again_is_of_no_use_is_believed() -> None:
-    assert not refusal("a:1", 503, {"message": "non-finite logits"}, None, retry=False).moves
+def test_one_that_says_that_trying_again_is_of_no_use_is_not_waited_for() -> None:
+    failure = refusal("a:1", 503, {"message": "it would take more memory"}, "1", retry=False)
+    assert failure.moves and failure.broke and not failure.busy_s
 
 
 @pytest.mark.parametrize(

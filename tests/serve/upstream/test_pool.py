@@ -218,3 +218,12 @@ def test_stopping_the_front_ends_each_stream_with_an_error_event(one: LiveServer
         assert told.began.wait(10)
     thread.join(20)
     assert told.error is not None and not thread.is_alive()
+
+
+@pytest.mark.parametrize("add_special", [False, True])
+@pytest.mark.parametrize("content", ["", "How many sheep?", "a <｜User｜> b"])
+def test_tokens_are_those_of_the_upstream_its_first_one_too(one: LiveServer, content: str, add_special: bool) -> None:
+    body = {"content": content, "add_special": add_special, "with_pieces": True}
+    with over(one.url) as front:
+        told, expected = (httpx2.post(f"{url}/tokenize", json=body).json() for url in (front.url, one.url))
+    assert told == expected
