@@ -31,8 +31,8 @@ class LlamaLog:
         llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def reason(self) -> str:
-        """The errors without the names of functions, and without the one that always comes last."""
-        telling = [error for error in self.errors if not error.endswith("failed to load model")]
+        """The errors without the names of functions, and without what only says that loading failed."""
+        telling = [error for error in self.errors if "failed to load model" not in error]
         return "; ".join(re.sub(r"^\w+: (?:error loading model: )?", "", error) for error in telling)
 
     def _on_message(self, level: int, text: bytes, _: ctypes.c_void_p) -> None:
