@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from .host_memory import available_memory
 
 Quantization = Literal["none", "nf4", "int8"]
 _MAX_HEADER = 1 << 27
+_LAYER = re.compile(r"\.layers\.(\d+)\.")
 # Bytes of a number of the layers' matrices, scales included.
 _QUANTIZED_BYTES = {"nf4": 0.56, "int8": 1.03}
 # Loading holds a tensor or two beside the whole.
@@ -21,10 +23,11 @@ _HEADROOM = 1.05
 
 @dataclass(frozen=True, slots=True)
 class FolderWeights:
-    """Numbers in all, and those that are never quantised: embeddings, head, norms and biases."""
+    """Numbers in all, and those that are never quantised: embeddings, head, norms and biases. And layers."""
 
     n_params: int
     n_plain: int
+    n_layers: int
 
     def memory_bytes(self, quantization: Quantization, number_bytes: int) -> int:
         """What they take in memory, plain numbers in `number_bytes` each."""
@@ -36,14 +39,17 @@ def read_weights(folder: Path) -> FolderWeights:
     """Raises ModelLoadError where there is no *.safetensors, or one is damaged or cut off."""
     files = _files(folder)
     if not files:
-        raise ModelLoadError(f"{folder} has no *.safetensors; weights in other formats are not read.")
+        raise ModelLoadError(f"There is no *.safetensors in {folder}; weights in other formats are not read.")
     n_params = n_plain = 0
+    layers = set()
     for path in files:
         for name, entry in _header(path).items():
+            layer = _LAYER.search(name)
+            layers |= {layer[1]} if layer else set()
             count = math.prod(entry["shape"])
             n_params += count
-            n_plain += 0 if ".layers." in name and len(entry["shape"]) > 1 else count
-    return FolderWeights(n_params, n_plain)
+            n_plain += 0 if layer and len(entry["shape"]) > 1 else count
+    return FolderWeights(n_params, n_plain, len(layers))
 
 
 def planned_bytes(folder: Path, quantization: Quantization) -> int:

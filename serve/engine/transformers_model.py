@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,19 +37,30 @@ class Loaded:
 
 def load(folder: Path, *, quantization: Quantization = "none", device: str = "auto") -> Loaded:
     """Raises ModelLoadError. Nothing but safetensors is read, and no code of the folder's is run."""
-    if not (folder / "config.json").is_file():
-        raise ModelLoadError(f"There is no model folder {folder}: it would have a config.json.")
     weights = read_weights(folder)
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise ModelLoadError(f"{folder}/config.json cannot be read ({one_line(error)}).") from error
+    config = _config(folder, weights)
     _check_shape(folder, config)
     place = _device(device)
     dtype = _dtype(config, place, weights, quantization)
     _check_memory(folder, place, dtype, weights, quantization)
     model = _load_model(folder, config, place, dtype, quantization)
     return Loaded(model, config, place, dtype, weights.n_params, _ends(model))
+
+
+def _config(folder: Path, weights: FolderWeights) -> Any:
+    """Its layers are counted first: transformers makes lists of as many as it is told."""
+    try:
+        told = json.loads((folder / "config.json").read_bytes())["num_hidden_layers"]
+    except FileNotFoundError:
+        raise ModelLoadError(f"There is no model folder {folder}: it would have a config.json.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelLoadError(f"{folder}/config.json cannot be read ({one_line(error)}).") from error
+    if told != weights.n_layers:
+        raise ModelLoadError(f"{folder} has {weights.n_layers} layers, and its config.json says {told!r:.40}.")
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:
+        raise ModelLoadError(f"{folder}/config.json cannot be read ({one_line(error)}).") from error
 
 
 def _load_model(folder: Path, config: Any, device: torch.device, dtype: torch.dtype, quantization: Quantization) -> Any:
@@ -62,7 +74,7 @@ def _load_model(folder: Path, config: Any, device: torch.device, dtype: torch.dt
             folder,
             config=config,
             dtype=dtype,
-            device_map={"": device},
+            device_map={"": str(device)},
             quantization_config=_quantizer(quantization, dtype),
             attn_implementation=NAME,
             use_safetensors=True,
@@ -128,7 +140,7 @@ def _check_memory(
 
 
 def _check_shape(folder: Path, config: Any) -> None:
-    """What `attend` would compute otherwise than the model means it."""
+    """Refuses what `attend` would compute otherwise than the model means it."""
     if config.model_type not in ARCHITECTURES:
         raise ModelLoadError(f"{folder} is a {config.model_type} model; this engine runs {', '.join(ARCHITECTURES)}.")
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")

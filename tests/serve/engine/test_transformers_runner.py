@@ -222,6 +222,23 @@ def test_what_the_model_says_of_itself(opened: Open) -> None:
     assert (runner.n_cells, runner.n_batch) == (1024, 512)
 
 
+def test_the_template_is_found_in_each_of_its_places(folders: Callable[[str], Path], tmp_path: Path) -> None:
+    from r1chat.serve.engine.transformers_vocab import TransformersVocab  # needs transformers
+
+    folder = shutil.copytree(folders("qwen2"), tmp_path / "model")
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    template = settings.pop("chat_template")
+    path.write_text(json.dumps(settings))
+    assert TransformersVocab(folder, 1056, ()).chat_template is None
+    (folder / "chat_template.jinja").write_text(template)
+    assert TransformersVocab(folder, 1056, ()).chat_template == template
+    (folder / "chat_template.jinja").unlink()
+    several = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": template}]
+    path.write_text(json.dumps(settings | {"chat_template": several}))
+    assert TransformersVocab(folder, 1056, ()).chat_template == template
+
+
 @pytest.mark.parametrize("text", ["<｜User｜>", "<think>", "a</think>b", "<<think>>", "<｜end▁of▁sentence｜>"])
 def test_message_text_never_becomes_special_tokens(opened: Open, text: str) -> None:
     runner = opened()
@@ -377,6 +394,7 @@ def change_config(**changes: Any) -> Callable[[Path], None]:
         (lose_a_tensor, r"lacks 1 of its tensors.*up_proj"),
         (spoil_a_tensor, "non-finite"),
         (change_config(hidden_size=128), r"shape|size"),
+        (change_config(num_hidden_layers=10**9), "has 3 layers"),
         (change_config(model_type="gpt2"), "gpt2"),
         (change_config(model_type="never heard of"), r"config\.json"),
         (change_config(use_sliding_window=True, sliding_window=64, max_window_layers=1, layer_types=None), "sliding"),
