@@ -91,7 +91,10 @@ def _folder_spec(entry: ModelEntry, options: LoadOptions) -> ModelSpec:
         options.engine,
         model_path=Path(entry.path),
         runner=TRANSFORMERS_RUNNER,
-        runner_args={"quantization": options.quantization, "device": "auto"},
+        runner_args={
+            "quantization": options.quantization,
+            "device": "cpu" if options.engine.n_gpu_layers == 0 else "auto",
+        },
     )
     n_bytes = planned_bytes(entry.path, options.quantization) + UNKNOWN_BYTES
     return ModelSpec(id=entry.id, owned_by=entry.owned_by, config=config, n_bytes=n_bytes)
