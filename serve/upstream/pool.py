@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_S = 5.0
 LOOK_AGAIN_S = 1.0
 # How long a request waits for upstreams that have all asked for a pause.
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 MAX_BROKEN = 2
 
 

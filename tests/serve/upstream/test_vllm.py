@@ -198,11 +198,11 @@ def test_a_busy_one_is_left_alone_and_the_other_asked(vllm: VllmStandIn, other: 
 
 def test_where_all_are_busy_for_long_the_client_is_told_how_long(vllm: VllmStandIn, other: VllmStandIn) -> None:
     with over(vllm.url, other.url) as front:
-        vllm.refusals = [Refusal(429, error(429, "busy"), {"retry-after": "40"})]
-        other.refusals = [Refusal(429, error(429, "busy"), {"retry-after": "30"})]
+        vllm.refusals = [Refusal(429, error(429, "busy"), {"retry-after": "55"})]
+        other.refusals = [Refusal(429, error(429, "busy"), {"retry-after": "45"})]
         answer = ask(front)
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
-    assert 25 <= int(answer.headers["retry-after"]) <= 30
+    assert 40 <= int(answer.headers["retry-after"]) <= 45
 
 
 def test_where_all_are_busy_for_a_moment_the_request_waits(vllm: VllmStandIn) -> None:
