@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,24 @@ def group_is_gone(group: int) -> bool:
     return False
 
 
-def test_page_and_api_answer_on_one_port(noise_model: Path) -> None:
-    with served("serve", "--model", str(noise_model)) as server:
-        url = server.url()
-        assert get(f"{url}/health")[0] == 200
-        status, body = get(f"{url}/v1/models")
-        listed = [(model["id"], model["state"]) for model in json.loads(body)["data"]]
-        assert status == 200 and listed[0] == ("noise", "loaded") and ("demo", "unloaded") in listed
-        status, body = get(url)
-        assert (status, b"<!doctype html>" in body.lower()) == (200, True)
-        assert get(url, Host="evil.example")[0] == 403, "the page is behind the Host check too"
+OPTIONS = "--threads 1 --kv-tokens 4096 --ctx 512 --host-cache 1M --parallel 2".split()
+
+
+@pytest.fixture(scope="module")
+def url(noise_model: Path) -> Iterator[str]:
+    """Of a server with options for its engine, left as it was found."""
+    with served("serve", "--model", str(noise_model), *OPTIONS) as server:
+        yield server.url()
+
+
+def test_page_and_api_answer_on_one_port(url: str) -> None:
+    assert get(f"{url}/health")[0] == 200
+    status, body = get(f"{url}/v1/models")
+    listed = [(model["id"], model["state"]) for model in json.loads(body)["data"]]
+    assert status == 200 and listed[0] == ("noise", "loaded") and ("demo", "unloaded") in listed
+    status, body = get(url)
+    assert (status, b"<!doctype html>" in body.lower()) == (200, True)
+    assert get(url, Host="evil.example")[0] == 403, "the page is behind the Host check too"
 
 
 def test_ctrl_c_during_a_stream_ends_it_with_one_error_event(noise_model: Path) -> None:
@@ -115,13 +124,10 @@ def metrics(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
-def test_options_for_the_engine_are_obeyed(noise_model: Path) -> None:
-    options = "--threads 1 --kv-tokens 4096 --ctx 512 --host-cache 1M --parallel 2".split()
-    with served("serve", "--model", str(noise_model), *options) as server:
-        url = server.url()
-        ask(url, "hi")
-        shown = metrics(url)
-        card = json.loads(get(f"{url}/v1/models")[1])["data"][0]
+def test_options_for_the_engine_are_obeyed(url: str) -> None:
+    ask(url, "hi")
+    shown = metrics(url)
+    card = json.loads(get(f"{url}/v1/models")[1])["data"][0]
     assert (card["meta"]["n_threads"], card["meta"]["n_ctx"]) == (1, 512)
     assert (shown["r1chat_threads"], shown["r1chat_kv_cells"]) == (1, 4096)
     assert shown["r1chat_host_cache_max_bytes"] == 2**20
