@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 
+from ..errors import UsageError
 from .engine_options import (
     add_engine_options,
     add_load_options,
@@ -91,10 +92,22 @@ def run(args: argparse.Namespace) -> int:
     return run_server(args, open_browser=False)
 
 
+def _upstreams(args: argparse.Namespace) -> list[str]:
+    """Raises UsageError where a model of this machine is named besides."""
+    from ...serve.upstream.addresses import upstream_urls
+
+    urls = upstream_urls(args.upstream)
+    if args.model != "demo":
+        raise UsageError(
+            "--upstream serves what other servers have, and clients name the model, so --model has no place there. "
+            f"Use: r1chat serve --upstream {','.join(urls)}"
+        )
+    return urls
+
+
 def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
     """Binds, finds the model, serves. The port comes first: it is the cheapest thing that may be wrong."""
     from ...serve.api.server import ServerConfig
-    from ...serve.upstream.addresses import upstream_urls
     from ...serve.upstream.pool import Pool
     from ..server import bind, serve_forever, serve_upstreams
 
@@ -111,7 +124,7 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
         )
         how = {"scope_by_key": args.cache_scope == "key", "open_browser": open_browser}
         if entry is None:
-            pool = Pool(upstream_urls(args.upstream), args.upstream_key)
+            pool = Pool(_upstreams(args), args.upstream_key)
             stopped_by = serve_upstreams(pool, config, sock, **how)
         else:
             options, limits = server_load_options(args), model_limits(args)
