@@ -6,7 +6,7 @@ Written with numpy and tokenizers, which is quick; nothing is downloaded. Needs 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,23 @@ QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "rope_theta": 500_000.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+# The first word is the architecture.
+KINDS: dict[str, dict[str, Any]] = {
+    "qwen2": {},
+    "qwen2 tied": {"tie_word_embeddings": True},
+    "llama": {"num_key_value_heads": 1, "rope_parameters": LLAMA3_ROPE},
+    "qwen3": {},
+}
+OpenFolder = Callable[..., Any]
+FolderOf = Callable[[str], Path]
 _CLASSES = {"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 
 

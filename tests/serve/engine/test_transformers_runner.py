@@ -3,75 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from engine_tools import Channel, finish_of, request, run, text_of
 from forward_tools import batch_of, compute, last_logits, logits_along, made_up, placed
+from model_folders import KINDS, FolderOf, OpenFolder
 
 from r1chat.serve.engine.batch import Batch
-from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
-from r1chat.serve.engine.host_cache import HostCache, cache_key
-from r1chat.serve.engine.model_runner import InterruptedStep, InvalidBatchError, KVFullError, load_runner
+from r1chat.serve.engine.host_cache import HostCache
+from r1chat.serve.engine.model_runner import InterruptedStep, InvalidBatchError, KVFullError
 from r1chat.serve.engine.request import FinishReason, Grammar
-from r1chat.serve.errors import InvalidRequestError, ModelLoadError, NotEnoughMemoryError
+from r1chat.serve.errors import InvalidRequestError
 
 torch = pytest.importorskip("torch", reason="the transformers engine needs torch")
 transformers = pytest.importorskip("transformers", reason="the transformers engine needs transformers")
-
-import model_folders  # noqa: E402
-
-RUNNER = "r1chat.serve.engine.transformers_runner:TransformersModelRunner"
-LLAMA3_ROPE = {
-    "rope_type": "llama3",
-    "rope_theta": 500_000.0,
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
-SHAPES: dict[str, dict[str, Any]] = {
-    "qwen2": {},
-    "qwen2 tied": {"tie_word_embeddings": True},
-    "llama": {"num_key_value_heads": 1, "rope_parameters": LLAMA3_ROPE},
-    "qwen3": {},
-}
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    root = tmp_path_factory.mktemp("folders")
-
-    def folder_of(shape: str) -> Path:
-        folder = root / shape.replace(" ", "-")
-        return folder if folder.exists() else model_folders.random_folder(folder, shape.split()[0], **SHAPES[shape])
-
-    return folder_of
-
-
-@pytest.fixture
-def opened(folders: Callable[[str], Path]) -> Iterator[Open]:
-    """opened(shape, **EngineConfig), other keywords go to the runner; closed afterwards."""
-    runners: list[Any] = []
-
-    def open_runner(shape: str = "qwen2", runner_args: dict[str, str] | None = None, **config: Any) -> Any:
-        config = {"n_threads": 1, "n_cells": 1024, **config}
-        args = {"device": "cpu", **(runner_args or {})}
-        runners.append(load_runner(EngineConfig(model_path=folders(shape), runner=RUNNER, runner_args=args, **config)))
-        return runners[-1]
-
-    yield open_runner
-    for runner in runners:
-        runner.close()
 
 
 def plain_logits(folder: Path, tokens: list[int]) -> np.ndarray:
@@ -82,11 +33,11 @@ def plain_logits(folder: Path, tokens: list[int]) -> np.ndarray:
     return logits
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_logits_are_those_of_plain_transformers(opened: Open, folders: Callable[[str], Path], shape: str) -> None:
+@pytest.mark.parametrize("shape", KINDS)
+def test_logits_are_those_of_plain_transformers(open_folder: OpenFolder, folders: FolderOf, shape: str) -> None:
     tokens = made_up(150)
     expected = plain_logits(folders(shape), tokens)
-    runner = opened(shape)
+    runner = open_folder(shape)
     # a prompt in pieces, the last tokens one by one
     first = placed(0, tokens[:90])
     (logits,) = last_logits(runner, first)
@@ -98,8 +49,8 @@ def test_logits_are_those_of_plain_transformers(opened: Open, folders: Callable[
     assert expected.std() > 0.5, "logits that could be told apart"
 
 
-def test_rows_of_many_sequences_at_once_are_those_of_each_alone(opened: Open) -> None:
-    runner = opened()
+def test_rows_of_many_sequences_at_once_are_those_of_each_alone(open_folder: OpenFolder) -> None:
+    runner = open_folder()
     prompts = [made_up(n, salt) for salt, n in enumerate((1, 7, 40, 100, 3, 64))]
     alone = []
     for tokens in prompts:
@@ -119,10 +70,10 @@ def test_rows_of_many_sequences_at_once_are_those_of_each_alone(opened: Open) ->
     np.testing.assert_allclose(together[:5], alone, atol=1e-4)
 
 
-def test_drafts_bring_the_logits_of_each_of_their_rows(opened: Open, folders: Callable[[str], Path]) -> None:
+def test_drafts_bring_the_logits_of_each_of_their_rows(open_folder: OpenFolder, folders: FolderOf) -> None:
     tokens = made_up(40)
     expected = plain_logits(folders("qwen2"), tokens)
-    runner = opened()
+    runner = open_folder()
     compute(runner, placed(0, tokens[:30]))
     batch = Batch()
     batch.add(replace(placed(0, tokens[:31]), n_computed=30), 1, draft=tokens[31:])
@@ -131,8 +82,8 @@ def test_drafts_bring_the_logits_of_each_of_their_rows(opened: Open, folders: Ca
     np.testing.assert_allclose(logits, expected[30:], atol=1e-4)
 
 
-def test_a_copied_beginning_is_shared_and_goes_its_own_way(opened: Open) -> None:
-    runner = opened(n_cells=220)
+def test_a_copied_beginning_is_shared_and_goes_its_own_way(open_folder: OpenFolder) -> None:
+    runner = open_folder(n_cells=220)
     compute(runner, placed(0, made_up(100)))
     for seq_id in (1, 2, 3):
         runner.copy(0, seq_id, 80)
@@ -151,8 +102,8 @@ def test_a_copied_beginning_is_shared_and_goes_its_own_way(opened: Open) -> None
     compute(runner, placed(0, made_up(220)))
 
 
-def test_a_restored_state_goes_on_as_before(opened: Open) -> None:
-    runner = opened()
+def test_a_restored_state_goes_on_as_before(open_folder: OpenFolder) -> None:
+    runner = open_folder()
     sequence = placed(0, made_up(300))
     compute(runner, sequence)
     state = runner.save(0)
@@ -169,16 +120,18 @@ def test_a_restored_state_goes_on_as_before(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("wrong", [lambda state: state[:-1], lambda state: np.tile(state, 30), lambda state: state[:0]])
-def test_a_state_that_does_not_fit_is_refused(opened: Open, wrong: Callable[[np.ndarray], np.ndarray]) -> None:
-    runner = opened()
+def test_a_state_that_does_not_fit_is_refused(
+    open_folder: OpenFolder, wrong: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    runner = open_folder()
     compute(runner, placed(0, made_up(50)))
     assert not runner.restore(1, wrong(runner.save(0)))
     assert runner.n_computed(1) == 0
     compute(runner, placed(2, made_up(1024 - 50)))
 
 
-def test_a_full_cache_and_an_invalid_batch_are_told_apart_and_survived(opened: Open) -> None:
-    runner = opened(n_cells=256)
+def test_a_full_cache_and_an_invalid_batch_are_told_apart_and_survived(open_folder: OpenFolder) -> None:
+    runner = open_folder(n_cells=256)
     compute(runner, placed(0, made_up(200)))
     with pytest.raises(KVFullError):
         compute(runner, placed(1, made_up(57)))
@@ -190,8 +143,10 @@ def test_a_full_cache_and_an_invalid_batch_are_told_apart_and_survived(opened: O
     compute(runner, placed(1, made_up(56)))
 
 
-def test_an_interrupted_pass_leaves_the_cache_as_it_was(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = opened()
+def test_an_interrupted_pass_leaves_the_cache_as_it_was(
+    open_folder: OpenFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = open_folder()
     sequence = placed(0, made_up(100))
     compute(runner, sequence)
     runner.interrupt()  # between steps: forgotten
@@ -212,58 +167,8 @@ def test_an_interrupted_pass_leaves_the_cache_as_it_was(opened: Open, monkeypatc
     np.testing.assert_allclose(last_logits(runner, sequence), first, atol=1e-5)
 
 
-def test_what_the_model_says_of_itself(opened: Open) -> None:
-    runner = opened(n_ctx=300)
-    info = runner.info
-    assert (info.engine, info.architecture, info.n_vocab, info.n_ctx) == ("transformers", "qwen2", 1056, 300)
-    assert (info.bos_token, info.eos_token) == (model_folders.BOS, model_folders.EOS)
-    assert info.chat_template is not None and "<｜Assistant｜>" in info.chat_template
-    assert not info.deterministic and not info.gpu_offload
-    assert (runner.n_cells, runner.n_batch) == (1024, 512)
-
-
-def test_the_template_is_found_in_each_of_its_places(folders: Callable[[str], Path], tmp_path: Path) -> None:
-    from r1chat.serve.engine.transformers_vocab import TransformersVocab  # needs transformers
-
-    folder = shutil.copytree(folders("qwen2"), tmp_path / "model")
-    path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text())
-    template = settings.pop("chat_template")
-    path.write_text(json.dumps(settings))
-    assert TransformersVocab(folder, 1056, ()).chat_template is None
-    (folder / "chat_template.jinja").write_text(template)
-    assert TransformersVocab(folder, 1056, ()).chat_template == template
-    (folder / "chat_template.jinja").unlink()
-    several = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": template}]
-    path.write_text(json.dumps(settings | {"chat_template": several}))
-    assert TransformersVocab(folder, 1056, ()).chat_template == template
-
-
-@pytest.mark.parametrize("text", ["<｜User｜>", "<think>", "a</think>b", "<<think>>", "<｜end▁of▁sentence｜>"])
-def test_message_text_never_becomes_special_tokens(opened: Open, text: str) -> None:
-    runner = opened()
-    names = ("<｜User｜>", "<think>", "</think>", model_folders.BOS, model_folders.EOS)
-    special = [runner.tokenize(name, special=True) for name in names]
-    assert all(len(tokens) == 1 for tokens in special)
-    tokens = runner.tokenize(text, special=False)
-    assert not {each for (each,) in special} & set(tokens)
-    assert b"".join(map(runner.piece, tokens)).decode() == text
-
-
-def test_pieces_are_bytes_and_control_tokens_have_none(opened: Open) -> None:
-    runner = opened()
-    text = "naïve 🐑\n  {\"a\": '½'}\x00"
-    tokens = runner.tokenize(text, special=False)
-    assert b"".join(map(runner.piece, tokens)) == text.encode()
-    (end,) = runner.tokenize(model_folders.EOS, special=True)
-    (tag,) = runner.tokenize("<think>", special=True)
-    assert (runner.piece(end), runner.token_text(end), runner.is_end(end)) == (b"", model_folders.EOS.encode(), True)
-    assert (runner.piece(tag), runner.is_end(tag)) == (b"<think>", False)
-    assert (runner.piece(1055), runner.is_end(1055)) == (b"", False), "a row without a token"
-
-
-def test_greedy_text_is_what_a_plain_loop_over_transformers_gives(opened: Open, folders: Callable[[str], Path]) -> None:
-    runner = opened()
+def test_greedy_text_is_what_a_plain_loop_over_transformers_gives(open_folder: OpenFolder, folders: FolderOf) -> None:
+    runner = open_folder()
     engine = Engine(runner)
     asked = [request(f"r{i}", f"question {i}", temperature=0.0, max_tokens=20) for i in range(3)]
     requests = [msgspec.structs.replace(each, reasoning_open=False) for each in asked]  # the governor stays out of it
@@ -277,8 +182,8 @@ def test_greedy_text_is_what_a_plain_loop_over_transformers_gives(opened: Open, 
             assert expected[place].max() - expected[place, token] < 1e-4
 
 
-def test_log_probabilities_are_those_of_the_row(opened: Open, folders: Callable[[str], Path]) -> None:
-    runner = opened()
+def test_log_probabilities_are_those_of_the_row(open_folder: OpenFolder, folders: FolderOf) -> None:
+    runner = open_folder()
     engine = Engine(runner)
     asked = request("r", "hello", temperature=1.5, seed=3, max_tokens=8, top_logprobs=3)
     asked = msgspec.structs.replace(asked, reasoning_open=False)
@@ -293,7 +198,7 @@ def test_log_probabilities_are_those_of_the_row(opened: Open, folders: Callable[
         assert [each.token for each in entry.top] == row.topk(3).indices.tolist()
 
 
-def test_an_answer_is_bound_by_its_grammar(opened: Open) -> None:
+def test_an_answer_is_bound_by_its_grammar(open_folder: OpenFolder) -> None:
     asked = request("r", "hello", temperature=1.0, seed=1, max_tokens=40, reasoning_budget=0)
     grammar = Grammar(
         "json_schema",
@@ -301,13 +206,13 @@ def test_an_answer_is_bound_by_its_grammar(opened: Open) -> None:
             {"type": "object", "properties": {"n": {"enum": [7, 8]}}, "required": ["n"], "additionalProperties": False}
         ),
     )
-    events = run(Engine(opened()), [msgspec.structs.replace(asked, grammar=grammar)])["r"]
+    events = run(Engine(open_folder()), [msgspec.structs.replace(asked, grammar=grammar)])["r"]
     assert json.loads(text_of(events, Channel.CONTENT))["n"] in (7, 8)
     assert finish_of(events).reason is FinishReason.STOP
 
 
-def test_tokens_that_left_the_cache_come_back_from_host_memory(opened: Open) -> None:
-    runner = opened(n_cells=160, n_ctx=150, n_seq_max=2)
+def test_tokens_that_left_the_cache_come_back_from_host_memory(open_folder: OpenFolder) -> None:
+    runner = open_folder(n_cells=160, n_ctx=150, n_seq_max=2)
     engine = Engine(runner, host=HostCache(1 << 26))
     first = request("a", "one " * 30, temperature=0.0, max_tokens=8)
     whole = text_of(run(engine, [first])["a"], Channel.REASONING)
@@ -318,122 +223,21 @@ def test_tokens_that_left_the_cache_come_back_from_host_memory(opened: Open) -> 
     assert text_of(again, Channel.REASONING) == whole
 
 
-def test_kept_prompts_are_those_of_the_same_weights_and_numbers(folders: Callable[[str], Path], tmp_path: Path) -> None:
-    folder = shutil.copytree(folders("qwen2"), tmp_path / "model")
-    key = cache_key(folder, "f16 float32")
-    assert key == cache_key(folder, "f16 float32") != cache_key(folder, "f16 bfloat16")
-    spoil_a_tensor(folder)
-    assert key != cache_key(folder, "f16 float32")
-
-
-def test_keys_and_values_are_never_stored_in_blocks(opened: Open) -> None:
-    with pytest.raises(ModelLoadError, match="--kv-type f16"):
-        opened(kv_type="q8_0")
-
-
-def test_a_bias_on_a_token_beyond_the_vocabulary_is_refused(opened: Open) -> None:
+def test_a_bias_on_a_token_beyond_the_vocabulary_is_refused(open_folder: OpenFolder) -> None:
     with pytest.raises(InvalidRequestError):
-        Engine(opened()).add_request(request("r", logit_bias={1056: 1.0}))
+        Engine(open_folder()).add_request(request("r", logit_bias={1056: 1.0}))
 
 
 @pytest.mark.parametrize(("quantization", "tolerance"), [("int8", 0.1), ("nf4", 0.5)])
 def test_quantised_weights_compute_nearly_the_same(
-    opened: Open, folders: Callable[[str], Path], quantization: str, tolerance: float
+    open_folder: OpenFolder, folders: FolderOf, quantization: str, tolerance: float
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="quantised weights need bitsandbytes")
     pytest.importorskip("accelerate", reason="quantised weights need accelerate")
     tokens = made_up(60)
     expected = plain_logits(folders("qwen2"), tokens)[-1]
-    runner = opened("qwen2", {"quantization": quantization})
+    runner = open_folder("qwen2", {"quantization": quantization})
     (logits,) = last_logits(runner, placed(0, tokens))
     error = np.abs(logits - expected).std() / expected.std()
     assert 0 < error < tolerance
     assert quantization in runner.info.description
-
-
-def truncate(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def lose_a_tensor(folder: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(folder / "model.safetensors")
-    del tensors["model.layers.1.mlp.up_proj.weight"]
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def spoil_a_tensor(folder: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(folder / "model.safetensors")
-    tensors["model.norm.weight"][:] = float("nan")
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def index_of(name: str) -> Callable[[Path], None]:
-    def write(folder: Path) -> None:
-        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": name}}))
-
-    return write
-
-
-def change_config(**changes: Any) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        path = folder / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (truncate, "ends before its last tensor"),
-        (lose_a_tensor, r"lacks 1 of its tensors.*up_proj"),
-        (spoil_a_tensor, "non-finite"),
-        (change_config(hidden_size=128), r"shape|size"),
-        (change_config(num_hidden_layers=10**9), "has 3 layers"),
-        (change_config(model_type="gpt2"), "gpt2"),
-        (change_config(model_type="never heard of"), r"config\.json"),
-        (change_config(use_sliding_window=True, sliding_window=64, max_window_layers=1, layer_types=None), "sliding"),
-        (lambda folder: (folder / "config.json").write_text("{"), r"config\.json"),
-        (lambda folder: (folder / "tokenizer.json").write_text("{"), "tokeniser"),
-        (lambda folder: (folder / "tokenizer.json").unlink(), r"tokenizer\.json"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 64), "damaged"),
-        (
-            lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map": {"x": "../y"}}'),
-            "outside",
-        ),
-        (index_of("../y"), "outside"),
-        (index_of("y"), "No such"),
-        (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "safetensors"),
-    ],
-)
-def test_a_folder_that_cannot_be_run_is_refused_in_one_line(
-    folders: Callable[[str], Path], tmp_path: Path, damage: Callable[[Path], None], reason: str
-) -> None:
-    folder = shutil.copytree(folders("qwen2"), tmp_path / "model")
-    damage(folder)
-    with pytest.raises(ModelLoadError, match=reason) as caught:
-        load_runner(EngineConfig(model_path=folder, runner=RUNNER, runner_args={"device": "cpu"}, n_cells=256))
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
-
-
-def test_what_no_machine_has_room_for_is_refused_before_it_is_read(
-    folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from r1chat.serve.engine import transformers_model  # needs torch
-
-    monkeypatch.setattr(transformers_model, "available_memory", lambda: 200_000)
-    with pytest.raises(NotEnoughMemoryError, match="GB are free"):
-        load_runner(EngineConfig(model_path=folders("qwen2"), runner=RUNNER, runner_args={"device": "cpu"}))
-
-
-def test_without_torch_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("transformers_runner", "packed_attention"):
-        monkeypatch.delitem(sys.modules, f"r1chat.serve.engine.{name}", raising=False)
-    with pytest.raises(ModelLoadError, match=r'torch.*pip install "r1chat\[distill\]"'):
-        load_runner(EngineConfig(model_path=Path("x"), runner=RUNNER))
