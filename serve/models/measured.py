@@ -16,7 +16,7 @@ TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes. `resident`: the child's share of the machine's memory, None where the system does not tell it."""
+    """Bytes. `resident`: what the child has in memory, libraries too; None where the system does not tell it."""
 
     n_ctx: int
     kv_type: KvType

@@ -15,8 +15,11 @@ from .gguf_info import GgufInfo
 CPU_ROWS, DEVICE_ROWS = 128, 512
 # Token runs that stay in the cache, as in the engine; llama.cpp makes room for the logits of each, and one more.
 RESIDENT_RUNS = 128
+# Rows with logits that a step has for each request: its newest token and a few drafts. llama.cpp's buffers have
+# room for more, whose pages nobody touches; a device has no such pages.
+OUTPUTS_EACH = 4
 # A child with Python, numpy and llama.cpp's libraries, and what each entry of the vocabulary adds to it.
-PROCESS_BYTES = 48 << 20
+PROCESS_BYTES = 60 << 20
 VOCABULARY_ENTRY_BYTES = 330
 # A backend's own context and scratch space on its device.
 DEVICE_BYTES = 400 << 20
@@ -62,7 +65,7 @@ def estimate(
     weights = info.weights.total + (info.weights.embedding if on_device.output and info.weights.tied else 0)
     n_outputs = max(RESIDENT_RUNS, n_seq_max) + 1
     rows = max(min(n_batch, DEVICE_ROWS if n_gpu_layers else CPU_ROWS), n_outputs)
-    graph = _graph(info, rows, n_outputs, cells)
+    graph = _graph(info, rows, n_outputs if n_gpu_layers else min(n_outputs, OUTPUTS_EACH * n_seq_max), cells)
     outputs = 4 * n_outputs * info.n_vocab
     kv = cache_bytes(info, cells, kv_type)
     overhead = PROCESS_BYTES + VOCABULARY_ENTRY_BYTES * info.n_vocab

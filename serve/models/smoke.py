@@ -59,4 +59,5 @@ async def _write(engine: EngineProcess, request: GenerateRequest) -> tuple[str, 
 
 def _resident_bytes(pid: int | None) -> int | None:
     found = footprint(pid) if pid is not None else None
-    return None if found is None else found.rss if found.pss is None else found.pss
+    # not its share of what it has in common with others: that depends on who else runs
+    return found.rss if found else None

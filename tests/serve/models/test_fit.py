@@ -30,8 +30,9 @@ def machine(free_gb: float, *cards: float, unified: bool = False) -> Machine:
         (7.0, 16_384, "f16"),
         (6.2, 8192, "f16"),
         (5.8, 8192, "q8_0"),
-        (5.6, 4096, "q8_0"),
-        (5.5, 2048, "f16"),
+        (5.6, 4096, "f16"),
+        (5.5, 4096, "q8_0"),
+        (5.45, 2048, "q8_0"),
     ],
 )
 def test_less_memory_gives_a_shorter_context_and_then_a_smaller_cache(free_gb: float, n_ctx: int, kv_type: str) -> None:
