@@ -24,7 +24,8 @@ def logprobs_of(said: dict[str, Any] | None) -> list[TokenLogprob]:
 def _of_chat(entry: Any) -> TokenLogprob | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("logprob"), (int, float)):
         return None
-    top = (_of_chat({**other, "top_logprobs": None}) for other in entry.get("top_logprobs") or ())
+    others = [other for other in entry.get("top_logprobs") or () if isinstance(other, dict)]
+    top = [_of_chat({**other, "top_logprobs": None}) for other in others]
     return TokenLogprob(_NO_ID, _piece(entry), float(entry["logprob"]), tuple(one for one in top if one is not None))
 
 

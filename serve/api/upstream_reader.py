@@ -22,7 +22,7 @@ from ..engine.request import (
     Usage,
 )
 from ..reasoning import ReasoningParser
-from ..upstream.chunks import CallPiece, Chunk, ChunkChoice, Delta, UsageBody
+from ..upstream.chunks import CallPiece, Chunk, ChunkChoice, Delta, FunctionPiece, UsageBody
 from .generation import ToolCallDelta
 from .upstream_logprobs import logprobs_of
 
@@ -131,13 +131,13 @@ class ReplyReader:
     def _call(self, call: CallPiece) -> Iterator[UpstreamEvent]:
         yield from self._close()
         self._clock.token(Channel.CONTENT)
-        arguments = call.function.arguments or ""
-        if call.index not in self._calls:
-            self._calls[call.index] = len(self._calls)
-            name = call.function.name or ""
-            yield ToolCallDelta(self._calls[call.index], arguments, call.id or f"call_{call.index}", name)
+        index, function = call.index or 0, call.function or FunctionPiece()
+        arguments = function.arguments or ""
+        if index not in self._calls:
+            number = self._calls[index] = len(self._calls)
+            yield ToolCallDelta(number, arguments, call.id or f"call_{number}", function.name or "")
         elif arguments:
-            yield ToolCallDelta(self._calls[call.index], arguments)
+            yield ToolCallDelta(self._calls[index], arguments)
 
     def _without_begun(self, text: str) -> str:
         """Drops the beginning while it is repeated word for word."""

@@ -18,9 +18,9 @@ class FunctionPiece(msgspec.Struct, frozen=True):
 class CallPiece(msgspec.Struct, frozen=True):
     """A piece of the `index`-th tool call."""
 
-    index: int = 0
+    index: int | None = None
     id: str | None = None
-    function: FunctionPiece = FunctionPiece()
+    function: FunctionPiece | None = None
 
 
 class Delta(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class Chunk(msgspec.Struct, frozen=True):
     """`timings` is llama-server's and r1chat's. An error has one of two forms; see failures.error_of."""
 
     id: str | None = None
-    choices: list[ChunkChoice] = []
+    choices: list[ChunkChoice] | None = None
     usage: UsageBody | None = None
     timings: dict[str, Any] | None = None
     error: Any = None
@@ -93,7 +93,12 @@ class Chunk(msgspec.Struct, frozen=True):
     @property
     def says_something(self) -> bool:
         """From here on our client has seen something of this reply."""
-        return any(choice.says_something for choice in self.choices)
+        return any(choice.says_something for choice in self.choices or ())
+
+    @property
+    def is_last(self) -> bool:
+        """Only counts may follow."""
+        return any(choice.finish_reason for choice in self.choices or ())
 
 
 chunk_decoder = msgspec.json.Decoder(Chunk)

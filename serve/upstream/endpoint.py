@@ -139,7 +139,7 @@ class Endpoint:
                 raise unreachable(self.name, "what it streams is no chunk of a reply", broke=True) from None
             if chunk.is_error:
                 raise self._stream_error(chunk, event.data)
-            is_over = is_over or any(choice.finish_reason for choice in chunk.choices)
+            is_over = is_over or chunk.is_last
             yield chunk
         if not is_over:
             raise unreachable(self.name, "its reply broke off", broke=True)

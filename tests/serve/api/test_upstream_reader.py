@@ -116,3 +116,28 @@ def test_pieces_of_several_calls_come_with_numbers_of_ours() -> None:
     calls = [event for event in events if isinstance(event, ToolCallDelta)]
     assert [(call.call, call.name, call.arguments) for call in calls] == [(0, "a", ""), (0, None, "{}"), (1, "b", "{}")]
     assert calls[0].id and calls[2].id
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"choices": None, "usage": None, "error": None},
+        {"choices": [{"delta": None}]},
+        {"choices": [{"delta": {"tool_calls": None, "content": None, "reasoning": None}}]},
+        {"choices": [{"delta": {"content": ""}, "logprobs": {"content": None}}]},
+        {"choices": [{"delta": {}, "logprobs": {"content": [None, {"logprob": "x"}, {"logprob": 0, "bytes": [999]}]}}]},
+        {"choices": [{"delta": {}, "logprobs": {"content": [{"logprob": 0, "top_logprobs": [None, "x"]}]}}]},
+        {"choices": [], "usage": {"prompt_tokens": None, "completion_tokens_details": {"reasoning_tokens": None}}},
+        {"prompt_filter_results": [], "timings": {"predicted_n": "many"}},
+    ],
+)
+def test_odd_chunks_say_nothing_and_break_nothing(odd: dict[str, Any]) -> None:
+    reader = ReplyReader("r")
+    assert [*reader.read(_chunk(odd))] == []
+    assert text(reader.read(_chunk({"choices": [{"delta": {"content": "9"}}]})), Channel.CONTENT) == "9"
+
+
+def test_a_call_without_a_number_is_the_first() -> None:
+    calls = read([{"tool_calls": [{"function": {"name": "a", "arguments": "{}"}}]}])
+    assert [event.name for event in calls if isinstance(event, ToolCallDelta)] == ["a"]
