@@ -1,4 +1,4 @@
-"""How many threads to begin with: the cores this process may use, and what a model has for them to do."""
+"""What the cores have to offer: how many threads to begin with, and which numbers they multiply fast."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ PARAMS_PER_THREAD = 32_000_000
 def default_threads(n_params: int) -> int:
     """All cores, but for a small model no more than have enough to do between two barriers."""
     return max(1, min(_physical_cores(), n_params // PARAMS_PER_THREAD))
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether they have instructions for it: it takes half the time of float32 then, and a fifth in large products."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except (OSError, ValueError):
+        return False
+    return bool(flags & {"avx512_bf16", "amx_bf16"})
 
 
 def _physical_cores() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ModelLoadError
+from .cores import multiplies_bfloat16
 from .host_memory import available_memory
 
 Quantization = Literal["none", "nf4", "int8"]
@@ -23,11 +24,15 @@ _HEADROOM = 1.05
 
 @dataclass(frozen=True, slots=True)
 class FolderWeights:
-    """Numbers in all, and those that are never quantised: embeddings, head, norms and biases. And layers."""
+    """Numbers in all, and those that are never quantised: embeddings, head, norms and biases. How many layers.
+
+    `is_bfloat16`: every one of them is stored so.
+    """
 
     n_params: int
     n_plain: int
     n_layers: int
+    is_bfloat16: bool
 
     def memory_bytes(self, quantization: Quantization, number_bytes: int) -> int:
         """What they take in memory, plain numbers in `number_bytes` each."""
@@ -41,22 +46,29 @@ def read_weights(folder: Path) -> FolderWeights:
     if not files:
         raise ModelLoadError(f"There is no *.safetensors in {folder}; weights in other formats are not read.")
     n_params = n_plain = 0
-    layers = set()
+    layers, types = set(), set()
     for path in files:
         for name, entry in _header(path).items():
             layer = _LAYER.search(name)
             layers |= {layer[1]} if layer else set()
             count = math.prod(entry["shape"])
+            types.add(entry["dtype"])
             n_params += count
             n_plain += 0 if layer and len(entry["shape"]) > 1 else count
-    return FolderWeights(n_params, n_plain, len(layers))
+    return FolderWeights(n_params, n_plain, len(layers), types == {"BF16"})
+
+
+def cpu_number_bytes(weights: FolderWeights, quantization: Quantization) -> int:
+    """Of a plain number on a CPU: bfloat16 stays where that is fast, else it is float32 where there is room for it."""
+    if weights.is_bfloat16 and multiplies_bfloat16():
+        return 2
+    return 4 if weights.memory_bytes(quantization, 4) < available_memory() else 2
 
 
 def planned_bytes(folder: Path, quantization: Quantization) -> int:
-    """On a CPU, where plain numbers take four bytes each if there is room, else two. Raises as read_weights() does."""
+    """What its weights will take on a CPU. Raises as read_weights() does."""
     weights = read_weights(folder)
-    wide = weights.memory_bytes(quantization, 4)
-    return wide if wide < available_memory() else weights.memory_bytes(quantization, 2)
+    return weights.memory_bytes(quantization, cpu_number_bytes(weights, quantization))
 
 
 def one_line(error: Exception) -> str:

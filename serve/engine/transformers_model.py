@@ -13,7 +13,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from ..errors import ModelLoadError, NotEnoughMemoryError
-from .folder_weights import FolderWeights, Quantization, one_line, read_weights
+from .folder_weights import FolderWeights, Quantization, cpu_number_bytes, one_line, read_weights
 from .host_memory import available_memory
 from .packed_attention import NAME, attend
 
@@ -116,12 +116,11 @@ def _device(wanted: str) -> torch.device:
 
 
 def _dtype(config: Any, device: torch.device, weights: FolderWeights, quantization: Quantization) -> torch.dtype:
-    """On a GPU the folder's own; on a CPU float32, which most multiply faster, where there is room for it."""
+    """On a GPU the folder's own; on a CPU what it multiplies well."""
     own = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
     if device.type != "cpu":
         return torch.bfloat16 if quantization != "none" and own == torch.float32 else own
-    fits = quantization != "none" or weights.memory_bytes("none", 4) < available_memory()
-    return torch.float32 if fits else own
+    return torch.float32 if cpu_number_bytes(weights, quantization) == 4 else own
 
 
 def _check_memory(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from r1chat.serve.engine import folder_weights
 from r1chat.serve.engine.config import TRANSFORMERS_RUNNER, EngineConfig
-from r1chat.serve.engine.folder_weights import read_weights
+from r1chat.serve.engine.folder_weights import planned_bytes, read_weights
 from r1chat.serve.engine.model_runner import load_runner
 from r1chat.serve.models.gguf_spec import stretched_rope
 from r1chat.serve.models.random_folder import make_random_folder
@@ -27,6 +28,22 @@ def test_its_headers_say_what_the_shape_says(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_bfloat16_stays_where_it_is_fast_and_is_widened_where_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    pytest.importorskip("torch", reason="the transformers engine needs torch")
+    pytest.importorskip("transformers", reason="the transformers engine needs transformers")
+    monkeypatch.setattr(folder_weights, "multiplies_bfloat16", lambda: fast)
+    folder = make_random_folder("tiny-qwen2", tmp_path / "model")
+    config = EngineConfig(model_path=folder, runner=TRANSFORMERS_RUNNER, n_threads=1, n_cells=256)
+    runner = load_runner(config)
+    assert runner.info.description.endswith("bfloat16" if fast else "float32")
+    n_params = runner.info.n_params
+    assert planned_bytes(folder, "none") == pytest.approx((2 if fast else 4) * n_params, rel=0.1)
+    runner.close()
 
 
 @pytest.mark.parametrize("stretched", [False, True])
