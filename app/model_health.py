@@ -24,7 +24,7 @@ def model_checks(entry: ModelEntry) -> list[Check]:
     try:
         spec, sentence = spec_of(entry, LoadOptions())
     except R1ChatError as error:
-        return [Check("model", "broken", f"{entry.id}: {error}", data=data)]
+        return [Check("model", "broken", str(error), data=data)]
     if entry.engine != "llama":
         return [Check("model", "ok", f"{entry.id}, run by the {entry.engine} engine", data=data), *_smoke(spec)]
     info = read_info(entry.path)

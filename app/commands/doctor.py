@@ -40,7 +40,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", default="demo", help="a model that is here (default: demo)"
     )
-    parser.add_argument("--port", type=int, default=8000, choices=range(1, 65_536), metavar="PORT", help="to look at")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8000,
+        choices=range(1, 65_536),
+        metavar="PORT",
+        help="port to look at (default: 8000)",
+    )
     parser.add_argument("--json", action="store_true", help="print one object")
     parser.add_argument(
         "--measure", action="store_true", help="load the model twice and set its memory against what was estimated"

@@ -48,7 +48,7 @@ def test_a_damaged_model_is_marked_and_everything_else_is_still_told(r1chat: Run
     lines = done.stdout.splitlines()
     assert any(line.startswith("ok    llama.cpp") for line in lines)
     assert [line for line in lines if line.startswith("BAD")] == [
-        "BAD   model        broken: broken.gguf: the file ends within tensors; it is damaged or incomplete"
+        "BAD   model        broken.gguf: the file ends within tensors; it is damaged or incomplete"
     ]
     assert lines[-1] == "Something is broken: it is marked BAD above."
 
