@@ -31,7 +31,7 @@ from .transformers_vocab import TransformersVocab
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_N_CTX = 8192
+_CONTEXTS = (32_768, 16_384, 8192)
 # A GPU's memory is there for this; on a CPU others want some, too.
 _POOL_BYTES = {"cpu": 1 << 30, "cuda": 1 << 40}
 _POOL_SHARE = {"cpu": 4, "cuda": 2}
@@ -56,8 +56,7 @@ class TransformersModelRunner:
         self.n_resident = max(config.n_resident, config.n_seq_max)
         # one id more, for rows that are nobody's
         self._scratch = self.n_resident
-        n_ctx = config.n_ctx or min(self._loaded.config.max_position_embeddings, DEFAULT_N_CTX)
-        self._memory, self.n_cells = _new_memory(self._loaded, config, n_ctx)
+        self._memory, self.n_cells, n_ctx = _new_memory(self._loaded, config)
         self._cells = CellRuns(self.n_cells)
         self.n_batch = min(config.n_batch, self.n_cells)
         self._interrupted = Event()
@@ -66,7 +65,7 @@ class TransformersModelRunner:
         n_threads = config.n_threads or default_threads(self._loaded.n_params)
         self.set_threads(n_threads)
         self._warm_up()
-        self.info = self._describe(config, min(n_ctx, self.n_cells), n_threads, began)
+        self.info = self._describe(config, n_ctx, n_threads, began)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         return self._vocab.tokenize(text, special=special)
@@ -227,8 +226,12 @@ def _positions(chunk: Chunk) -> range:
     return range(chunk.start, chunk.start + chunk.n_rows)
 
 
-def _new_memory(loaded: Loaded, config: EngineConfig, n_ctx: int) -> tuple[KeysAndValues, int]:
-    """As many cells as were asked for, or a full context for each running request as far as memory goes."""
+def _new_memory(loaded: Loaded, config: EngineConfig) -> tuple[KeysAndValues, int, int]:
+    """The cache, how many cells it has, and the context: what was asked for, or what fits.
+
+    Contexts are of 32k tokens, 16k or 8k, no more than the model was trained for; cells, a full context for each
+    running request as far as memory goes. Raises NotEnoughMemoryError.
+    """
     shape: dict[str, Any] = {
         "n_layers": loaded.config.num_hidden_layers,
         "n_heads": loaded.config.num_key_value_heads,
@@ -238,7 +241,8 @@ def _new_memory(loaded: Loaded, config: EngineConfig, n_ctx: int) -> tuple[KeysA
     kind = loaded.device.type
     free = available_memory() if kind == "cpu" else torch.cuda.mem_get_info(loaded.device)[0]
     cell_bytes = 2 * shape["n_layers"] * shape["n_heads"] * shape["width"] * loaded.dtype.itemsize
-    by_memory = min(_POOL_BYTES[kind], free // _POOL_SHARE[kind]) // cell_bytes
+    by_memory = config.n_cells or min(_POOL_BYTES[kind], free // _POOL_SHARE[kind]) // cell_bytes
+    n_ctx = config.n_ctx or _context(loaded.config.max_position_embeddings, by_memory)
     n_cells = config.n_cells or max(n_ctx, min(n_ctx * config.n_seq_max, by_memory))
     if n_cells * cell_bytes > free:
         raise NotEnoughMemoryError(
@@ -247,4 +251,9 @@ def _new_memory(loaded: Loaded, config: EngineConfig, n_ctx: int) -> tuple[KeysA
             needed=n_cells * cell_bytes,
             available=free,
         )
-    return KeysAndValues(n_cells, dtype=loaded.dtype, device=loaded.device, **shape), n_cells
+    return KeysAndValues(n_cells, dtype=loaded.dtype, device=loaded.device, **shape), n_cells, min(n_ctx, n_cells)
+
+
+def _context(trained: int, n_cells: int) -> int:
+    fitting = (n_ctx for n_ctx in _CONTEXTS if n_ctx <= n_cells)
+    return min(trained, next(fitting, _CONTEXTS[-1]))

@@ -31,6 +31,23 @@ def test_what_the_model_says_of_itself(open_folder: OpenFolder) -> None:
     assert (runner.n_cells, runner.n_batch) == (1024, 512)
 
 
+@pytest.mark.parametrize(("free", "n_cells"), [(1 << 40, 16 * 4096), (4 * 5000, 5000), (4096, 4096), (4095, None)])
+def test_the_cache_is_as_large_as_memory_allows(
+    open_folder: OpenFolder, monkeypatch: pytest.MonkeyPatch, free: int, n_cells: int | None
+) -> None:
+    """`free` in tokens: keys and values of 2 heads of 16 numbers in 3 layers take 768 bytes."""
+    from r1chat.serve.engine import transformers_runner  # needs torch
+
+    monkeypatch.setattr(transformers_runner, "available_memory", lambda: 768 * free)
+    if n_cells is None:
+        with pytest.raises(NotEnoughMemoryError, match="--ctx"):
+            open_folder(n_cells=None)
+    else:
+        runner = open_folder(n_cells=None)
+        assert (runner.info.n_ctx, runner.n_cells) == (4096, n_cells)
+    assert [transformers_runner._context(131_072, n) for n in (10**6, 20_000, 9000, 50)] == [32_768, 16_384, 8192, 8192]
+
+
 def test_the_template_is_found_in_each_of_its_places(folders: FolderOf, tmp_path: Path) -> None:
     from r1chat.serve.engine.transformers_vocab import TransformersVocab  # needs transformers
 
