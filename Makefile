@@ -18,8 +18,10 @@ LLAMA_SETTINGS := --config-settings=cmake.define.LLAVA_BUILD=OFF \
 run: $(VENV)/base.stamp
 	$(BIN)/r1chat $(ARGS)
 
+# In two processes, each with whole files: a good part of the tests wait for a child, a clock or a browser.
+# ARGS="-n 0" runs them in one, which a debugger needs.
 test: lint
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 # Suites that others wrote; fetches them and their environments into the user's cache at first.
 outside: $(VENV)/test.stamp
