@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from ..serve.errors import R1ChatError
 from ..serve.models.catalog import models_folder
-from ..serve.models.hub_cache import cache_folder
-from ..serve.models.machine import LlamaBuild, ask_llama_cpp, look
-from ..serve.models.variants import human
+from ..serve.models.fit.machine import LlamaBuild, ask_llama_cpp, look
+from ..serve.models.hub.cache import cache_folder
+from ..serve.models.sizes import human
 
 State = Literal["ok", "note", "broken"]
 

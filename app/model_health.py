@@ -8,11 +8,11 @@ from ..serve.api.prompt.chat_template import Turn, render
 from ..serve.engine.request import ModelInfo, Segment
 from ..serve.errors import R1ChatError
 from ..serve.models.catalog import ModelEntry
-from ..serve.models.gguf_info import GgufInfo, read_info
-from ..serve.models.resident import ModelSpec
-from ..serve.models.smoke import Smoke, smoke
+from ..serve.models.fit.smoke import Smoke, smoke
+from ..serve.models.gguf.info import GgufInfo, read_info
+from ..serve.models.residents.resident import ModelSpec
+from ..serve.models.sizes import human
 from ..serve.models.specs import LoadOptions, spec_of
-from ..serve.models.variants import human
 from .health import Check
 
 SMOKE_TOKENS = 16

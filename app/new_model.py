@@ -33,7 +33,7 @@ def new_path(name: str, *, force: bool) -> Path:
 
 def check_disk(folder: Path, needed: int, elsewhere: str = "export R1CHAT_MODELS=/some/folder") -> None:
     """Raises CommandError where `needed` bytes would not fit beside what the folder holds."""
-    from ..serve.models.variants import human
+    from ..serve.models.sizes import human
 
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free

@@ -18,15 +18,15 @@ from dataclasses import replace
 import uvicorn
 from starlette.types import ASGIApp
 
-from ..serve.api.local_models import LocalModels
+from ..serve.api.models.local import LocalModels
 from ..serve.api.security import check_bind
 from ..serve.api.served import ServedModels
 from ..serve.api.server import ServerConfig, create_app
-from ..serve.api.upstream_models import UpstreamModels
+from ..serve.api.upstream.models import UpstreamModels
 from ..serve.models.catalog import DEMO, ModelEntry, local_models
-from ..serve.models.gguf_info import read_info
-from ..serve.models.machine import look
-from ..serve.models.manager import Limits, ModelManager
+from ..serve.models.fit.machine import look
+from ..serve.models.gguf.info import read_info
+from ..serve.models.residents.manager import Limits, ModelManager
 from ..serve.models.specs import LoadOptions, find_spec, spec_of
 from ..serve.upstream.pool import Pool
 from .errors import UsageError

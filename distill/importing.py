@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..serve.models.gguf_info import read_info
-from ..serve.models.gguf_writer import FileType
-from ..serve.models.quant_size import file_bytes
-from ..serve.models.quantize import quantize
+from ..serve.models.gguf.info import read_info
+from ..serve.models.gguf.quant_size import file_bytes
+from ..serve.models.gguf.quantize import quantize
+from ..serve.models.gguf.writer import FileType
 from .export import HfModel, write_model
 from .files import replace_file
 from .parity import ParityReport, Reference, compare, reference, round_trip_failures

@@ -162,7 +162,7 @@ class Client:
         return (await self._get("/v1/models"))["data"]
 
     async def memory(self) -> dict[str, Any]:
-        """The body of GET /v1/memory: what the server's models take. ApiError not_supported where they are elsewhere."""
+        """The body of GET /v1/memory: what models take. ApiError not_supported where they are elsewhere."""
         return await self._get("/v1/memory")
 
     async def health(self) -> dict[str, Any]:

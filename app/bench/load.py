@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from ...serve.client import Client, ContentDelta, Done
-from ...serve.models.gguf_reader import read_header
+from ...serve.models.gguf.reader import read_header
 
 Message = dict[str, str]
 

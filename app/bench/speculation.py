@@ -23,7 +23,7 @@ async def _child(model: Path, round: int) -> dict[str, float]:
     """Tokens per second: "plain", and by the share of drafts that are right."""
     job = {"measure": "speculation", "model": str(model), "round": round, "shares": SHARES, "tokens": _TOKENS}
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "r1chat.serve.engine.bench_loop"),
+        *(sys.executable, "-m", "r1chat.serve.engine.llama.bench_loop"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

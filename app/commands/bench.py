@@ -151,7 +151,7 @@ def _report(
 
 def _circumstances(path: Path) -> dict[str, Any]:
     """What the figures are true of."""
-    from ...serve.models.gguf_info import read_info
+    from ...serve.models.gguf.info import read_info
 
     info = read_info(path)
     return {

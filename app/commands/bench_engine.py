@@ -1,6 +1,6 @@
 """r1chat bench engine: what our engine costs over a bare loop of llama_decode here.
 
-The measuring runs in a child process (serve/engine/bench_loop.py); here the figures are put together.
+The measuring runs in a child process (serve/engine/llama/bench_loop.py); here the figures are put together.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _streams(text: str) -> tuple[int, ...]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ...serve.models.gguf_info import read_info
+    from ...serve.models.gguf.info import read_info
 
     path = resolve_model(args)
     info = read_info(path)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 def _child_lines(path: Path, rounds: int, streams: tuple[int, ...]) -> Iterator[dict[str, Any]]:
     """What the child prints, line by line. Raises ModelLoadError with its last words where it fails."""
     job = json.dumps({"measure": "engine", "model": str(path), "rounds": rounds, "steps": STEPS, "streams": streams})
-    command = [sys.executable, "-m", "r1chat.serve.engine.bench_loop"]
+    command = [sys.executable, "-m", "r1chat.serve.engine.llama.bench_loop"]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True)
         assert child.stdin is not None and child.stdout is not None

@@ -30,7 +30,7 @@ def resolve_model(args: argparse.Namespace) -> Path:
         return resolve(args.model).path
     from huggingface_hub import cached_assets_path
 
-    from ...serve.models.shapes import cached_random_gguf
+    from ...serve.models.gguf.shapes import cached_random_gguf
 
     print(
         f"Random weights in the shape of {args.shape} {args.quant}; the first time they take minutes to make.",

@@ -16,7 +16,7 @@ from .engine_options import context
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import ModelEntry
-    from ...serve.models.measured import Measured
+    from ...serve.models.fit.measured import Measured
     from ..health import Check
 
 MARKS = {"ok": "ok  ", "note": "note", "broken": "BAD "}
@@ -123,8 +123,8 @@ def _print(checks: list[Check]) -> None:
 
 def _measure(entry: ModelEntry, args: argparse.Namespace) -> int:
     """1: an estimate is further off than it may be, or nothing could be measured."""
-    from ...serve.models.gguf_info import read_info
-    from ...serve.models.measured import TOLERANCE, measure
+    from ...serve.models.fit.measured import TOLERANCE, measure
+    from ...serve.models.gguf.info import read_info
 
     info = read_info(entry.path)
     contexts = (

@@ -12,7 +12,7 @@ from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import ModelEntry
-    from ...serve.models.manager import Limits
+    from ...serve.models.residents.manager import Limits
     from ...serve.models.specs import LoadOptions
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -72,7 +72,7 @@ def add_model_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def model_limits(args: argparse.Namespace) -> Limits:
-    from ...serve.models.manager import Limits
+    from ...serve.models.residents.manager import Limits
 
     return Limits(memory_bytes=args.memory or None, max_models=args.max_models, keep_alive_s=args.keep_alive)
 

@@ -116,7 +116,7 @@ def _import(model: HfModel, target: Path, quant: str) -> Imported:
 
 
 def _report(name: str, model: HfModel, imported: Imported) -> None:
-    from ...serve.models.variants import human
+    from ...serve.models.sizes import human
 
     before = sum(tensor.n_bytes for tensor in model.tensors.values())
     size = f"{human(before)} of weights -> {human(imported.n_bytes)} ({imported.quant}) in {imported.seconds:.0f} s"

@@ -32,8 +32,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     from ...serve.models.catalog import local_models
-    from ...serve.models.hub_cache import unfinished
-    from ...serve.models.variants import human
+    from ...serve.models.hub.cache import unfinished
+    from ...serve.models.sizes import human
 
     models = local_models()
     if args.json:
@@ -63,7 +63,7 @@ def as_json(model: LocalModel) -> dict[str, Any]:
 
 
 def _row(model: LocalModel) -> tuple[str, ...]:
-    from ...serve.models.variants import human
+    from ...serve.models.sizes import human
 
     day = datetime.fromtimestamp(model.modified).strftime("%Y-%m-%d %H:%M")
     return (model.id, human(model.size_bytes), model.quant or "-", model.source, day)

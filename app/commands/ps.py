@@ -106,7 +106,7 @@ def _row(model: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _size(n_bytes: int | None) -> str:
-    from ...serve.models.variants import human
+    from ...serve.models.sizes import human
 
     return human(n_bytes) if n_bytes else "-"
 

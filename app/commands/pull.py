@@ -35,9 +35,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Fetches; 130 where Ctrl-C stopped it."""
     from ...serve.models.catalog import hub_entry, hub_id
-    from ...serve.models.downloads import Download
-    from ...serve.models.progress import shown
-    from ...serve.models.variants import human
+    from ...serve.models.hub.downloads import Download
+    from ...serve.models.hub.progress import shown
+    from ...serve.models.sizes import human
 
     wanted = hub_id(args.model)
     if wanted is None:

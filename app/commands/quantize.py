@@ -46,8 +46,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Quantises; sizes go to stdout, progress to stderr."""
     from ...serve.models.catalog import resolve
-    from ...serve.models.gguf_info import read_info
-    from ...serve.models.quantize import quantize
+    from ...serve.models.gguf.info import read_info
+    from ...serve.models.gguf.quantize import quantize
     from ..new_model import check_disk, whole_or_nothing
     from ..stages import stages
 
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _target(args: argparse.Namespace, source: Path) -> Path:
     from ...serve.models.catalog import DEMO
-    from ...serve.models.ids import QUANT
+    from ...serve.models.hub.ids import QUANT
     from ..new_model import new_path
 
     if args.out is None:
@@ -97,8 +97,8 @@ def _target(args: argparse.Namespace, source: Path) -> Path:
 
 
 def _needed(source: Path, to: str) -> int:
-    from ...serve.models.gguf_reader import MalformedGGUFError, read_header
-    from ...serve.models.quant_size import file_bytes
+    from ...serve.models.gguf.quant_size import file_bytes
+    from ...serve.models.gguf.reader import MalformedGGUFError, read_header
 
     try:
         with source.open("rb") as file:
@@ -110,7 +110,7 @@ def _needed(source: Path, to: str) -> int:
 
 def _tell(args: argparse.Namespace, target: Path, told: dict[str, Any]) -> None:
     from ...distill.files import replace_file
-    from ...serve.models.variants import human
+    from ...serve.models.sizes import human
 
     if args.out is None:
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     from ...serve.models.catalog import DEMO
     from ...serve.models.removal import remove
-    from ...serve.models.variants import human
+    from ...serve.models.sizes import human
 
     if args.model == DEMO:
         raise UsageError("The bundled model is part of r1chat and stays. What else there is: r1chat list")

@@ -13,8 +13,8 @@ from .list_models import as_json
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import LocalModel
-    from ...serve.models.gguf_info import GgufInfo
-    from ...serve.models.ids import HubId
+    from ...serve.models.gguf.info import GgufInfo
+    from ...serve.models.hub.ids import HubId
     from ...serve.models.r1_models import R1Model
 
 # Tokens; room for R1's longest thoughts.
@@ -72,7 +72,7 @@ def _tell(name: str) -> dict[str, Any]:
 
 
 def _of_files(model: LocalModel) -> dict[str, Any]:
-    from ...serve.models.gguf_info import read_info
+    from ...serve.models.gguf.info import read_info
 
     told = {"id": model.id, "here": True, **as_json(model)}
     if model.entry.engine == "llama":
@@ -92,10 +92,11 @@ def _of_files(model: LocalModel) -> dict[str, Any]:
 
 def _fit(info: GgufInfo) -> str:
     """What it would take on this machine, and with which context, or why it does not fit."""
-    from ...serve.models import fit, machine
+    from ...serve.models.fit.machine import look
+    from ...serve.models.fit.plan import plan
 
     try:
-        return fit.plan(info, machine.look()).sentence
+        return plan(info, look()).sentence
     except R1ChatError as error:
         return str(error)
 
@@ -117,7 +118,7 @@ def _of_catalogue(model: R1Model) -> dict[str, Any]:
 
 def _of_hub(wanted: HubId) -> dict[str, Any]:
     """What the hub has, for a model that is not here."""
-    from ...serve.models.downloads import available
+    from ...serve.models.hub.downloads import available
 
     commit, found = available(wanted)
     told: dict[str, Any] = {"id": str(wanted), "here": False, "repo": wanted.repo, "revision": commit}
@@ -127,7 +128,7 @@ def _of_hub(wanted: HubId) -> dict[str, Any]:
 
 def _text(key: str, value: Any) -> str:
     """A value for a person."""
-    from ...serve.models.variants import human
+    from ...serve.models.sizes import human
 
     if key == "parameters" and isinstance(value, int):
         return f"{value / 1e6:,.1f} M" if value < 1e9 else f"{value / 1e9:.1f} B"

@@ -14,8 +14,8 @@ from ..engine.request import ModelInfo, Segment
 from .ask import Ask
 from .generation import Outputs
 from .kept import KeptReplies
-from .memory import MemoryReport
 from .metrics import Metrics
+from .models.memory import MemoryReport
 from .prompt.chat_template import RenderedPrompt
 from .replies import Health, ModelCard
 

@@ -26,7 +26,7 @@ from .fork import fork_router
 from .messages.errors import MessagesErrors
 from .messages.routes import messages_router
 from .metrics import metrics_router
-from .models import models_router
+from .models.routes import models_router
 from .responses.routes import responses_router
 from .security import Security, check_bind
 from .served import Leases, ServedModels

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 KvType = Literal["f16", "q8_0", "q4_0"]
-LLAMA_RUNNER = "r1chat.serve.engine.llama_runner:LlamaModelRunner"
-TRANSFORMERS_RUNNER = "r1chat.serve.engine.transformers_runner:TransformersModelRunner"
+LLAMA_RUNNER = "r1chat.serve.engine.llama.runner:LlamaModelRunner"
+TRANSFORMERS_RUNNER = "r1chat.serve.engine.hf.runner:TransformersModelRunner"
 
 
 @dataclass(frozen=True, kw_only=True)

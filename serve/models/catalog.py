@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import ModelNotFoundError
-from . import ids, r1_models
-from .ids import HubId
-from .variants import DEFAULT_QUANT, SAFETENSORS
+from . import r1_models
+from .hub import ids
+from .hub.ids import HubId
+from .hub.variants import DEFAULT_QUANT, SAFETENSORS
 
 if TYPE_CHECKING:
-    from .hub_cache import Cached
+    from .hub.cache import Cached
 
 DEMO = "demo"
 BUNDLED = Path(__file__).parent / "bundled" / "r1chat-demo.gguf"
@@ -81,8 +82,8 @@ def resolve(name: str, *, progress: bool = True) -> ModelEntry:
             "user/repo:QUANT. Try: r1chat run demo"
         )
     # Brings in the hub's client, which all that is here does without.
-    from .downloads import Download
-    from .progress import shown
+    from .hub.downloads import Download
+    from .hub.progress import shown
 
     download = Download(wanted, name=name)
     with shown(download, visible=progress):
@@ -96,7 +97,7 @@ def find_local(name: str) -> ModelEntry | None:
     wanted = hub_id(name)
     if wanted is None:
         return None
-    from .hub_cache import find
+    from .hub.cache import find
 
     cached = find(wanted)
     return None if cached is None else hub_entry(cached, wanted.revision)
@@ -129,7 +130,7 @@ def hub_entry(cached: Cached, revision: str | None = None) -> ModelEntry:
 
 def local_models() -> list[LocalModel]:
     """Every model that could be served now: the bundled one, students, then the hub's. Opens no model file."""
-    from .hub_cache import everything
+    from .hub.cache import everything
 
     bundled = _local(ModelEntry(DEMO, BUNDLED), (BUNDLED,), "Q8_0", "bundled")
     students = [model for path in sorted(models_folder().glob("*.gguf")) if (model := _student(path))]

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..engine.config import KvType
 from ..errors import ModelLoadError
-from .gguf_info import read_info
-from .memory import cache_bytes
+from .fit.memory import cache_bytes
+from .gguf.info import read_info
 
 # So many models are remembered.
 MAX_FACTS = 1000

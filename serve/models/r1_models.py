@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from .ids import HubId, parse
+from .hub.ids import HubId, parse
 
 PAPER = "DeepSeek-R1 model card (2025-01), pass@1 from 64 samples of up to 32,768 tokens"
 CARD_0528 = "DeepSeek-R1-0528 model card (2025-05), pass@1 from 16 samples of up to 64k tokens"

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .gguf_spec import TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec, TokenizerSpec
-from .shapes import SHAPES, RandomTensors, synthetic_tokenizer
+from .gguf.shapes import SHAPES, RandomTensors, synthetic_tokenizer
+from .gguf.spec import TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec, TokenizerSpec
 
 _CLASSES = {"qwen2": "Qwen2ForCausalLM", "llama": "LlamaForCausalLM"}
 # Qwen2's, for Llama too: what matters here is that it is quick and cuts words.

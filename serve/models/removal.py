@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..errors import ModelNotFoundError
-from . import catalog, hub_cache
+from . import catalog
+from .hub import cache
 
 
 def remove(name: str) -> tuple[str, int]:
@@ -12,13 +13,13 @@ def remove(name: str) -> tuple[str, int]:
     entry = catalog.find_local(name)
     if entry is None and wanted is not None:
         # Nothing whole: what a stopped pull has left goes.
-        freed = hub_cache.remove_parts(wanted.repo)
+        freed = cache.remove_parts(wanted.repo)
         if freed:
             return str(wanted), freed
     if entry is None or entry.path == catalog.BUNDLED:
         raise ModelNotFoundError(f"There is no model {name!r} to delete. See what there is: r1chat list")
-    if wanted is not None and (cached := hub_cache.find(wanted)) is not None:
-        return entry.id, hub_cache.remove(cached)
+    if wanted is not None and (cached := cache.find(wanted)) is not None:
+        return entry.id, cache.remove(cached)
     freed = entry.path.stat().st_size
     entry.path.unlink()
     entry.path.with_suffix(".json").unlink(missing_ok=True)

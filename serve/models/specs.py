@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from ..engine.config import TRANSFORMERS_RUNNER, EngineConfig, KvType
-from ..engine.folder_weights import planned_bytes
+from ..engine.hf.weights import planned_bytes
 from ..errors import ModelLoadError
-from . import fit
 from .catalog import ModelEntry, find_local
-from .gguf_info import read_info
-from .machine import Machine, look
-from .resident import UNKNOWN_BYTES, ModelSpec
+from .fit.machine import Machine, look
+from .fit.plan import plan
+from .gguf.info import read_info
+from .residents.resident import UNKNOWN_BYTES, ModelSpec
 
 Quantization = Literal["none", "nf4", "int8"]
 
@@ -48,7 +48,7 @@ def spec_of(entry: ModelEntry, options: LoadOptions, machine: Machine | None = N
     # A file whose header would crash the loader is refused here, with a better word for it.
     info = read_info(entry.path)
     engine = options.engine
-    plan = fit.plan(
+    planned = plan(
         info,
         machine or look(),
         n_ctx=engine.n_ctx,
@@ -60,15 +60,15 @@ def spec_of(entry: ModelEntry, options: LoadOptions, machine: Machine | None = N
     config = replace(
         engine,
         model_path=entry.path,
-        n_ctx=plan.n_ctx,
-        n_cells=plan.n_cells,
-        kv_type=plan.kv_type,
-        n_gpu_layers=plan.n_gpu_layers,
+        n_ctx=planned.n_ctx,
+        n_cells=planned.n_cells,
+        kv_type=planned.kv_type,
+        n_gpu_layers=planned.n_gpu_layers,
     )
     spec = ModelSpec(
-        id=entry.id, owned_by=entry.owned_by, config=config, n_bytes=plan.estimate.total, estimate=plan.estimate
+        id=entry.id, owned_by=entry.owned_by, config=config, n_bytes=planned.estimate.total, estimate=planned.estimate
     )
-    return spec, plan.sentence
+    return spec, planned.sentence
 
 
 def find_spec(name: str, options: LoadOptions, machine: Machine | None = None) -> ModelSpec | None:

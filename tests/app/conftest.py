@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from r1chat.app.commands import bench, bench_engine
 from r1chat.serve.errors import ModelLoadError
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 
 def parsed(*arguments: str) -> argparse.Namespace:

@@ -19,9 +19,9 @@ from huggingface_hub import constants
 from r1chat.app.commands import import_model
 from r1chat.app.errors import CommandError, UsageError
 from r1chat.app.new_model import check_disk, new_path
-from r1chat.serve.models.gguf_info import read_info
+from r1chat.serve.models.gguf.info import read_info
+from r1chat.serve.models.gguf.shapes import SHAPES, make_random_gguf
 from r1chat.serve.models.random_folder import make_random_folder
-from r1chat.serve.models.shapes import SHAPES, make_random_gguf
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 # About 60 million weights: long enough in the making to be stopped in its midst.

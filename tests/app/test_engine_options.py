@@ -11,7 +11,7 @@ from r1chat.app.cli import _parser
 from r1chat.app.commands.engine_options import duration, model_limits, server_load_options, size
 from r1chat.app.errors import UsageError
 from r1chat.serve.engine.config import EngineConfig
-from r1chat.serve.models.manager import Limits
+from r1chat.serve.models.residents.manager import Limits
 from r1chat.serve.models.specs import LoadOptions
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from r1chat.distill.export import export_gguf
 from r1chat.distill.parity import parity_report
-from r1chat.serve.models.gguf_info import read_info
+from r1chat.serve.models.gguf.info import read_info
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

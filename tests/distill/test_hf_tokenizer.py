@@ -11,7 +11,7 @@ import pytest
 
 from r1chat.distill.hf_tensors import read_json
 from r1chat.distill.hf_tokenizer import read_tokenizer
-from r1chat.serve.models.gguf_spec import TokenizerSpec
+from r1chat.serve.models.gguf.spec import TokenizerSpec
 from r1chat.serve.models.random_folder import make_random_folder
 
 Json = dict[str, Any]

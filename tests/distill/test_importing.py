@@ -15,10 +15,10 @@ from hf_folders import split_into_shards
 from r1chat.distill.export import HfModel, read_model
 from r1chat.distill.importing import ImportRefusedError, import_model, needed_bytes
 from r1chat.distill.reference import reference_logits
-from r1chat.serve.models.gguf_info import read_info
-from r1chat.serve.models.quantize import probe
+from r1chat.serve.models.gguf.info import read_info
+from r1chat.serve.models.gguf.quantize import probe
+from r1chat.serve.models.gguf.shapes import SHAPES
 from r1chat.serve.models.random_folder import make_random_folder
-from r1chat.serve.models.shapes import SHAPES
 
 LLAMA = replace(SHAPES["tiny-llama"], n_embd=256, n_ff=256)
 

@@ -19,7 +19,7 @@ def test_an_unknown_student_and_a_planned_one_are_refused_with_the_command_that_
 def test_a_run_of_seconds_leaves_a_gguf_that_computes_what_was_trained(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra `distill`")
     from r1chat.distill.pipeline import export_student, learn_vocabulary, train_student
-    from r1chat.serve.models.gguf_info import read_info
+    from r1chat.serve.models.gguf.info import read_info
 
     events: list[Event] = []
     folder = RunFolder(tmp_path, events.append)

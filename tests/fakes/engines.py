@@ -21,9 +21,9 @@ from upstream_server import over
 
 from r1chat.serve.api.server import ServerConfig
 from r1chat.serve.engine.config import EngineConfig
-from r1chat.serve.models.manager import ModelManager, ModelSpec
+from r1chat.serve.models.residents.manager import ModelManager, ModelSpec
 
-TRANSFORMERS = "r1chat.serve.engine.transformers_runner:TransformersModelRunner"
+TRANSFORMERS = "r1chat.serve.engine.hf.runner:TransformersModelRunner"
 
 
 @dataclass(frozen=True)

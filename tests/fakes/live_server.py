@@ -13,12 +13,12 @@ from typing import Any
 
 import uvicorn
 
-from r1chat.serve.api.local_models import LocalModels
-from r1chat.serve.api.model_cards import Shelf
+from r1chat.serve.api.models.cards import Shelf
+from r1chat.serve.api.models.local import LocalModels
 from r1chat.serve.api.served import ServedModels
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.process import EngineConfig, EngineProcess
-from r1chat.serve.models.manager import ModelManager, ModelSpec
+from r1chat.serve.models.residents.manager import ModelManager, ModelSpec
 
 QUESTION = [{"role": "user", "content": "How many sheep are left?"}]
 

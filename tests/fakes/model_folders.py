@@ -14,8 +14,8 @@ import gguf
 import numpy as np
 from engine_tools import bundled_model
 
-from r1chat.serve.models.gguf_spec import TOKEN_CONTROL, TOKEN_USER_DEFINED, ModelSpec
-from r1chat.serve.models.gguf_writer import _gguf_name
+from r1chat.serve.models.gguf.spec import TOKEN_CONTROL, TOKEN_USER_DEFINED, ModelSpec
+from r1chat.serve.models.gguf.writer import _gguf_name
 
 BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
 QWEN2_SPLIT = (

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from r1chat.serve.models.gguf_info import GgufInfo, Weights
-from r1chat.serve.models.shapes import SHAPES
+from r1chat.serve.models.gguf.info import GgufInfo, Weights
+from r1chat.serve.models.gguf.shapes import SHAPES
 
 # of Q4_K_M, which stores a number in a bit less than five bits
 BYTES_PER_NUMBER = 0.6

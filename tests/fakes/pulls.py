@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from r1chat.serve.errors import ModelNotFoundError
-from r1chat.serve.models import hub_cache
-from r1chat.serve.models.downloads import Download
-from r1chat.serve.models.ids import HubId
+from r1chat.serve.models.hub import cache
+from r1chat.serve.models.hub.downloads import Download
+from r1chat.serve.models.hub.ids import HubId
 
 REPO = "user/repo-GGUF"
 FILE = "m-Q4_K_M.gguf"
@@ -31,9 +31,9 @@ def refusal(wanted: HubId = WANTED) -> str:
 
 
 def part() -> Path:
-    return hub_cache.part_path(REPO, hashlib.sha256(DATA).hexdigest())
+    return cache.part_path(REPO, hashlib.sha256(DATA).hexdigest())
 
 
 def nothing_is_whole() -> bool:
-    folder = hub_cache.repo_folder(REPO)
-    return hub_cache.find(WANTED) is None and not list(folder.glob("blobs/*[!e]"))
+    folder = cache.repo_folder(REPO)
+    return cache.find(WANTED) is None and not list(folder.glob("blobs/*[!e]"))

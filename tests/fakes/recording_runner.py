@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import llama_cpp
 import numpy as np
 
-from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.logprobs import Ranking
 from r1chat.serve.engine.request import NO_BIAS, SamplingParams
 from r1chat.serve.engine.sampler import RowSampler

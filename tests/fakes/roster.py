@@ -12,7 +12,7 @@ from live_server import QUESTION, LiveServer
 from r1chat.serve.api.server import ServerConfig
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.models.catalog import BUNDLED, LocalModel, ModelEntry
-from r1chat.serve.models.manager import Limits, ModelManager, ModelSpec
+from r1chat.serve.models.residents.manager import Limits, ModelManager, ModelSpec
 
 BYTES_EACH = 100
 

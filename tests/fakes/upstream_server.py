@@ -10,7 +10,7 @@ from typing import Any
 
 from r1chat.app.server import Server
 from r1chat.serve.api.server import ServerConfig, create_app
-from r1chat.serve.api.upstream_models import UpstreamModels
+from r1chat.serve.api.upstream.models import UpstreamModels
 from r1chat.serve.upstream.pool import Pool
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from r1chat.serve.models.gguf_spec import TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec, TokenizerSpec
-from r1chat.serve.models.gguf_writer import write_gguf
-from r1chat.serve.models.shapes import SHAPES, synthetic_tokenizer
+from r1chat.serve.models.gguf.shapes import SHAPES, synthetic_tokenizer
+from r1chat.serve.models.gguf.spec import TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec, TokenizerSpec
+from r1chat.serve.models.gguf.writer import write_gguf
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"

@@ -9,7 +9,7 @@ import pytest
 from live_server import LiveServer, start_model
 
 from r1chat.app.bench.load import Reply, ask, end_bans, open_target, user, words
-from r1chat.serve.models.shapes import make_random_gguf, synthetic_tokenizer
+from r1chat.serve.models.gguf.shapes import make_random_gguf, synthetic_tokenizer
 
 
 def reply(times: list[float], **fields: object) -> Reply:

@@ -14,10 +14,10 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from r1chat.app.ui.quick_import import quick_import
-from r1chat.serve.api.local_models import LocalModels
+from r1chat.serve.api.models.local import LocalModels
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.process import EngineConfig
-from r1chat.serve.models.manager import ModelManager, ModelSpec
+from r1chat.serve.models.residents.manager import ModelManager, ModelSpec
 
 with quick_import():
     from r1chat.app.ui.page import build_page, mount_page

@@ -12,8 +12,8 @@ from live_server import LiveServer, start_model
 
 from r1chat.app.bench.load import end_bans
 from r1chat.serve.models.catalog import BUNDLED
-from r1chat.serve.models.gguf_reader import read_header
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.reader import read_header
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 pytestmark = pytest.mark.model
 

@@ -17,7 +17,7 @@ from roster import ask, post
 
 from r1chat.serve.api.server import ServerConfig
 from r1chat.serve.models.catalog import BUNDLED, local_models
-from r1chat.serve.models.manager import ModelManager, ModelSpec
+from r1chat.serve.models.residents.manager import ModelManager, ModelSpec
 from r1chat.serve.models.specs import LoadOptions, find_spec
 
 # Models that exist, and are nowhere here.

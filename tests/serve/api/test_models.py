@@ -21,13 +21,13 @@ import pytest
 from live_server import QUESTION, LiveServer
 from roster import BYTES_EACH, Roster, ask, get, loaded, post, spec, states
 
-from r1chat.serve.api import local_models
+from r1chat.serve.api.models import local
 from r1chat.serve.api.server import ServerConfig
 from r1chat.serve.models.catalog import BUNDLED
-from r1chat.serve.models.footprint import footprint
-from r1chat.serve.models.gguf_info import read_info
-from r1chat.serve.models.machine import Device, Machine
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.fit.footprint import footprint
+from r1chat.serve.models.fit.machine import Device, Machine
+from r1chat.serve.models.gguf.info import read_info
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 NAMES = ("demo", "user/tiny:Q8_0", "llama")
 
@@ -163,8 +163,8 @@ def test_memory_is_told_by_model_and_for_the_machine(real: LiveServer) -> None:
 
 def test_graphics_cards_are_told_with_what_is_free(real: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     card = Device("CUDA0", "a card", total=80, free=60)
-    monkeypatch.setattr(local_models, "look", lambda: Machine(1, 1, (card,)))
-    monkeypatch.setattr(local_models, "CARDS_S", -1e9)
+    monkeypatch.setattr(local, "look", lambda: Machine(1, 1, (card,)))
+    monkeypatch.setattr(local, "CARDS_S", -1e9)
     (told,) = get(real, "/v1/memory")["devices"]
     assert told == {"name": "CUDA0", "description": "a card", "total": 80, "free": 60, "unified": False}
 

@@ -14,7 +14,7 @@ from recording_runner import RecordingRunner
 
 from r1chat.serve.engine.config import TRANSFORMERS_RUNNER, EngineConfig
 from r1chat.serve.engine.model_runner import load_runner
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 
 @pytest.fixture(scope="session")

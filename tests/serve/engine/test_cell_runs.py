@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1chat.serve.engine.cell_runs import CellRuns
+from r1chat.serve.engine.hf.cell_runs import CellRuns
 
 N_CELLS = 40
 

@@ -11,11 +11,11 @@ from engine_tools import bundled_model, finish_of, request, run, scripted_config
 from forms import CHOICE, DIGITS, ENDLESS, JSON, is_valid, shaped
 from recording_runner import UntimedRunner
 
-from r1chat.serve.engine.bench_loop import clear
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.intake import SpeculatorFactory
-from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.llama.bench_loop import clear
+from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.process import EngineProcess
 from r1chat.serve.engine.request import (
     Begun,

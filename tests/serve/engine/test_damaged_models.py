@@ -18,9 +18,9 @@ from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.process import BackOff, EngineProcess
 from r1chat.serve.engine.request import Event, Finished, TokenOutput
 from r1chat.serve.errors import EngineStoppedError, ModelLoadError, NonFiniteLogitsError
-from r1chat.serve.models.gguf_info import read_info
-from r1chat.serve.models.gguf_reader import Header, read_header
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.info import read_info
+from r1chat.serve.models.gguf.reader import Header, read_header
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 pytestmark = pytest.mark.anyio
 

@@ -20,7 +20,7 @@ from r1chat.serve.engine.host_cache import HostCache
 from r1chat.serve.engine.model_runner import KVFullError
 from r1chat.serve.engine.sequence import Sequence
 from r1chat.serve.engine.speculation import PromptLookup, Speculator
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 
 @pytest.mark.parametrize(

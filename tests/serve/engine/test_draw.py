@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1chat.serve.engine.draw import Draw, Scratch, first_reaching
-from r1chat.serve.engine.llama_chain import build_chain
+from r1chat.serve.engine.llama.chain import build_chain
 from r1chat.serve.engine.request import SamplingParams
 from r1chat.serve.errors import InvalidRequestError
 

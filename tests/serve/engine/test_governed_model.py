@@ -15,7 +15,7 @@ from recording_runner import UntimedRunner
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.host_cache import HostCache
-from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.request import Begun, Channel, Event, PrepareRequest, Segment, ThoughtEnded
 
 pytestmark = pytest.mark.model

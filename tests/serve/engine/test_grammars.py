@@ -20,7 +20,7 @@ from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.constraint import Constraint, Grammars
 from r1chat.serve.engine.detokenizer import Detokenizer
 from r1chat.serve.engine.governor import Force, Governor, ReasoningPlan
-from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.request import (
     Grammar,
 )

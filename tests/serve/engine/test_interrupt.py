@@ -11,7 +11,7 @@ from forward_tools import OpenModel, batch_of, compute, last_logits, made_up, pl
 from recording_runner import RecordingRunner
 
 from r1chat.serve.engine.batch import Batch
-from r1chat.serve.engine.llama_context import InterruptFlag
+from r1chat.serve.engine.llama.context import InterruptFlag
 from r1chat.serve.engine.model_runner import InterruptedStep
 
 PROMPT = made_up(2000)

@@ -20,13 +20,13 @@ from recording_runner import Record, RecordingRunner
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
-from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.model_runner import InvalidBatchError, KVFullError, bound_native_threads
 from r1chat.serve.engine.request import FinishReason, Segment
 from r1chat.serve.engine.sampler import check_finite
 from r1chat.serve.engine.sequence import Sequence
 from r1chat.serve.errors import ContextLengthError, InvalidRequestError, ModelLoadError, NonFiniteLogitsError
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 # Products of K-quants round differently alone and in fours. Where the two best logits lie closer than this,
 # either may win; seen on this shape: 0.055. Nine in ten positions lie further apart.

@@ -10,9 +10,9 @@ import pytest
 from engine_tools import bundled_model, finish_of, request, run, scripted_engine, text_of
 from recording_runner import RecordingRunner
 
-from r1chat.serve.engine.bench_loop import clear
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
+from r1chat.serve.engine.llama.bench_loop import clear
 from r1chat.serve.engine.logprobs import LogprobQueue, Ranking, rank
 from r1chat.serve.engine.request import Channel, Event, SamplingParams, TokenLogprob, TokenOutput
 from r1chat.serve.errors import InvalidRequestError

@@ -10,9 +10,9 @@ import pytest
 from forward_tools import OpenModel, compute, last_logits, logits_along, made_up, placed
 from recording_runner import RecordingRunner
 
-from r1chat.serve.engine import llama_context
 from r1chat.serve.engine.batch import Batch
-from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.llama import context as llama_context
+from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.model_runner import KVFullError
 
 K_TOLERANCE = 0.2

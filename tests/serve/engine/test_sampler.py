@@ -11,13 +11,13 @@ import pytest
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.config import EngineConfig
-from r1chat.serve.engine.llama_chain import build_chain
-from r1chat.serve.engine.llama_runner import LlamaModelRunner
+from r1chat.serve.engine.llama.chain import build_chain
+from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.request import SamplingParams
 from r1chat.serve.engine.sampler import Changes, RowSampler, TokenCounts
 from r1chat.serve.engine.sequence import Sequence
 from r1chat.serve.errors import InvalidRequestError, NonFiniteLogitsError
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 PROMPT = [5, 9, 9, 300]
 WRITTEN = [7, 9, 7, 7, 21]

@@ -17,7 +17,7 @@ from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.request import GenerateRequest, Usage
 from r1chat.serve.engine.row_costs import RowCosts
 from r1chat.serve.engine.speculation import LONGEST, MIN_MATCH, VERBATIM, PromptLookup, Proposal, Proposer, Speculator
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 # milliseconds by rows: a 0.5B on two cores, where four rows cost 3.6 steps, and a 1.5B where they cost 1.7
 DEAR: dict[int, float] = {1: 15.2, 2: 43, 3: 50, 4: 54, 8: 67, 12: 81, 16: 82, 24: 128}

@@ -36,20 +36,20 @@ def test_the_cache_is_as_large_as_memory_allows(
     open_folder: OpenFolder, monkeypatch: pytest.MonkeyPatch, free: int, n_cells: int | None
 ) -> None:
     """`free` in tokens: keys and values of 2 heads of 16 numbers in 3 layers take 768 bytes."""
-    from r1chat.serve.engine import transformers_runner  # needs torch
+    from r1chat.serve.engine.hf import runner  # needs torch
 
-    monkeypatch.setattr(transformers_runner, "available_memory", lambda: 768 * free)
+    monkeypatch.setattr(runner, "available_memory", lambda: 768 * free)
     if n_cells is None:
         with pytest.raises(NotEnoughMemoryError, match="--ctx"):
             open_folder(n_cells=None)
     else:
-        runner = open_folder(n_cells=None)
-        assert (runner.info.n_ctx, runner.n_cells) == (4096, n_cells)
-    assert [transformers_runner._context(131_072, n) for n in (10**6, 20_000, 9000, 50)] == [32_768, 16_384, 8192, 8192]
+        opened = open_folder(n_cells=None)
+        assert (opened.info.n_ctx, opened.n_cells) == (4096, n_cells)
+    assert [runner._context(131_072, n) for n in (10**6, 20_000, 9000, 50)] == [32_768, 16_384, 8192, 8192]
 
 
 def test_the_template_is_found_in_each_of_its_places(folders: FolderOf, tmp_path: Path) -> None:
-    from r1chat.serve.engine.transformers_vocab import TransformersVocab  # needs transformers
+    from r1chat.serve.engine.hf.vocab import TransformersVocab  # needs transformers
 
     folder = shutil.copytree(folders("qwen2"), tmp_path / "model")
     path = folder / "tokenizer_config.json"
@@ -168,9 +168,9 @@ def test_a_folder_that_cannot_be_run_is_refused_in_one_line(
 def test_what_no_machine_has_room_for_is_refused_before_it_is_read(
     folders: FolderOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from r1chat.serve.engine import transformers_model  # needs torch
+    from r1chat.serve.engine.hf import model  # needs torch
 
-    monkeypatch.setattr(transformers_model, "available_memory", lambda: 200_000)
+    monkeypatch.setattr(model, "available_memory", lambda: 200_000)
     with pytest.raises(NotEnoughMemoryError, match="GB are free"):
         load_runner(
             EngineConfig(model_path=folders("qwen2"), runner=TRANSFORMERS_RUNNER, runner_args={"device": "cpu"})
@@ -179,8 +179,8 @@ def test_what_no_machine_has_room_for_is_refused_before_it_is_read(
 
 def test_without_torch_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("transformers_runner", "packed_attention"):
-        monkeypatch.delitem(sys.modules, f"r1chat.serve.engine.{name}", raising=False)
+    for name in ("runner", "packed_attention"):
+        monkeypatch.delitem(sys.modules, f"r1chat.serve.engine.hf.{name}", raising=False)
     with pytest.raises(ModelLoadError, match=r'torch.*pip install "r1chat\[distill\]"'):
         load_runner(EngineConfig(model_path=Path("x"), runner=TRANSFORMERS_RUNNER))
 

@@ -15,7 +15,7 @@ from loopback_hub import LoopbackHub
 from r1chat.serve.errors import ModelNotFoundError
 from r1chat.serve.models import catalog
 from r1chat.serve.models.catalog import ModelEntry
-from r1chat.serve.models.gguf_info import read_info
+from r1chat.serve.models.gguf.info import read_info
 from r1chat.serve.models.removal import remove
 
 REPO = "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF"
@@ -108,8 +108,8 @@ def test_another_quantisation_or_revision_is_another_model(pulled: LoopbackHub) 
 
 
 def test_the_newest_pull_is_what_a_name_means(pulled: LoopbackHub) -> None:
-    from r1chat.serve.models.downloads import Download
-    from r1chat.serve.models.ids import HubId
+    from r1chat.serve.models.hub.downloads import Download
+    from r1chat.serve.models.hub.ids import HubId
 
     pulled.commit = "f" * 40
     pulled.repos[REPO]["m-Q4_K_M.gguf"] = b"GGUF new"

@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from loopback_hub import COMMIT, LoopbackHub
 from pulls import DATA, FILE, REPO, download, nothing_is_whole, part, refusal
 
-from r1chat.serve.models.ids import HubId
+from r1chat.serve.models.hub.ids import HubId
 
 # --- never a wrong file for a right one ---
 

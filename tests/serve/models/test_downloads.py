@@ -13,9 +13,9 @@ import pytest
 from loopback_hub import COMMIT, LoopbackHub
 from pulls import DATA, FILE, REPO, download, nothing_is_whole, part, refusal
 
-from r1chat.serve.models.downloads import DownloadCancelledError, Snapshot
-from r1chat.serve.models.ids import HubId
-from r1chat.serve.models.part_file import PartFile
+from r1chat.serve.models.hub.downloads import DownloadCancelledError, Snapshot
+from r1chat.serve.models.hub.ids import HubId
+from r1chat.serve.models.hub.part_file import PartFile
 
 # --- what goes well ---
 

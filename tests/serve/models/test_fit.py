@@ -8,8 +8,8 @@ import pytest
 from model_shapes import info_of
 
 from r1chat.serve.errors import ModelLoadError, NotEnoughMemoryError
-from r1chat.serve.models.fit import plan
-from r1chat.serve.models.machine import Device, Machine
+from r1chat.serve.models.fit.machine import Device, Machine
+from r1chat.serve.models.fit.plan import plan
 
 GB = 10**9
 

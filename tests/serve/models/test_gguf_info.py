@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from r1chat.serve.errors import ModelLoadError
-from r1chat.serve.models.gguf_info import GgufInfo, read_info
-from r1chat.serve.models.gguf_types import BLOCKS, FILE_TYPES
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.info import GgufInfo, read_info
+from r1chat.serve.models.gguf.shapes import make_random_gguf
+from r1chat.serve.models.gguf.types import BLOCKS, FILE_TYPES
 
 ARCH = "qwen2"
 
@@ -261,7 +261,7 @@ def test_tables_of_types_are_those_of_the_gguf_package() -> None:
 
 def test_reading_a_header_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import r1chat.serve.models.gguf_info;"
+        "import sys; import r1chat.serve.models.gguf.info;"
         "sys.exit(any(m in sys.modules for m in ('numpy', 'gguf', 'llama_cpp')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

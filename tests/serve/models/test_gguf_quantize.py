@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from r1chat.serve.errors import ModelLoadError
-from r1chat.serve.models.quantize import probe, quantize
-from r1chat.serve.models.shapes import make_random_gguf
+from r1chat.serve.models.gguf.quantize import probe, quantize
+from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 
 def test_q8_of_llama_cpp_equals_ours(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_hung_child_is_given_up(tmp_path: Path) -> None:
 
 def test_parent_never_imports_llama_cpp() -> None:
     code = (
-        "import sys; import r1chat.serve.models.quantize, r1chat.serve.models.shapes, r1chat.distill.export;"
+        "import sys; import r1chat.serve.models.gguf.quantize, r1chat.serve.models.gguf.shapes, r1chat.distill.export;"
         "sys.exit(any(m in sys.modules for m in ('llama_cpp', 'torch', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,10 +11,10 @@ import gguf
 import numpy as np
 import pytest
 
-from r1chat.serve.models import gguf_writer
-from r1chat.serve.models.gguf_spec import ModelSpec, TokenizerSpec
-from r1chat.serve.models.gguf_writer import write_gguf
-from r1chat.serve.models.shapes import synthetic_tokenizer
+from r1chat.serve.models.gguf import writer
+from r1chat.serve.models.gguf.shapes import synthetic_tokenizer
+from r1chat.serve.models.gguf.spec import ModelSpec, TokenizerSpec
+from r1chat.serve.models.gguf.writer import write_gguf
 
 SPEC = ModelSpec(
     architecture="qwen2", n_vocab=320, n_embd=32, n_layer=1, n_ff=64, n_head=2, n_head_kv=1, n_ctx=128, tied=True
@@ -171,7 +171,7 @@ def test_runs_of_rows_make_the_file_that_whole_tensors_make(
     spec = replace(SPEC, architecture=architecture)
     whole = write(tmp_path / "whole.gguf", spec, file_type="Q8_0").read_bytes()
     for n_numbers in (1, 7 * 32, 100 * 32):
-        monkeypatch.setattr(gguf_writer, "_RUN", n_numbers)
+        monkeypatch.setattr(writer, "_RUN", n_numbers)
         assert write(tmp_path / "runs.gguf", spec, file_type="Q8_0").read_bytes() == whole
 
 

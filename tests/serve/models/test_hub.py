@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from loopback_hub import LoopbackHub, loopback_hub
 
-from r1chat.serve.models import hub as module
-from r1chat.serve.models.hub import Hub, may_fetch
-from r1chat.serve.models.ids import HubId
+from r1chat.serve.models.hub.client import Hub, may_fetch
+from r1chat.serve.models.hub.ids import HubId
 
 HUB = "https://huggingface.co"
 MIRROR = "https://mirror.example:8443"
@@ -72,7 +71,7 @@ def test_the_token_stays_with_the_endpoint_when_a_cdn_takes_over(
     hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two loopback hubs stand for the hub and its CDN: the rule that would part them is lifted for this test."""
-    monkeypatch.setattr(module, "may_fetch", lambda url, endpoint: True)
+    monkeypatch.setattr("r1chat.serve.models.hub.client.may_fetch", lambda url, endpoint: True)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     with loopback_hub() as cdn:
         hub.repos["u/r"] = cdn.repos["u/r"] = {"m-Q8_0.gguf": b"GGUF"}

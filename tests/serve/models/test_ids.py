@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from r1chat.serve.models import r1_models
-from r1chat.serve.models.ids import HubId, parse
+from r1chat.serve.models.hub.ids import HubId, parse
 
 
 @pytest.mark.parametrize(

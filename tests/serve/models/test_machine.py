@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from r1chat.serve.engine import host_memory
-from r1chat.serve.models.machine import BuildError, LlamaBuild, ask_llama_cpp, look
+from r1chat.serve.models.fit.machine import BuildError, LlamaBuild, ask_llama_cpp, look
 
 
 def test_this_machine_has_memory_and_a_build_that_computes_on_its_cpu() -> None:
@@ -58,7 +58,7 @@ def test_a_containers_limit_counts_before_the_machines_memory(tmp_path: Path, mo
 
 def test_planning_loads_neither_numpy_nor_llama_cpp() -> None:
     code = (
-        "import sys; import r1chat.serve.models.fit, r1chat.serve.models.machine;"
+        "import sys; import r1chat.serve.models.fit.plan, r1chat.serve.models.fit.machine;"
         "sys.exit(any(m in sys.modules for m in ('numpy', 'gguf', 'llama_cpp')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

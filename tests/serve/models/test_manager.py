@@ -24,7 +24,7 @@ from r1chat.serve.errors import (
     NotEnoughMemoryError,
     QueueFullError,
 )
-from r1chat.serve.models.manager import FOREVER, ModelManager, ModelSpec
+from r1chat.serve.models.residents.manager import FOREVER, ModelManager, ModelSpec
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,11 @@ from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.host_memory import kv_bytes
 from r1chat.serve.engine.request import ModelInfo, Segment
 from r1chat.serve.models.catalog import BUNDLED
-from r1chat.serve.models.gguf_info import read_info
-from r1chat.serve.models.measured import TOLERANCE, measure
-from r1chat.serve.models.memory import cache_bytes, default_cells, estimate
-from r1chat.serve.models.shapes import SHAPES, make_random_gguf
-from r1chat.serve.models.smoke import smoke
+from r1chat.serve.models.fit.measured import TOLERANCE, measure
+from r1chat.serve.models.fit.memory import cache_bytes, default_cells, estimate
+from r1chat.serve.models.fit.smoke import smoke
+from r1chat.serve.models.gguf.info import read_info
+from r1chat.serve.models.gguf.shapes import SHAPES, make_random_gguf
 
 MB = 1e6
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from r1chat.serve.models.gguf_reader import read_header
-from r1chat.serve.models.quant_size import file_bytes
-from r1chat.serve.models.quantize import quantize
-from r1chat.serve.models.shapes import SHAPES, make_random_gguf
+from r1chat.serve.models.gguf.quant_size import file_bytes
+from r1chat.serve.models.gguf.quantize import quantize
+from r1chat.serve.models.gguf.reader import read_header
+from r1chat.serve.models.gguf.shapes import SHAPES, make_random_gguf
 
 
 def weight_bytes(path: Path) -> int:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from r1chat.serve.engine import folder_weights
 from r1chat.serve.engine.config import TRANSFORMERS_RUNNER, EngineConfig
-from r1chat.serve.engine.folder_weights import planned_bytes, read_weights
+from r1chat.serve.engine.hf import weights
+from r1chat.serve.engine.hf.weights import planned_bytes, read_weights
 from r1chat.serve.engine.model_runner import load_runner
-from r1chat.serve.models.gguf_spec import stretched_rope
+from r1chat.serve.models.gguf.shapes import SHAPES
+from r1chat.serve.models.gguf.spec import stretched_rope
 from r1chat.serve.models.random_folder import make_random_folder
-from r1chat.serve.models.shapes import SHAPES
 
 
 def test_its_headers_say_what_the_shape_says(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_bfloat16_stays_where_it_is_fast_and_is_widened_where_not(
 ) -> None:
     pytest.importorskip("torch", reason="the transformers engine needs torch")
     pytest.importorskip("transformers", reason="the transformers engine needs transformers")
-    monkeypatch.setattr(folder_weights, "multiplies_bfloat16", lambda: fast)
+    monkeypatch.setattr(weights, "multiplies_bfloat16", lambda: fast)
     folder = make_random_folder("tiny-qwen2", tmp_path / "model")
     config = EngineConfig(model_path=folder, runner=TRANSFORMERS_RUNNER, n_threads=1, n_cells=256)
     runner = load_runner(config)

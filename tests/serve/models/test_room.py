@@ -9,10 +9,10 @@ import pytest
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.process import EngineProcess
 from r1chat.serve.errors import NotEnoughMemoryError
-from r1chat.serve.models.machine import Device, Machine
-from r1chat.serve.models.memory import Estimate
-from r1chat.serve.models.resident import FOREVER, ModelSpec, Resident
-from r1chat.serve.models.room import Limits, Room
+from r1chat.serve.models.fit.machine import Device, Machine
+from r1chat.serve.models.fit.memory import Estimate
+from r1chat.serve.models.residents.resident import FOREVER, ModelSpec, Resident
+from r1chat.serve.models.residents.room import Limits, Room
 
 GB = 1 << 30
 

@@ -9,9 +9,9 @@ import gguf
 import numpy as np
 import pytest
 
-from r1chat.serve.models.gguf_info import read_info
-from r1chat.serve.models.quantize import probe
-from r1chat.serve.models.shapes import SHAPES, cached_random_gguf, make_random_gguf, synthetic_tokenizer
+from r1chat.serve.models.gguf.info import read_info
+from r1chat.serve.models.gguf.quantize import probe
+from r1chat.serve.models.gguf.shapes import SHAPES, cached_random_gguf, make_random_gguf, synthetic_tokenizer
 from r1chat.serve.models.templates import R1_DISTILL
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from r1chat.serve.engine.config import LLAMA_RUNNER, TRANSFORMERS_RUNNER, Engine
 from r1chat.serve.errors import ModelLoadError, NotEnoughMemoryError
 from r1chat.serve.models import catalog
 from r1chat.serve.models.catalog import BUNDLED, ModelEntry, folder_name
+from r1chat.serve.models.random_folder import make_random_folder
 from r1chat.serve.models.specs import LoadOptions, find_spec, spec_of
 
 DEMO = ModelEntry("demo", BUNDLED)
@@ -19,9 +19,7 @@ DEMO = ModelEntry("demo", BUNDLED)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> ModelEntry:
-    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["Qwen2ForCausalLM"]}))
-    (tmp_path / "model.safetensors").write_bytes(b"")
-    return catalog.resolve(str(tmp_path))
+    return catalog.resolve(str(make_random_folder("tiny-qwen2", tmp_path / "tiny")))
 
 
 def test_what_nobody_asked_for_is_planned() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from r1chat.serve.errors import ModelNotFoundError
-from r1chat.serve.models.variants import Variant, choose, variants
+from r1chat.serve.models.hub.variants import Variant, choose, variants
 
 
 def labels(*names: str) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,1 @@
+"""Models of the Hugging Face hub: their names, files and downloads, and the cache that all its tools share."""

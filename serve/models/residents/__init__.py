@@ -1,0 +1,1 @@
+"""The models that are loaded, and who makes room for whom."""
