@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...serve.errors import ModelNotFoundError, R1ChatError
-from ..terminal import printable
+from ..terminal import print_table, printable
 from .list_models import as_json
 
 if TYPE_CHECKING:
@@ -24,19 +25,23 @@ LONG = 32768
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "show",
-        help="tell what is known of a model: sizes, licence, context, scores",
+        help="tell what is known of a model, or of all R1 models: sizes, licence, context, scores",
         description="Tells what is known of a model: of one that is here from its file, of r1:7b and its like\n"
-        "from the catalogue, of any other from the hub.",
-        epilog="examples:\n  r1chat show demo\n  r1chat show r1:7b          before you fetch it\n"
+        "from the catalogue, of any other from the hub. Without a name: the catalogue, beside this machine's memory.",
+        epilog="examples:\n  r1chat show\n  r1chat show demo\n  r1chat show r1:7b          before you fetch it\n"
         "  r1chat show user/repo      which quantisations the hub has",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL", help="demo, r1:7b, user/repo:QUANT, a student, or a .gguf file")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="demo, r1:7b, user/repo:QUANT, a student, or a .gguf file"
+    )
     parser.add_argument("--json", action="store_true", help="print one object")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.model is None:
+        return _show_catalogue(in_json=args.json)
     told = _tell(args.model)
     if args.json:
         print(json.dumps(told))
@@ -48,6 +53,26 @@ def run(args: argparse.Namespace) -> int:
         head = key.replace("_", " ").ljust(width)
         # A second file stands under the first.
         print(printable(head + _text(key, value).replace("\n", "\n" + " " * width)))
+    return 0
+
+
+def _show_catalogue(*, in_json: bool) -> int:
+    """Every R1 model in its usual quantisation; what it takes is for its longest thoughts."""
+    from ...serve.models.fit.machine import look
+    from ...serve.models.hub.variants import DEFAULT_QUANT
+    from ...serve.models.r1_models import R1_MODELS
+    from ...serve.models.sizes import human
+
+    if in_json:
+        print(json.dumps([{"id": name, **_of_catalogue(model)} for name, model in R1_MODELS.items()]))
+        return 0
+    rows = [("MODEL", "PARAMETERS", f"{DEFAULT_QUANT} FILE", "MEMORY AT 32K", *next(iter(R1_MODELS.values())).scores)]
+    for name, model in R1_MODELS.items():
+        size = model.sizes[DEFAULT_QUANT]
+        scores = (str(model.scores.get(test, "-")) for test in rows[0][4:])
+        rows.append((name, model.parameters, human(size), human(size + LONG * model.kv_bytes_per_token), *scores))
+    print_table(rows)
+    print(f"{human(look().ram_available)} of memory are free here. Fetch one: r1chat pull r1:1.5b", file=sys.stderr)
     return 0
 
 

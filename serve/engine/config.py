@@ -13,7 +13,7 @@ TRANSFORMERS_RUNNER = "r1chat.serve.engine.hf.runner:TransformersModelRunner"
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """`n_ctx` bounds one request, in tokens; None takes what the model was trained for, at most 8192.
+    """`n_ctx` bounds one request, in tokens; None leaves it to the runner, and a GGUF then gets 8192 at most.
 
     `n_seq_max` requests compute at once; up to `n_resident` token runs stay in the cache, theirs and idle
     ones, in `n_cells` tokens together (None: by memory), their keys and values stored as `kv_type`. What has

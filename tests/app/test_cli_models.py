@@ -152,6 +152,14 @@ def test_list_show_and_rm_tell_the_same_story(hub: LoopbackHub, home: dict[str, 
     )
 
 
+def test_show_without_a_name_is_the_catalogue(r1chat: Run) -> None:
+    shown = r1chat("show")
+    assert re.search(r"^r1:7b +7\.6 B +4\.7 GB +6\.6 GB +55\.5 +92\.8 +49\.1$", shown.stdout, re.M), shown.stdout
+    assert "of memory are free here" in shown.stderr
+    told = json.loads(r1chat("show", "--json").stdout)
+    assert [model["id"] for model in told][:2] == ["r1:1.5b", "r1:7b"]
+
+
 def test_show_tells_of_models_that_are_not_here(hub: LoopbackHub, home: dict[str, str], r1chat: Run) -> None:
     shown = r1chat("show", "r1:7b", **home, HF_ENDPOINT=NOBODY)
     assert shown.returncode == 0

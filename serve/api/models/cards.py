@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ...engine.config import EngineConfig
+from ...engine.config import TRANSFORMERS_RUNNER, EngineConfig
 from ...models.facts import FactsReader, ModelFacts
 from ...models.residents.manager import ModelManager, ModelSpec, Resident
 from ..prompt.chat_template import CLOSE_TAG
@@ -67,7 +67,8 @@ class ModelCards:
         """A file that was named by its path, or a model that is no file."""
         path = spec.config.model_path
         size = path.stat().st_size if path and path.is_file() else None
-        return _Item(spec.id, spec.owned_by, path, self._created, ENGINES["llama"], size_bytes=size)
+        engine = ENGINES["transformers" if spec.config.runner == TRANSFORMERS_RUNNER else "llama"]
+        return _Item(spec.id, spec.owned_by, path, self._created, engine, size_bytes=size)
 
     async def _card(self, item: _Item) -> ModelCard:
         resident = next((one for one in self._manager.residents if one.spec.id == item.id), None)
