@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -32,7 +33,7 @@ KEEP_ALIVE_S = 2.0
 
 class Endpoint:
     """`is_up` as of the last look or request; `name` is the URL without the scheme, `separates` the models that have
-    sent a thought in a field of its own. Belongs to one event loop.
+    sent a thought in a field of its own. Belongs to one event loop. Raises InvalidRequestError for a key that is none.
     """
 
     def __init__(self, url: str, key: str | None = None) -> None:
@@ -49,7 +50,7 @@ class Endpoint:
         self._n_silent = 0
         self._key = key
         self._http = httpx2.AsyncClient(
-            headers={b"Authorization": f"Bearer {key}".encode()} if key else {},
+            headers=_authorization(key) if key else {},
             timeout=httpx2.Timeout(SILENCE_S, connect=CONNECT_S, write=60.0),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEP_ALIVE_S),
             trust_env=httpx2.URL(url).host not in LOOPBACK,
@@ -175,6 +176,16 @@ class Endpoint:
 
 
 _JSON = {"content-type": "application/json"}
+
+
+def _authorization(key: str) -> dict[bytes, bytes]:
+    """A line break at its end would be told later, and the key with it, to whoever asks how the upstreams are."""
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise InvalidRequestError(
+            "The upstreams' key has a blank, a line break or another character that no key has. "
+            "Set it anew: R1CHAT_UPSTREAM_KEY=... r1chat serve --upstream http://127.0.0.1:8001"
+        )
+    return {b"Authorization": f"Bearer {key}".encode()}
 
 
 def _encoded(body: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ import pytest
 
 from r1chat.serve.errors import ContextLengthError, InvalidRequestError, NotSupportedError, R1ChatError, UpstreamError
 from r1chat.serve.upstream.addresses import upstream_urls
+from r1chat.serve.upstream.endpoint import Endpoint
 from r1chat.serve.upstream.failures import MAX_BUSY_S, error_of, refusal, seconds
 
 
@@ -92,3 +93,10 @@ def test_what_is_no_address_is_refused_without_showing_a_password(text: str) -> 
     with pytest.raises(InvalidRequestError) as caught:
         upstream_urls(text)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["secret\r", "secret\n", "sec ret", "secrét"])
+def test_a_key_that_no_header_can_hold_is_refused_at_once_and_not_shown(key: str) -> None:
+    with pytest.raises(InvalidRequestError, match="R1CHAT_UPSTREAM_KEY") as caught:
+        Endpoint("http://127.0.0.1:1", key)
+    assert "sec" not in str(caught.value)
