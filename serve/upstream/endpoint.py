@@ -111,7 +111,7 @@ class Endpoint:
                 async with aclosing(self._chunks(response)) as chunks:
                     async for chunk in chunks:
                         yield chunk
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise self._unreachable(error) from error
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Endpoint:
                 if not response.is_success:
                     raise await self._refusal(response)
                 text = await _read(response, MAX_BODY_BYTES)
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise self._unreachable(error) from error
         try:
             return msgspec.json.decode(text, type=dict[str, Any])

@@ -253,6 +253,13 @@ def test_an_event_without_end_is_cut_off() -> None:
     assert answer.status_code == 503 and "limit" in answer.json()["error"]["message"]
 
 
+def test_what_cannot_be_unpacked_is_the_upstreams_fault_and_another_is_asked(vllm: VllmStandIn) -> None:
+    with VllmStandIn() as broken, over(broken.url, vllm.url) as front:
+        broken.refusals = [Refusal(500, {}, {"content-encoding": "gzip"})]
+        assert [ask(front).status_code for _ in range(2)] == [200, 200]
+        assert broken.bodies
+
+
 def test_what_vllm_lacks_is_refused_with_its_name(front: FrontServer) -> None:
     answer = ask(front, deterministic=True)
     assert answer.json()["error"]["code"] == "not_supported" and "vLLM" in answer.json()["error"]["message"]
