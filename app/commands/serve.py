@@ -113,7 +113,7 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
 
     api_key, *more_keys = args.api_key or [None]
     with bind(args.host, args.port, api_key) as sock:
-        entry = None if args.upstream else entry_of(args)
+        entry = entry_of(args) if args.upstream is None else None
         config = ServerConfig(
             host=args.host,
             port=sock.getsockname()[1],

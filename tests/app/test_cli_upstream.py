@@ -25,7 +25,7 @@ def test_page_and_api_over_another_server_with_its_key_from_the_environment() ->
     assert not any("inner" in line for line in front.lines)
 
 
-@pytest.mark.parametrize("address", ["gpu1:8000", "http://me:secret@gpu1:8000", ","])
+@pytest.mark.parametrize("address", ["gpu1:8000", "http://me:secret@gpu1:8000", ",", ""])
 def test_an_address_that_is_none_is_wrong_usage_in_one_line(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "0", "--upstream", address]) == 2
     told = capsys.readouterr().err
