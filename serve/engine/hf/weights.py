@@ -83,7 +83,7 @@ def _files(folder: Path) -> list[Path]:
         return sorted(folder.glob("*.safetensors"))
     try:
         names = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{index} cannot be read ({one_line(error)}).") from error
     if foreign := sorted(name for name in names if Path(name).name != name):
         raise ModelLoadError(f"{index} names files outside its folder: {foreign[0][:80]!r}.")
@@ -102,6 +102,12 @@ def _header(path: Path) -> dict[str, Any]:
         entries.pop("__metadata__", None)
         if max(entry["data_offsets"][1] for entry in entries.values()) > room - size:
             raise ValueError("it ends before its last tensor")
+        for name, entry in entries.items():
+            shape = entry["shape"]
+            if not all(type(n) is int and n >= 0 for n in shape) or math.prod(shape) > 8 * room:
+                raise ValueError(f"{name[:80]!r} has an impossible shape")
+            if not isinstance(entry["dtype"], str):
+                raise TypeError(f"{name[:80]!r} has no type")
         return entries
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(f"{path} is damaged or incomplete ({one_line(error)}).") from error
