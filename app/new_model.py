@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator
@@ -35,7 +37,7 @@ def check_disk(folder: Path, needed: int, elsewhere: str = "export R1CHAT_MODELS
     """Raises CommandError where `needed` bytes would not fit beside what the folder holds."""
     from ..serve.models.sizes import human
 
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     free = shutil.disk_usage(there).free
     if free < needed:
         raise CommandError(
@@ -54,7 +56,9 @@ def whole_or_nothing(folder: Path) -> Iterator[None]:
         raise CommandError("Stopped; nothing was kept. What there is: r1chat list", STOPPED) from None
     except OSError as error:
         reason = error.strerror or error
-        raise CommandError(f"{reason}; nothing was kept. See how much room there is: df -h {folder}") from error
+        raise CommandError(
+            f"{reason}; nothing was kept. See how much room there is: df -h {shlex.quote(str(folder))}"
+        ) from error
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -33,7 +33,11 @@ def read_model(hf_dir: Path, name: str | None = None) -> HfModel:
     """What is to be written. Raises ValueError, naming what cannot be carried over."""
     config = read_json(hf_dir / "config.json")
     spec = read_spec(config, name or hf_dir.name)
-    model = HfModel(hf_dir, spec, read_tokenizer(hf_dir, config), SafetensorsFolder(hf_dir))
+    tensors = SafetensorsFolder(hf_dir)
+    if spec.n_layer > len(tensors):
+        # Before anything is made for each layer of a number that anybody may write.
+        raise ValueError(f"config.json says {spec.n_layer} layers, and there are {len(tensors)} tensors in all")
+    model = HfModel(hf_dir, spec, read_tokenizer(hf_dir, config), tensors)
     for tensor, shape in spec.tensor_shapes().items():
         if tensor in model.tensors and model.tensors[tensor].shape != shape:
             raise ValueError(f"{tensor} has the shape {model.tensors[tensor].shape}, and config.json says {shape}")

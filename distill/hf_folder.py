@@ -23,7 +23,9 @@ def read_spec(config: Json, name: str) -> ModelSpec:
     heads, width = _count(config, "num_attention_heads"), _count(config, "hidden_size")
     _refuse_variants(config, architecture, width // heads)
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    theta = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)
+    if not isinstance(rope, dict):
+        raise ValueError(f"config.json gives {rope!r:.40} as the scaling of its rope")
+    theta = _number(rope, "rope_theta", _number(config, "rope_theta", 10_000.0))
     n_ctx = _count(config, "max_position_embeddings")
     scaling = _rope_scaling(rope, n_ctx)
     return ModelSpec(
@@ -36,7 +38,7 @@ def read_spec(config: Json, name: str) -> ModelSpec:
         n_head=heads,
         n_head_kv=_count(config, "num_key_value_heads", heads),
         n_ctx=max(n_ctx, int(scaling.factor * scaling.trained)) if scaling and scaling.kind == "yarn" else n_ctx,
-        rms_eps=float(config.get("rms_norm_eps") or 1e-6),
+        rms_eps=_number(config, "rms_norm_eps", 1e-6),
         rope_theta=theta,
         rope_factors=_rope_factors(rope, theta, width // heads),
         rope_scaling=scaling,
@@ -102,8 +104,9 @@ def _kind(rope: Json) -> str:
     return str(rope.get("rope_type") or rope.get("type") or "default")
 
 
-def _number(rope: Json, key: str, default: float | None = None) -> float:
-    value = rope.get(key, default)
+def _number(config: Json, key: str, default: float | None = None) -> float:
+    value = config.get(key)
+    value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e12:
-        raise ValueError(f"config.json gives {value!r:.40} as {key} of the rope scaling")
+        raise ValueError(f"config.json gives {value!r:.40} as {key}")
     return float(value)

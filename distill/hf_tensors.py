@@ -57,6 +57,8 @@ class SafetensorsFolder(Mapping[str, StoredTensor]):
             if names is not None and (missing := sorted(names - set(found))):
                 raise ValueError(f"{path.name} lacks {missing[0]}, which {_INDEX} says it holds")
             self._tensors |= found
+        if not self._tensors:
+            raise ValueError(f"{folder.name} holds no tensors: its *.safetensors files are empty")
 
     @property
     def widest(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,14 +72,15 @@ def _folder(name: str) -> Path:
     """A folder by its path, or one of the hub's that was pulled."""
     from ...serve.models.catalog import find_local
 
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(name))
+    if os.path.isdir(path):
         return path
-    if path.is_file():
-        raise UsageError(f"{name} is a file, not a folder. If it is a GGUF, run it: r1chat run {name} 'Hello'")
+    if os.path.isfile(path):
+        run = f"r1chat run {shlex.quote(name)} 'Hello'"
+        raise UsageError(f"{name} is a file, not a folder. If it is a GGUF, run it: {run}")
     entry = find_local(name)
     if entry is None or entry.engine != "transformers":
-        raise UsageError(f"There is no folder {name}. See what lies there: ls {path.parent}")
+        raise UsageError(f"There is no folder {name}. See what lies there: ls {shlex.quote(str(path.parent))}")
     return entry.path
 
 
@@ -87,7 +90,13 @@ def _read(folder: Path, name: str) -> HfModel:
     try:
         return read_model(folder, name)
     except ValueError as error:
-        raise ModelLoadError(f"{error}. See what the folder holds: ls {folder}") from error
+        raise ModelLoadError(f"{error}. {_look_into(folder)}") from error
+    except OSError as error:
+        raise ModelLoadError(f"{error.filename}: {error.strerror}. {_look_into(folder)}") from error
+
+
+def _look_into(folder: Path) -> str:
+    return f"See what the folder holds: ls -l {shlex.quote(str(folder))}"
 
 
 def _most_disk(model: HfModel, quant: str) -> int:
@@ -109,9 +118,9 @@ def _import(model: HfModel, target: Path, quant: str) -> Imported:
         with stages(STAGES) as show:
             return import_model(model, target, quant, show, note=note)
     except ValueError as error:
-        raise ModelLoadError(f"{error}. See what the folder holds: ls {model.folder}") from error
+        raise ModelLoadError(f"{error}. {_look_into(model.folder)}") from error
     except ImportRefusedError as error:
-        serve = f'r1chat run {model.folder} --engine transformers "Hello"'
+        serve = f'r1chat run {shlex.quote(str(model.folder))} --engine transformers "Hello"'
         raise CommandError(f"Nothing was kept: {error}. Serve the folder as it is: {serve}") from error
 
 

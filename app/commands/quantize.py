@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     if info.file_type == to:
         raise UsageError(f"{entry.id} is stored as {args.to} already. Run it: r1chat run {shlex.quote(args.source)}")
     target = _target(args, entry.path)
-    check_disk(target.parent, _needed(entry.path, to), f"r1chat quantize {args.source} --out /some/folder/model.gguf")
+    elsewhere = f"r1chat quantize {shlex.quote(args.source)} --to {args.to} --out /some/folder/model.gguf"
+    check_disk(target.parent, _needed(entry.path, to), elsewhere)
     started = time.monotonic()
     with whole_or_nothing(target.parent), stages({"quantize": "quantising"}) as show:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,12 +87,13 @@ def _target(args: argparse.Namespace, source: Path) -> Path:
     if args.out is None:
         stem = DEMO if args.source == DEMO else re.sub(rf"[-._]({QUANT.pattern})$", "", source.stem, flags=re.I)
         return new_path(args.name or f"{stem}-{args.to}", force=args.force)
-    out = Path(args.out).expanduser()
-    if out.is_dir():
+    out = Path(os.path.expanduser(args.out))
+    if os.path.isdir(out):
         raise UsageError(f"{args.out} is a folder. Name the file: --out {shlex.quote(str(out / 'model.gguf'))}")
-    if out.exists() and out.samefile(source):
+    exists = os.path.exists(out)
+    if exists and out.samefile(source):
         raise UsageError("The source cannot be written over while it is read. Choose another file: --out small.gguf")
-    if out.exists() and not args.force:
+    if exists and not args.force:
         raise UsageError(f"There is a file {args.out} already. To replace it, add: --force")
     return out
 

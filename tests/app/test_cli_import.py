@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,7 +113,26 @@ def test_what_cannot_be_imported_is_said_in_a_line(r1chat: Run, hf_folder: Path,
     done = r1chat("import", str(tmp_path / "gemma"), "--as", "mine")
     assert (done.returncode, done.stderr.count("\n")) == (3, 1)
     assert "only qwen2 and llama" in done.stderr and "\x1b" not in done.stderr
+    odd = tmp_path / "odd folder"
+    shutil.copytree(hf_folder, odd)
+    (odd / "chat_template.jinja").mkdir()
+    done = r1chat("import", str(odd), "--as", "mine")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "chat_template.jinja" in done.stderr and done.stderr.endswith(f"ls -l '{odd}'\n")
     assert names(models) == []
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "a" * 5000, "x/" + "a" * 5000])
+def test_path_that_no_system_takes_is_no_folder(name: str) -> None:
+    with pytest.raises(UsageError, match="There is no folder"):
+        import_model._folder(name)
+
+
+@pytest.mark.parametrize("out", ["a" * 5000, "a" * 5000 + "/m.gguf"])
+def test_file_that_no_system_takes_is_said_in_a_line(r1chat: Run, tmp_path: Path, out: str) -> None:
+    done = r1chat("quantize", "demo", "--out", f"{tmp_path}/{out}")
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("r1chat: ")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.model

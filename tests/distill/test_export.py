@@ -216,7 +216,11 @@ def test_older_config_with_rope_theta_at_the_top_gives_the_same_file(qwen2: Path
         ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.5}}, "attention_factor"),
         ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 16}}, "beta_fast"),
         ({"rope_parameters": {"rope_type": "dynamic", "factor": 4.0}}, "dynamic"),
+        ({"rope_parameters": [1]}, "rope"),
+        ({"rope_theta": "x", "rope_parameters": None}, "rope_theta"),
+        ({"rms_norm_eps": [1]}, "rms_norm_eps"),
         ({"num_hidden_layers": 3}, "missing"),
+        ({"num_hidden_layers": 2_000_000_000}, "tensors in all"),
     ],
 )
 def test_what_llama_cpp_would_compute_otherwise_is_refused(

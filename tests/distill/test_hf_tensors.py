@@ -91,6 +91,7 @@ def rewrite(data: bytes) -> Callable[[Path], object]:
         (head(lambda h: h["a"].update(data_offsets=[1 << 60, (1 << 60) + 24])), "incomplete"),
         (head(lambda h: h["a"].update(data_offsets=[0])), "does not say"),
         (head(lambda h: h.update(a=7)), "does not say"),
+        (head(lambda h: h.pop("a")), "holds no tensors"),
     ],
 )
 def test_damaged_file_is_refused_by_name(damage: Callable[[Path], object], reason: str, tmp_path: Path) -> None:
