@@ -103,7 +103,8 @@ class ModelManager:
         """Ends every engine; live requests get their error at once."""
         self._stopping = True
         for resident in self.residents:
-            if resident.transition and resident.state == "loading":
+            # a load that has not run yet has not said so
+            if resident.transition and resident.state != "unloading":
                 resident.transition.cancel()
         transitions = [resident.transition for resident in self.residents if resident.transition]
         await asyncio.gather(*transitions, return_exceptions=True)

@@ -281,6 +281,16 @@ async def test_the_end_reaches_those_who_wait_for_a_model() -> None:
             await manager.acquire("a")
 
 
+async def test_the_end_does_not_wait_for_a_load_that_has_only_just_been_asked_for() -> None:
+    manager = Roster({"a": {"load_s": 30}}).manager()
+    acquiring, stopping = asyncio.create_task(manager.acquire(None)), asyncio.create_task(manager.stop())
+    async with asyncio.timeout(10):
+        await stopping
+        with pytest.raises(EngineStoppedError):
+            await acquiring
+    assert manager.default.engine.pid is None
+
+
 async def test_an_alias_is_the_same_model_and_is_looked_up_once() -> None:
     roster = Roster(THREE)
     roster.aliases["bee"] = "b"
