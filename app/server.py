@@ -218,8 +218,8 @@ async def local_server(entry: ModelEntry, options: LoadOptions | None = None) ->
 def _manager(entry: ModelEntry, options: LoadOptions, limits: Limits) -> tuple[ModelManager, str]:
     """Nothing is loaded yet; with a sentence about what the model takes. Raises ModelLoadError.
 
-    What was asked for the default model holds for the others, too. Each is planned as if it were alone: those that
-    are idle make room, and its context does not depend on who else is loaded.
+    What was asked for the default model holds for the others, too, where their engine knows it. Each is planned as if
+    it were alone: those that are idle make room, and its context does not depend on who else is loaded.
     """
     machine = look()
     if limits.memory_bytes is not None:

@@ -72,13 +72,19 @@ def spec_of(entry: ModelEntry, options: LoadOptions, machine: Machine | None = N
 
 
 def find_spec(name: str, options: LoadOptions, machine: Machine | None = None) -> ModelSpec | None:
-    """The model of that name if it is here: no download, no path. Raises what spec_of() does."""
+    """The model of that name if it is here: no download, no path. What was asked for of the other engine is not asked
+    of this model. Raises what spec_of() does.
+    """
     entry = find_local(name)
     if entry is None:
         return None
     # the folder holds one model's conversations, those of the default one
-    engine = replace(options.engine, cache_folder=None)
-    return spec_of(entry, replace(options, engine=engine), machine)[0]
+    options = replace(options, engine=replace(options.engine, cache_folder=None))
+    if entry.engine == "transformers":
+        options = replace(options, kv_type=None)
+    else:
+        options = replace(options, quantization="none")
+    return spec_of(entry, options, machine)[0]
 
 
 def _folder_spec(entry: ModelEntry, options: LoadOptions) -> ModelSpec:

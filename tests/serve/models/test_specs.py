@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from loopback_hub import LoopbackHub
 
 from r1chat.serve.engine.config import LLAMA_RUNNER, TRANSFORMERS_RUNNER, EngineConfig
 from r1chat.serve.errors import ModelLoadError, NotEnoughMemoryError
@@ -63,6 +64,18 @@ def test_models_that_requests_name_keep_no_cache_on_disk(tmp_path: Path) -> None
     found = find_spec("demo", options)
     assert found and found.config.cache_folder is None
     assert find_spec("no-such-model", options) is None
+
+
+def test_models_of_either_engine_are_found_whatever_was_asked_for_of_the_other(
+    folder: ModelEntry, hub: LoopbackHub
+) -> None:
+    hub.repos["user/repo"] = {file.name: file.read_bytes() for file in folder.path.iterdir()}
+    catalog.resolve("user/repo:safetensors", progress=False)
+    options = LoadOptions(quantization="nf4", kv_type="q8_0")
+    found = find_spec("demo", options)
+    assert found and found.config.kv_type == "q8_0"
+    found = find_spec("user/repo:safetensors", options)
+    assert found and found.config.runner_args["quantization"] == "nf4" and found.config.kv_type == "f16"
 
 
 @pytest.mark.parametrize(
