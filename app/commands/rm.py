@@ -32,5 +32,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"id": removed, "bytes": freed}))
     else:
-        print(f"{removed} is deleted; {human(freed)} are free again.")
+        print(f"Deleted {removed}; {human(freed)} are free again.")
     return 0

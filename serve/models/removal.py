@@ -11,11 +11,13 @@ def remove(name: str) -> tuple[str, int]:
     """Deletes the model of that name: its id, and the bytes freed. Raises ModelNotFoundError."""
     wanted = catalog.hub_id(name)
     entry = catalog.find_local(name)
-    if entry is None and wanted is not None:
-        # Nothing whole: what a stopped pull has left goes.
+    if wanted is not None and (entry is None or (name == wanted.repo and cache.has_parts(name))):
+        # Nothing whole, or the name by which `r1chat list` tells of stopped pulls: what they have left goes.
+        if cache.is_fetching(wanted.repo):
+            raise ModelNotFoundError(f"{wanted.repo} is being fetched. Once that has ended: r1chat rm {name}")
         freed = cache.remove_parts(wanted.repo)
-        if freed:
-            return str(wanted), freed
+        if freed or entry is not None:
+            return f"stopped pulls of {wanted.repo}", freed
     if entry is None or entry.path == catalog.BUNDLED:
         raise ModelNotFoundError(f"There is no model {name!r} to delete. See what there is: r1chat list")
     if wanted is not None and (cached := cache.find(wanted)) is not None:

@@ -123,11 +123,11 @@ def lock_path(repo: str, digest: str) -> Path:
 
 
 def put_in_place(repo: str, commit: str, name: str, digest: str) -> None:
-    """Names a whole part: first as a blob, then in the snapshot."""
+    """Names a whole part: first as a blob, then in the snapshot. Raises FileNotFoundError where neither is left."""
     part, blob = part_path(repo, digest), blob_path(repo, digest)
     link = repo_folder(repo) / "snapshots" / commit / name
     link.parent.mkdir(parents=True, exist_ok=True)
-    if part.exists():
+    if part.exists() or not blob.exists():
         os.replace(part, blob)
     link.unlink(missing_ok=True)
     try:
@@ -157,7 +157,28 @@ def remove(cached: Cached) -> int:
             if not _is_linked(folder, blob):
                 freed += size
                 blob.unlink(missing_ok=True)
-    return freed + _sweep(folder)
+    return freed + _sweep(cached.repo)
+
+
+def has_parts(repo: str) -> bool:
+    """Whether a download of the repository was begun and not ended."""
+    return any(repo_folder(repo).glob("blobs/*.incomplete"))
+
+
+def is_fetching(repo: str) -> bool:
+    """Whether one of the hub's tools is at work on a part of the repository."""
+    from filelock import Timeout
+    from huggingface_hub.utils import WeakFileLock
+
+    for part in repo_folder(repo).glob("blobs/*.incomplete"):
+        lock = lock_path(repo, part.stem)
+        try:
+            if lock.exists():
+                with WeakFileLock(lock, timeout=0.01):
+                    pass
+        except Timeout:
+            return True
+    return False
 
 
 def remove_parts(repo: str) -> int:
@@ -167,12 +188,13 @@ def remove_parts(repo: str) -> int:
     freed = sum(map(_size, parts))
     for part in parts:
         part.unlink(missing_ok=True)
-    return freed + _sweep(folder)
+    return freed + _sweep(repo)
 
 
-def _sweep(folder: Path) -> int:
+def _sweep(repo: str) -> int:
     """Deletes a repository's folder once no file is left in it, another tool's neither; bytes freed."""
-    if any(not path.is_dir() or path.is_symlink() for path in folder.glob("snapshots/**/*")):
+    folder = repo_folder(repo)
+    if is_fetching(repo) or any(not path.is_dir() or path.is_symlink() for path in folder.glob("snapshots/**/*")):
         return 0
     freed = sum(map(_size, folder.glob("blobs/*")))
     shutil.rmtree(folder, ignore_errors=True)

@@ -162,7 +162,7 @@ class Download:
                 with WeakFileLock(lock, timeout=LOCK_WAIT_S):
                     if not _has_size(cache.blob_path(listing.repo, file.digest), file.size):
                         self._fetch(hub, listing, file)
-                    cache.put_in_place(listing.repo, listing.commit, file.name, file.digest)
+                    self._put_in_place(listing, file)
                     self._note(file, file.size)
                     return
             except Timeout:
@@ -183,6 +183,14 @@ class Download:
             f"{file.name} arrived damaged: its checksum is not the hub's. It was thrown away; "
             f"fetch it anew: r1chat pull {self.name}"
         )
+
+    def _put_in_place(self, listing: Listing, file: HubFile) -> None:
+        try:
+            cache.put_in_place(listing.repo, listing.commit, file.name, file.digest)
+        except FileNotFoundError as error:
+            raise ModelNotFoundError(
+                f"{file.name} was deleted while it arrived. Fetch it anew: r1chat pull {self.name}"
+            ) from error
 
     def _stream(self, hub: Hub, listing: Listing, file: HubFile, part: PartFile) -> None:
         """One answer of the hub, to its end or as far as it gets. Raises TransferError."""

@@ -16,6 +16,7 @@ from r1chat.serve.errors import ModelNotFoundError
 from r1chat.serve.models import catalog
 from r1chat.serve.models.catalog import ModelEntry
 from r1chat.serve.models.gguf.info import read_info
+from r1chat.serve.models.hub.cache import part_path, unfinished
 from r1chat.serve.models.removal import remove
 
 REPO = "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF"
@@ -218,8 +219,19 @@ def test_rm_clears_what_a_stopped_pull_has_left(cache: Path) -> None:
     part = cache / "models--user--repo/blobs" / ("a" * 64 + ".incomplete")
     part.parent.mkdir(parents=True)
     part.write_bytes(b"12345")
-    assert remove("user/repo:Q8_0") == ("user/repo:Q8_0", 5)
+    assert remove("user/repo:Q8_0") == ("stopped pulls of user/repo", 5)
     assert not part.parent.parent.exists()
+
+
+def test_rm_of_a_stopped_pull_leaves_the_whole_model_beside_it(pulled: LoopbackHub) -> None:
+    catalog.resolve("r1:1.5b", progress=False)
+    part = part_path(REPO, "a" * 64)
+    part.write_bytes(b"12345")
+    ((repo, size),) = unfinished()
+    assert remove(repo) == (f"stopped pulls of {REPO}", size)
+    assert not part.exists() and catalog.find_local("r1:1.5b") is not None
+    part.write_bytes(b"12345")
+    assert remove("r1:1.5b")[0] == "r1:1.5b"
 
 
 # --- names from strangers ---

@@ -7,15 +7,18 @@ import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from loopback_hub import COMMIT, LoopbackHub
 from pulls import DATA, FILE, REPO, download, nothing_is_whole, part, refusal
 
+from r1chat.serve.errors import ModelNotFoundError
 from r1chat.serve.models.hub.downloads import DownloadCancelledError, Snapshot
 from r1chat.serve.models.hub.ids import HubId
 from r1chat.serve.models.hub.part_file import PartFile
+from r1chat.serve.models.removal import remove
 
 # --- what goes well ---
 
@@ -151,6 +154,32 @@ def test_two_downloads_of_one_model_fetch_it_once(hub: LoopbackHub) -> None:
         thread.join()
     assert [one.snapshot().bytes_done for one in (first, second)] == [len(DATA)] * 2
     assert hub.sent() == len(DATA)
+
+
+def test_rm_leaves_a_download_under_way_alone(hub: LoopbackHub) -> None:
+    hub.repos[REPO] = {FILE: DATA, "m-Q8_0.gguf": DATA[::-1]}
+    download(HubId(REPO, "Q8_0")).run()
+    hub.bytes_per_s = 4e5
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(download().run)
+        while hub.sent() <= len(DATA):
+            time.sleep(0.01)
+        with pytest.raises(ModelNotFoundError, match=f"is being fetched. Once that has ended: r1chat rm {REPO}"):
+            remove(REPO)
+        assert remove(f"{REPO}:Q8_0") == (f"{REPO}:Q8_0", len(DATA))
+        assert running.result().paths[0].read_bytes() == DATA
+
+
+def test_a_part_that_somebody_deleted_is_no_model(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    hub.bytes_per_s = 1e6
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(refusal)
+        while not part().exists():
+            time.sleep(0.01)
+        part().unlink()
+        assert running.result() == f"{FILE} was deleted while it arrived. Fetch it anew: r1chat pull {REPO}"
+    assert nothing_is_whole()
 
 
 # --- room ---
