@@ -60,12 +60,14 @@ def _of_gguf(path: Path, kv_type: KvType) -> ModelFacts | None:
 def _of_folder(path: Path) -> ModelFacts | None:
     """A transformers model; its cache is in 16 bits."""
     config = _json(path / "config.json")
+    # what is no number there is none here, and the listing of all other models goes on
+    numbers = {name: value for name, value in config.items() if type(value) is int and value > 0}
     try:
-        heads = config["num_attention_heads"]
-        head_size = config.get("head_dim") or config["hidden_size"] // heads
-        values = 2 * config["num_hidden_layers"] * (config.get("num_key_value_heads") or heads) * head_size
-        return ModelFacts(config["max_position_embeddings"], 2 * values, _template(path))
-    except (KeyError, TypeError, ZeroDivisionError):
+        heads = numbers["num_attention_heads"]
+        head_size = numbers.get("head_dim") or numbers["hidden_size"] // heads
+        values = 2 * numbers["num_hidden_layers"] * numbers.get("num_key_value_heads", heads) * head_size
+        return ModelFacts(numbers["max_position_embeddings"], 2 * values, _template(path))
+    except KeyError:
         return None
 
 
@@ -80,6 +82,6 @@ def _template(path: Path) -> str | None:
 def _json(path: Path) -> dict[str, Any]:
     try:
         told = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
