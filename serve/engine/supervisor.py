@@ -185,7 +185,7 @@ class Supervisor:
             raise ModelLoadError(f"The engine's process cannot be started: {error}") from error
         if not loaded.done():
             raise ModelLoadError(f"The engine's process ended while it loaded the model ({_describe(link.exit_code)}).")
-        self.info = loaded.result()
+        self.info, self._load_error = loaded.result(), ""
         self._enter("ready")
         return self.info
 

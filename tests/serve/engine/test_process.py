@@ -156,6 +156,27 @@ async def test_repeated_crashes_open_the_breaker_for_a_while() -> None:
         assert finish_of(await collect(process, request("r")))
 
 
+async def test_a_load_that_failed_once_is_not_blamed_for_what_crashes_after_the_next() -> None:
+    config = scripted_config()
+    args = config.runner_args
+    async with engine(config, BackOff(first_s=0.01, limit=3, broken_s=0.5)) as process:
+        args["load_error"] = "The disk was away."
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await eventually(lambda: process.state == "broken")
+        with pytest.raises(EngineStoppedError, match="The disk was away"):
+            await collect(process, request("told"))
+        del args["load_error"]
+        await eventually(lambda: process.state == "ready")
+        for i in range(3):
+            with pytest.raises(EngineStoppedError):
+                await collect(process, request(f"bad {i}", "CRASH"))
+        assert process.state == "broken"
+        with pytest.raises(EngineStoppedError) as caught:
+            await collect(process, request("refused"))
+        assert "disk" not in str(caught.value)
+
+
 async def test_closing_the_generator_frees_the_sequence() -> None:
     async with engine(tokens_per_s=50, script=LONG) as process:
         async with aclosing(process.generate(request("r"))) as events:
