@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...serve.errors import ModelNotFoundError
 from ..errors import CommandError
 from ..parser import Parser
 from ..terminal import printable
@@ -66,10 +68,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: nothing is broken; a note is no fault."""
-    entry = _entry(args.model)
     if args.measure:
-        return _measure(_llama_entry(entry, args.model), args)
-    checks = _checks(entry, args)
+        return _measure(_llama_entry(_entry(args.model), args.model), args)
+    checks = _checks(args)
     is_well = all(check.state != "broken" for check in checks)
     if args.json:
         print(json.dumps({"ok": is_well, "checks": [asdict(check) for check in checks]}))
@@ -83,13 +84,17 @@ def _entry(name: str) -> ModelEntry | None:
     """A model that is here, by its name or its path; nothing is fetched."""
     from ...serve.models.catalog import find_local, resolve
 
-    return resolve(name) if Path(name).expanduser().exists() else find_local(name)
+    return resolve(name) if name and os.path.exists(os.path.expanduser(name)) else find_local(name)
 
 
-def _checks(entry: ModelEntry | None, args: argparse.Namespace) -> list[Check]:
+def _checks(args: argparse.Namespace) -> list[Check]:
     from ..health import Check, machine_checks
 
     checks = machine_checks(args.port)
+    try:
+        entry = _entry(args.model)
+    except ModelNotFoundError as error:
+        return [*checks, Check("model", "broken", str(error))]
     if entry is None:
         return [*checks, Check("model", "broken", f"{args.model} is not here", _how_to_get(args.model))]
     from ..model_health import model_checks
@@ -108,7 +113,7 @@ def _llama_entry(entry: ModelEntry | None, name: str) -> ModelEntry:
 def _how_to_get(name: str) -> str:
     from ...serve.models.catalog import hub_id
 
-    return f"r1chat pull {name}" if hub_id(name) else "r1chat list"
+    return f"r1chat pull {shlex.quote(name)}" if hub_id(name) else "r1chat list"
 
 
 def _print(checks: list[Check]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -144,11 +145,13 @@ def _of_catalogue(model: R1Model) -> dict[str, Any]:
 def _of_hub(wanted: HubId) -> dict[str, Any]:
     """What the hub has, for a model that is not here."""
     from ...serve.models.hub.downloads import available
+    from ...serve.models.hub.variants import pick
 
     commit, found = available(wanted)
     told: dict[str, Any] = {"id": str(wanted), "here": False, "repo": wanted.repo, "revision": commit}
     told["sizes"] = {variant.label: variant.size for variant in found}
-    return {**told, "fetch": f"r1chat pull {wanted.repo}:{found[0].label}" if found else None}
+    chosen = pick(found, wanted.quant) or next(iter(found), None)
+    return {**told, "fetch": f"r1chat pull {replace(wanted, quant=chosen.label)}" if chosen else None}
 
 
 def _text(key: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,12 +69,7 @@ def resolve(name: str, *, progress: bool = True) -> ModelEntry:
     What is here is taken as it is, without a word to the hub: `r1chat pull` looks for newer ones.
     Raises ModelNotFoundError, whose text ends with a command that helps.
     """
-    if entry := _our_own(name):
-        return entry
-    path = os.path.expanduser(name)
-    if _looks_like_a_path(name) or (name and os.path.exists(path)):
-        return _file_entry(Path(path))
-    if entry := find_local(name):
+    if entry := _our_own(name) or _by_path(name) or find_local(name):
         return entry
     wanted = hub_id(name)
     if wanted is None:
@@ -139,8 +135,7 @@ def local_models() -> list[LocalModel]:
 
 def local_model(name: str) -> LocalModel | None:
     """The model of that name or path, if it is here. Raises ModelNotFoundError for a path that holds none."""
-    if _looks_like_a_path(name):
-        entry = _file_entry(Path(os.path.expanduser(name)))
+    if not _our_own(name) and (entry := _by_path(name)):
         files = sorted(entry.path.glob("*")) if entry.engine == "transformers" else [entry.path]
         return _local(entry, tuple(path for path in files if path.is_file()), None, "file")
     found = find_local(name)
@@ -232,17 +227,28 @@ def _looks_like_a_path(name: str) -> bool:
     return is_file or name.startswith(("/", "./", "../", "~"))
 
 
+def _by_path(name: str) -> ModelEntry | None:
+    """The model that lies there, if the name is a path. Raises ModelNotFoundError where nobody can load it."""
+    path = os.path.expanduser(name)
+    is_path = _looks_like_a_path(name) or (name and os.path.exists(path))
+    return _file_entry(Path(path)) if is_path else None
+
+
 def _file_entry(path: Path) -> ModelEntry:
     """A model named by its path, or the reason why nobody can load it."""
+    quoted, around = shlex.quote(str(path)), shlex.quote(str(path.parent))
     if not os.path.exists(path):
-        raise ModelNotFoundError(f"There is no file {path}. See what lies there: ls {path.parent}")
+        raise ModelNotFoundError(f"There is no file {path}. See what lies there: ls {around}")
     if path.is_dir() and not _holds_safetensors(path):
         raise ModelNotFoundError(
             f"{path} is a folder without config.json and safetensors; else a model is one .gguf file. "
-            f"Choose one: ls {path}"
+            f"Choose one: ls {quoted}"
         )
+    if not (path.is_dir() or path.is_file()):
+        # A pipe would be waited on for ever.
+        raise ModelNotFoundError(f"{path} is neither a file nor a folder. See what lies there: ls -l {around}")
     if not os.access(path, os.R_OK):
-        raise ModelNotFoundError(f"{path} may not be read by this user. Try: chmod u+r {path}")
+        raise ModelNotFoundError(f"{path} may not be read by this user. Try: chmod u+r {quoted}")
     if path.is_dir():
         return ModelEntry(path.resolve().name, path, "user", "transformers")
     return ModelEntry(path.stem, path, owned_by="user")

@@ -168,3 +168,6 @@ def test_show_tells_of_models_that_are_not_here(hub: LoopbackHub, home: dict[str
     hub.repos["user/other"] = {"a-Q2_K.gguf": b"12345", "a-Q8_0.gguf": b"1234567890"}
     told = json.loads(r1chat("show", "user/other", "--json", **home, HF_ENDPOINT=hub.url).stdout)
     assert (told["here"], told["sizes"]) == (False, {"Q2_K": 5, "Q8_0": 10})
+    assert told["fetch"] == "r1chat pull user/other:Q2_K"
+    told = json.loads(r1chat("show", "user/other:q8_0@main", "--json", **home, HF_ENDPOINT=hub.url).stdout)
+    assert told["fetch"] == "r1chat pull user/other:Q8_0@main"

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from r1chat.app.commands import doctor
 from r1chat.app.health import gpu_commands, machine_checks
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -84,6 +85,15 @@ def test_a_model_that_is_not_here_is_not_fetched_but_its_command_is_told(r1chat:
     assert done.returncode == 1
     model = checks_of(done)["model"]
     assert (model["state"], model["help"]) == ("broken", "r1chat pull somebody/something:Q4_K_M")
+
+
+def test_a_path_without_a_model_is_one_check_among_the_others(r1chat: Run, tmp_path: Path) -> None:
+    done = r1chat("doctor", str(tmp_path), "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    model = checks_of(done)["model"]
+    assert model["state"] == "broken" and "without config.json" in model["text"]
+    for name in ("", "~nobody-of-this-name/x", "a" * 5000, "x/" + "a" * 5000):
+        assert doctor._entry(name) is None
 
 
 def test_a_folder_that_cannot_be_written_to_is_broken(r1chat: Run, tmp_path: Path) -> None:

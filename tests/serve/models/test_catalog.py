@@ -65,7 +65,26 @@ def test_a_name_of_no_form_says_which_forms_there_are(name: str) -> None:
 
 
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
-    assert message(str(tmp_path)).endswith(f"Choose one: ls {tmp_path}")
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    assert message(str(folder)).endswith(f"Choose one: ls '{folder}'")
+
+
+def test_a_pipe_is_not_waited_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    assert "is neither a file nor a folder" in message(str(tmp_path / "pipe.gguf"))
+
+
+def test_a_folder_beside_us_is_what_its_name_means_to_every_command(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "user/mine"):
+        Path(name).mkdir(parents=True)
+        Path(name, "config.json").write_text("{}")
+        Path(name, "model.safetensors").write_bytes(b"")
+        told = catalog.local_model(name)
+        assert told is not None and told.entry == catalog.resolve(name)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
