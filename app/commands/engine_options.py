@@ -56,7 +56,7 @@ def add_model_limits(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("several models, loaded when a request names them")
     limits.add_argument(
         "--memory",
-        type=size,
+        type=room,
         metavar="SIZE",
         help="memory for all models together; the least recently used ones leave to make room (default: nine tenths "
         "of what is free at the start)",
@@ -74,7 +74,7 @@ def add_model_limits(parser: argparse.ArgumentParser) -> None:
 def model_limits(args: argparse.Namespace) -> Limits:
     from ...serve.models.residents.manager import Limits
 
-    return Limits(memory_bytes=args.memory or None, max_models=args.max_models, keep_alive_s=args.keep_alive)
+    return Limits(memory_bytes=args.memory, max_models=args.max_models, keep_alive_s=args.keep_alive)
 
 
 def entry_of(args: argparse.Namespace, *, progress: bool = True) -> ModelEntry:
@@ -194,6 +194,14 @@ def duration(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; times are 90s, 30m, 2h or forever")
     return float(match[1]) * SECONDS[match[2]]
+
+
+def room(text: str) -> int:
+    """Bytes for models."""
+    n_bytes = size(text)
+    if not n_bytes:
+        raise argparse.ArgumentTypeError(f"{text} holds no model; leave it out for what is free")
+    return n_bytes
 
 
 def size(text: str) -> int:

@@ -73,6 +73,7 @@ def test_a_time_has_a_unit_or_is_seconds(text: str, seconds: float) -> None:
         (["--host-cache", "lots"], "'lots' is no size; sizes are 0, 512M or 1.5G"),
         (["--host-cache", "-1"], "argument --host-cache: "),
         (["--keep-alive", "soon"], "'soon' is no time; times are 90s, 30m, 2h or forever"),
+        (["--memory", "0"], "0 holds no model; leave it out for what is free"),
         (["--max-models", "0"], "0 is too few; 1 is the least"),
         (["--parallel", "0"], "0 is too few; 1 is the least"),
         (["--parallel", "1000"], "1000 is too many; 128 is the most"),
