@@ -37,12 +37,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         '  r1chat run demo "A farmer has 17 sheep. All but 9 run away. How many are left?"\n'
         '  r1chat run demo --json "What is 15% of 240?"\n'
         '  cat notes.txt | r1chat run user/repo:Q4_K_M "Summarise this:"\n\n'
-        "exit status: 0 answered, 2 wrong usage, 3 model missing, 4 prompt too long, 5 no answer, 130 Ctrl-C",
+        "exit status: 0 answered, 2 wrong usage, 3 model missing, 4 prompt too long or too little memory,\n"
+        "5 no answer, 130 Ctrl-C",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.mixed = True
-    parser.add_argument("model", metavar="MODEL", help="demo, a .gguf file, or user/repo:QUANT")
+    parser.add_argument("model", metavar="MODEL", help="demo, r1:7b, user/repo:QUANT, a student's name, or a path")
     parser.add_argument("prompt", metavar="PROMPT", nargs="?", help="the question; what is piped in comes before it")
     parser.add_argument("--json", action="store_true", help="print one object: answer, reasoning, usage, timings ...")
     parser.add_argument("--hide-thinking", action="store_true", help="do not show the trace")
