@@ -16,7 +16,8 @@ from live_server import LiveServer, StartServer
 
 from r1chat.serve.api import sse
 
-ENDLESS = "on\n</think>" + "and on " * 20_000
+# nothing in it repeats, so that no drafts hurry it along
+ENDLESS = "on\n</think>" + " ".join(f"and {i}" for i in range(3000))
 
 
 def body(text: str = "Go", **fields: Any) -> dict[str, Any]:
