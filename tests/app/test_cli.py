@@ -40,7 +40,7 @@ commands:
     list (ls)
               list the models on this machine
     ps        list the models that a running server has loaded
-    show      tell what is known of a model: sizes, licence, context, scores
+    show      tell what is known of a model, or of all R1 models: sizes, licence, context, scores
     rm        delete a model from this machine
     import    turn a Hugging Face folder into a model to run by name
     quantize  make a smaller file of a model
