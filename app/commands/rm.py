@@ -12,8 +12,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "rm",
         help="delete a model from this machine",
-        description="Deletes a pulled model from the cache, or a student from the models' folder. It does not ask.",
-        epilog="examples:\n  r1chat rm r1:7b:q8_0\n  r1chat rm user/repo:Q4_K_M\n\nWhat there is: r1chat list",
+        description="Deletes a pulled model from the cache, or a student from the models' folder. It does not ask.\n"
+        "The bare name of a repository means, first of all, what stopped pulls have left of it.",
+        epilog="examples:\n  r1chat rm r1:7b:q8_0\n  r1chat rm user/repo:Q4_K_M\n"
+        "  r1chat rm user/repo           what `r1chat list` says waits to go on\n\nWhat there is: r1chat list",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
