@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             cached = download.run()
     except KeyboardInterrupt:
         here = human(download.snapshot().bytes_done)
-        raise CommandError(f"Stopped; {here} are kept. Continue: r1chat pull {args.model}", STOPPED) from None
+        raise CommandError(f"Stopped; {here} are kept. Continue: r1chat pull {download.name}", STOPPED) from None
     entry = hub_entry(cached, wanted.revision)
     if args.json:
         told = {"id": entry.id, "path": str(entry.path), "files": [str(path) for path in cached.paths]}

@@ -214,7 +214,7 @@ def _raise_for_status(response: httpx2.Response, wanted: HubId) -> None:
     if status in (408, 429) or status >= 500:
         wait = response.headers.get("retry-after", "")
         told = "too many requests" if status == 429 else f"status {status}"
-        raise TransferError(f"the hub answered: {told}", after_s=float(wait) if wait.isdigit() else None)
+        raise TransferError(f"the hub answered: {told}", after_s=float(wait) if wait.isdecimal() else None)
     if code == "GatedRepo":
         what = f"{wanted} is gated: accept its terms on https://huggingface.co/{wanted.repo}, then: hf auth login"
     elif code == "RevisionNotFound":

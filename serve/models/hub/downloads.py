@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import threading
 import time
@@ -61,7 +62,8 @@ class Download:
     """One model from the hub into the cache. `retry_s` is the first pause after a failure, doubled after each."""
 
     def __init__(self, wanted: HubId, *, name: str | None = None, retry_s: float = 1.0) -> None:
-        self.name = name or str(wanted)
+        # Typed again by whoever reads how to go on, which an address with & in it would not survive.
+        self.name = name if name and shlex.quote(name) == name else str(wanted)
         self._wanted = wanted
         self._retry_s = retry_s
         self._cancelled = threading.Event()

@@ -155,7 +155,7 @@ def test_a_refusal_is_one_line_with_what_to_do(
     assert refusal().startswith(text)
 
 
-@pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "0"}), (500, {}), (503, {})])
+@pytest.mark.parametrize(("status", "headers"), [(429, {"Retry-After": "0"}), (500, {}), (503, {"Retry-After": "²"})])
 def test_what_passes_by_itself_is_waited_for(hub: LoopbackHub, status: int, headers: dict[str, str]) -> None:
     hub.repos[REPO] = {FILE: DATA}
     hub.listing_faults = [(status, headers)]

@@ -15,7 +15,7 @@ from loopback_hub import COMMIT, LoopbackHub
 from pulls import DATA, FILE, REPO, download, nothing_is_whole, part, refusal
 
 from r1chat.serve.errors import ModelNotFoundError
-from r1chat.serve.models.hub.downloads import DownloadCancelledError, Snapshot
+from r1chat.serve.models.hub.downloads import Download, DownloadCancelledError, Snapshot
 from r1chat.serve.models.hub.ids import HubId
 from r1chat.serve.models.hub.part_file import PartFile
 from r1chat.serve.models.removal import remove
@@ -180,6 +180,11 @@ def test_a_part_that_somebody_deleted_is_no_model(hub: LoopbackHub, monkeypatch:
         part().unlink()
         assert running.result() == f"{FILE} was deleted while it arrived. Fetch it anew: r1chat pull {REPO}"
     assert nothing_is_whole()
+
+
+def test_the_command_to_go_on_with_can_be_typed(cache: Path) -> None:
+    assert Download(HubId(REPO, "Q8_0"), name="r1:7b:q8_0").name == "r1:7b:q8_0"
+    assert Download(HubId(REPO), name=f"https://huggingface.co/{REPO}?a=1&b=2").name == REPO
 
 
 # --- room ---
