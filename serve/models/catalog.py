@@ -190,7 +190,7 @@ def models_folder() -> Path:
     """Where students and imported models lie, one NAME.gguf each: R1CHAT_MODELS, or the user's data folder."""
     # Read here, not in app/cli.py: every way to a model's name ends in this function.
     if folder := os.environ.get("R1CHAT_MODELS"):
-        return Path(folder).expanduser()
+        return Path(os.path.expanduser(folder))
     from platformdirs import user_data_path
 
     return user_data_path("r1chat") / "models"

@@ -179,6 +179,11 @@ def student(name: str, card: dict[str, Any] | None = None) -> Path:
     return path
 
 
+def test_a_models_folder_of_nobody_is_an_empty_one(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R1CHAT_MODELS", "~nobody-of-this-name/models")
+    assert [model.id for model in catalog.local_models()] == ["demo"]
+
+
 def test_a_student_is_known_by_its_name(cache: Path) -> None:
     path = student("my-student", {"quant": "Q8_0"})
     assert catalog.resolve("my-student") == catalog.find_local("my-student")
