@@ -11,7 +11,7 @@ from ...engine.config import KvType
 from ...engine.host_memory import KV_POOL_BYTES, KV_POOL_SHARE, kv_bytes, pool_cells, whole_cells
 from ..gguf.info import GgufInfo
 
-# Rows in one piece of a forward pass: as llama_context.py sets them on a CPU, and llama.cpp's own number elsewhere.
+# Rows in one piece of a forward pass: as the engine's context sets them on a CPU, and llama.cpp's own number elsewhere.
 CPU_ROWS, DEVICE_ROWS = 128, 512
 # Token runs that stay in the cache, as in the engine; llama.cpp makes room for the logits of each, and one more.
 RESIDENT_RUNS = 128

@@ -180,7 +180,7 @@ def _child_quantize(job: dict[str, Any]) -> dict[str, np.ndarray]:
     params.ftype = FILE_TYPES[job["file_type"]]
     params.nthread = job["threads"]
     params.allow_requantize = True
-    code = llama_cpp.llama_model_quantize(job["source"].encode(), job["target"].encode(), ctypes.byref(params))
+    code = llama_cpp.llama_model_quantize(os.fsencode(job["source"]), os.fsencode(job["target"]), ctypes.byref(params))
     if code != 0:
         raise SystemExit(code)
     return {}
@@ -191,7 +191,7 @@ def _child_probe(job: dict[str, Any]) -> dict[str, np.ndarray]:
 
     model_params = llama_cpp.llama_model_default_params()
     model_params.n_gpu_layers = 0
-    model = llama_cpp.llama_model_load_from_file(job["path"].encode(), model_params)
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(job["path"]), model_params)
     if not model:
         raise SystemExit(1)
     vocab = llama_cpp.llama_model_get_vocab(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 
 def test_q8_of_llama_cpp_equals_ours(tmp_path: Path) -> None:
-    wide = make_random_gguf("tiny-qwen2", tmp_path / "f32.gguf", "F32")
+    # a name that is no UTF-8
+    wide = make_random_gguf("tiny-qwen2", tmp_path / os.fsdecode(b"f32\xff.gguf"), "F32")
     ours = make_random_gguf("tiny-qwen2", tmp_path / "q8.gguf", "Q8_0")
     theirs = quantize(wide, tmp_path / "theirs.gguf", "Q8_0", n_threads=1)
     [a] = probe(ours, prompts=[[5, 300, 17]]).logits
