@@ -128,6 +128,14 @@ def test_pieces_of_several_calls_come_with_numbers_of_ours() -> None:
         {"choices": [{"delta": {"content": ""}, "logprobs": {"content": None}}]},
         {"choices": [{"delta": {}, "logprobs": {"content": [None, {"logprob": "x"}, {"logprob": 0, "bytes": [999]}]}}]},
         {"choices": [{"delta": {}, "logprobs": {"content": [{"logprob": 0, "top_logprobs": [None, "x"]}]}}]},
+        {"choices": [{"delta": {}, "logprobs": {"content": 5, "reasoning_content": "x"}}]},
+        {"choices": [{"delta": {}, "logprobs": {"content": [{"logprob": 0, "top_logprobs": 5}]}}]},
+        {"choices": [{"text": "", "logprobs": {"tokens": ["a"], "token_logprobs": 5, "top_logprobs": 5}}]},
+        {
+            "choices": [
+                {"text": "", "logprobs": {"tokens": ["a"], "token_logprobs": ["x"], "top_logprobs": [{"a": None}]}}
+            ]
+        },
         {"choices": [], "usage": {"prompt_tokens": None, "completion_tokens_details": {"reasoning_tokens": None}}},
         {"prompt_filter_results": [], "timings": {"predicted_n": "many"}},
     ],
