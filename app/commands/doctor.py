@@ -44,9 +44,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument(
         "--port",
-        type=int,
+        type=port,
         default=8000,
-        choices=range(1, 65_536),
         metavar="PORT",
         help="port to look at (default: 8000)",
     )
@@ -64,6 +63,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         metavar="TOKENS",
         help="with --measure: a context to load it with; may be repeated (default: 4096 and 32768)",
     )
+
+
+def port(text: str) -> int:
+    """A port that can be looked at: not 0, which means any."""
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port; they go from 1 to 65535")
+    return number
 
 
 def run(args: argparse.Namespace) -> int:
