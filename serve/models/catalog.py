@@ -181,7 +181,7 @@ def _is_servable(cached: Cached) -> bool:
 def _read_json(path: Path) -> dict[str, object]:
     try:
         told = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

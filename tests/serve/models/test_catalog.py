@@ -196,12 +196,14 @@ def test_a_student_is_known_by_its_name(cache: Path) -> None:
 def test_the_list_names_every_model_once_with_where_it_came_from(pulled: LoopbackHub) -> None:
     student("my-student", {"quant": "Q6_K"})
     student("found-q5_k_m")
+    student("odd").with_suffix(".json").write_text("[" * 100_000)
     catalog.resolve("r1:1.5b:q8_0", progress=False)
     told = [(model.id, model.quant, model.source, model.size_bytes) for model in catalog.local_models()]
     assert told[0] == ("demo", read_info(catalog.BUNDLED).file_type, "bundled", catalog.BUNDLED.stat().st_size)
     assert told[1:] == [
         ("found-q5_k_m", "Q5_K_M", "file", 4),
         ("my-student", "Q6_K", "student", 4),
+        ("odd", None, "student", 4),
         ("r1:1.5b", "Q4_K_M", "hub", 9),
         ("r1:1.5b:q8_0", "Q8_0", "hub", 10),
     ]
