@@ -50,9 +50,9 @@ async def tokens_of(endpoint: Endpoint, model: str, segments: tuple[Segment, ...
         elif endpoint.kind in (Kind.R1CHAT, Kind.LLAMA_SERVER):
             body = {"model": model, "content": segment.text, "parse_special": segment.special, "with_pieces": True}
             body |= special
-            said = await endpoint.ask("POST", "/tokenize", body)
-            tokens += [entry["id"] for entry in said["tokens"]]
-            pieces += [_piece(entry["piece"]) for entry in said["tokens"]]
+            for token, piece in _with_pieces(endpoint, await endpoint.ask("POST", "/tokenize", body)):
+                tokens.append(token)
+                pieces.append(piece)
         else:
             raise _lacks(endpoint, "tells no tokens")
         special = dict.fromkeys(special, False)
@@ -78,8 +78,13 @@ def _tokens(endpoint: Endpoint, said: dict[str, Any]) -> list[int]:
     return tokens
 
 
-def _piece(told: str | list[int]) -> bytes:
-    return told.encode() if isinstance(told, str) else bytes(told)
+def _with_pieces(endpoint: Endpoint, said: dict[str, Any]) -> list[tuple[int, bytes]]:
+    """A piece that is no whole characters is told as its bytes. Older servers tell numbers alone."""
+    try:
+        told = [(int(entry["id"]), entry["piece"]) for entry in said["tokens"]]
+        return [(token, piece.encode() if isinstance(piece, str) else bytes(list(piece))) for token, piece in told]
+    except (KeyError, TypeError, ValueError):
+        raise _lacks(endpoint, "tells no pieces of its tokens") from None
 
 
 def _lacks(endpoint: Endpoint, what: str) -> NotSupportedError:
