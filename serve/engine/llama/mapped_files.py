@@ -6,7 +6,7 @@ import ctypes
 import re
 from pathlib import Path
 
-_MADV_DONTNEED = 4
+_MADV_DONTNEED, _MADV_NOHUGEPAGE = 4, 15
 # read-only and shared, as llama.cpp maps weights; libraries are mapped privately
 _MAPPED = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) r--s \S+ \S+ [1-9]\d*\s+/", re.MULTILINE)
 
@@ -25,4 +25,6 @@ def let_go_of_mapped_files() -> None:
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     for found in _MAPPED.finditer(maps):
         start, end = int(found[1], 16), int(found[2], 16)
+        # else a touched page brings back all of its two megabytes
+        madvise(start, end - start, _MADV_NOHUGEPAGE)
         madvise(start, end - start, _MADV_DONTNEED)
