@@ -81,11 +81,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _target(args: argparse.Namespace, source: Path) -> Path:
     from ...serve.models.catalog import DEMO
-    from ...serve.models.hub.ids import QUANT
+    from ...serve.models.hub.ids import QUANT, SPLIT
     from ..new_model import new_path
 
     if args.out is None:
-        stem = DEMO if args.source == DEMO else re.sub(rf"[-._]({QUANT.pattern})$", "", source.stem, flags=re.I)
+        whole = SPLIT.sub("", source.stem)
+        stem = DEMO if args.source == DEMO else re.sub(rf"[-._]({QUANT.pattern})$", "", whole, flags=re.I)
         return new_path(args.name or f"{stem}-{args.to}", force=args.force)
     out = Path(os.path.expanduser(args.out))
     if os.path.isdir(out):
@@ -99,15 +100,19 @@ def _target(args: argparse.Namespace, source: Path) -> Path:
 
 
 def _needed(source: Path, to: str) -> int:
+    from ...serve.models.catalog import parts_of
     from ...serve.models.gguf.quant_size import file_bytes
     from ...serve.models.gguf.reader import MalformedGGUFError, read_header
 
-    try:
-        with source.open("rb") as file:
-            tensors = read_header(file, source.stat().st_size).tensors
-    except MalformedGGUFError as error:
-        raise ModelLoadError(f"{source.name}: {error}") from error
-    return file_bytes({tensor.name: tuple(reversed(tensor.dims)) for tensor in tensors}, to)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for part in parts_of(source):
+        try:
+            with part.open("rb") as file:
+                tensors = read_header(file, part.stat().st_size).tensors
+        except MalformedGGUFError as error:
+            raise ModelLoadError(f"{part.name}: {error}") from error
+        shapes |= {tensor.name: tuple(reversed(tensor.dims)) for tensor in tensors}
+    return file_bytes(shapes, to)
 
 
 def _tell(args: argparse.Namespace, target: Path, told: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ through `find_local`, which opens no path outside the models' own places.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
@@ -136,10 +137,18 @@ def local_models() -> list[LocalModel]:
 def local_model(name: str) -> LocalModel | None:
     """The model of that name or path, if it is here. Raises ModelNotFoundError for a path that holds none."""
     if not _our_own(name) and (entry := _by_path(name)):
-        files = sorted(entry.path.glob("*")) if entry.engine == "transformers" else [entry.path]
+        files = sorted(entry.path.glob("*")) if entry.engine == "transformers" else parts_of(entry.path)
         return _local(entry, tuple(path for path in files if path.is_file()), None, "file")
     found = find_local(name)
     return next((model for model in local_models() if found and model.entry.path == found.path), None)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files of the GGUF whose first is `path`; most have no other."""
+    split = ids.SPLIT.search(path.stem)
+    if split is None:
+        return [path]
+    return sorted(path.parent.glob(f"{glob.escape(path.stem[: split.start()])}-*-of-{split[2]}.gguf"))
 
 
 def _local(

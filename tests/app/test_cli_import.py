@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -17,9 +18,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from r1chat.app.commands import import_model
+from r1chat.app.commands import import_model, quantize
 from r1chat.app.errors import CommandError, UsageError
 from r1chat.app.new_model import check_disk, new_path
+from r1chat.serve.models.catalog import local_model
 from r1chat.serve.models.gguf.info import read_info
 from r1chat.serve.models.gguf.shapes import SHAPES, make_random_gguf
 from r1chat.serve.models.random_folder import make_random_folder
@@ -160,6 +162,19 @@ def test_quantize_refuses_what_makes_no_sense(r1chat: Run, models: Path, noise_m
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
         assert reason in done.stderr
     assert names(models) == []
+
+
+def test_split_source_is_counted_whole_and_named_without_its_part(models: Path, tmp_path: Path) -> None:
+    shape = SHAPES["tiny-qwen2"]
+    parts = [tmp_path / f"m-Q8_0-0000{number}-of-00002.gguf" for number in (1, 2)]
+    make_random_gguf(replace(shape, n_layer=1), parts[0], "Q8_0")
+    make_random_gguf(replace(shape, n_layer=3), parts[1], "Q8_0")
+    whole = make_random_gguf(replace(shape, n_layer=3), tmp_path / "whole.gguf", "Q8_0")
+    assert quantize._needed(parts[0], "Q4_K_M") == quantize._needed(whole, "Q4_K_M")
+    told = local_model(str(parts[0]))
+    assert told is not None and list(told.paths) == parts
+    args = argparse.Namespace(out=None, name=None, source=str(parts[0]), to="q4_k_m", force=False)
+    assert quantize._target(args, parts[0]) == models / "m-q4_k_m.gguf"
 
 
 def test_damaged_source_is_refused_before_anything_is_written(r1chat: Run, models: Path, noise_model: Path) -> None:
