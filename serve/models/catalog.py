@@ -146,7 +146,7 @@ def local_model(name: str) -> LocalModel | None:
 def parts_of(path: Path) -> list[Path]:
     """The files of the GGUF whose first is `path`; most have no other."""
     split = ids.SPLIT.search(path.stem)
-    if split is None:
+    if split is None or int(split[1]) != 1:
         return [path]
     return sorted(path.parent.glob(f"{glob.escape(path.stem[: split.start()])}-*-of-{split[2]}.gguf"))
 
@@ -165,13 +165,14 @@ def _local(
 
 def _student(path: Path) -> LocalModel | None:
     entry = _our_own(path.stem)
-    if entry is None or entry.path != path:
+    split = ids.SPLIT.search(path.stem)
+    if entry is None or entry.path != path or (split and int(split[1]) != 1):
         return None
-    card = read_card(path)
+    card, stem = read_card(path), path.stem[: split.start()] if split else path.stem
     quant = str(card["quant"]).upper() if card and "quant" in card else None
-    if quant is None and (match := re.search(rf"[-._]({ids.QUANT.pattern})$", path.stem, re.I)):
+    if quant is None and (match := re.search(rf"[-._]({ids.QUANT.pattern})$", stem, re.I)):
         quant = match[1].upper()
-    return _local(entry, (path,), quant, "file" if card is None else "student")
+    return _local(entry, tuple(parts_of(path)), quant, "file" if card is None else "student")
 
 
 def _from_hub(cached: Cached) -> LocalModel:

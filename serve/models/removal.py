@@ -22,7 +22,9 @@ def remove(name: str) -> tuple[str, int]:
         raise ModelNotFoundError(f"There is no model {name!r} to delete. See what there is: r1chat list")
     if wanted is not None and (cached := cache.find(wanted)) is not None:
         return entry.id, cache.remove(cached)
-    freed = entry.path.stat().st_size
-    entry.path.unlink()
+    parts = catalog.parts_of(entry.path)
+    freed = sum(part.stat().st_size for part in parts)
+    for part in parts:
+        part.unlink()
     entry.path.with_suffix(".json").unlink(missing_ok=True)
     return entry.id, freed
