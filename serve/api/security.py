@@ -101,9 +101,9 @@ class Security:
             return plain_error(403, "This server does not answer to that Host; call it by the address it listens on.")
         if not _same_origin(headers, hosts[0].lower(), scope, self._origins):
             return plain_error(403, "Requests from other sites' pages are refused.")
-        if self._key_hashes and scope["path"] not in OPEN_PATHS and not self._signs_in(scope):
+        if self._key_hashes and not self._signs_in(scope):
             owner = self._owner(headers, scope)
-            if owner is None:
+            if owner is None and scope["path"] not in OPEN_PATHS:
                 return _ask_for_key(scope, headers)
             scope["r1chat.owner"] = owner
         if _int_or_zero(headers.get("content-length")) > MAX_BODY:
@@ -169,7 +169,12 @@ def _ask_for_key(scope: Scope, headers: Headers) -> Response:
 
 def owner_of(request: Request) -> str:
     """A digest of the key that `request` came with; empty where none is needed."""
-    return str(request.scope.get("r1chat.owner", ""))
+    return request.scope.get("r1chat.owner") or ""
+
+
+def is_stranger(request: Request) -> bool:
+    """It came without the key that this server wants, on a path that is open to all."""
+    return request.scope.get("r1chat.owner", "") is None
 
 
 def _same_origin(headers: Headers, host: str, scope: Scope, others: frozenset[str]) -> bool:

@@ -63,9 +63,14 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag="load_failed"):
-    """The model cannot be loaded; the child ends. `message` is one line fit for a person."""
+    """The model cannot be loaded; the child ends. `message` is one line fit for a person.
+
+    Where memory was short, `needed` and `available` are in bytes; else 0.
+    """
 
     message: str
+    needed: int = 0
+    available: int = 0
 
 
 class EngineStats(msgspec.Struct, frozen=True):

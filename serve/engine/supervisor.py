@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from ..errors import EngineStoppedError, ModelLoadError
+from ..errors import EngineStoppedError, ModelLoadError, NotEnoughMemoryError
 from .back_off import BackOff, Ends
 from .config import EngineConfig
 from .link import ChildLink
@@ -217,7 +217,7 @@ class Supervisor:
         if isinstance(reply, Ready):
             self._loaded.set_result(reply.info)
         else:
-            self._loaded.set_exception(ModelLoadError(reply.message))
+            self._loaded.set_exception(_load_error(reply))
 
     def _enter(self, state: State) -> None:
         self.state = state
@@ -225,6 +225,12 @@ class Supervisor:
             self._settled.clear()
         else:
             self._settled.set()
+
+
+def _load_error(failed: LoadFailed) -> ModelLoadError:
+    if failed.needed:
+        return NotEnoughMemoryError(failed.message, needed=failed.needed, available=failed.available)
+    return ModelLoadError(failed.message)
 
 
 def _describe(exit_code: int | None) -> str:

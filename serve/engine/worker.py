@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from threading import Lock, Thread
 
-from ..errors import R1ChatError
+from ..errors import NotEnoughMemoryError, R1ChatError
 from .begun import Beginning
 from .config import EngineConfig
 from .engine import Engine, failed
@@ -86,7 +86,7 @@ class Worker:
             self._engine = engine = self._load()
         except Exception as error:
             logger.debug("loading failed", exc_info=True)
-            self._send(LoadFailed(_one_line(error)))
+            self._send(_load_failed(error))
             return
         self._send(Ready(engine.info))
         self._serve(engine)
@@ -227,6 +227,12 @@ def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:
         return [engine.add_request(request, item.tokens, item.beginning)]
     except R1ChatError as error:
         return [failed(request.request_id, error)]
+
+
+def _load_failed(error: Exception) -> LoadFailed:
+    if isinstance(error, NotEnoughMemoryError):
+        return LoadFailed(_one_line(error), error.needed, error.available)
+    return LoadFailed(_one_line(error))
 
 
 def _one_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
     tokens_per_s    pace of one step; 0 is as fast as it goes
     prefill_s       seconds per prompt token
     load_s, load_error    a slow load; a load that fails with this message
+    load_needs    a load for which so many bytes would be needed, twice as many as there are
     load_gate       path of a file for which the load waits
     n_ctx, n_cells, n_seq_max, n_resident, n_batch, deterministic, chat_template
 
@@ -35,7 +36,7 @@ from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.logprobs import Ranking
 from r1chat.serve.engine.model_runner import InterruptedStep, InvalidBatchError
 from r1chat.serve.engine.request import NO_BIAS, ModelInfo, SamplingParams
-from r1chat.serve.errors import ModelLoadError, NonFiniteLogitsError
+from r1chat.serve.errors import ModelLoadError, NonFiniteLogitsError, NotEnoughMemoryError
 
 SCRIPT = "Let me count the sheep.\nAll but nine ran away, so nine are left.\n</think>\n\nThe answer is \\boxed{9}."
 BOS = "<｜begin▁of▁sentence｜>"
@@ -57,6 +58,8 @@ class ScriptedRunner:
             time.sleep(0.02)
         if error := args.get("load_error"):
             raise ModelLoadError(error)
+        if needed := args.get("load_needs"):
+            raise NotEnoughMemoryError("It needs more than there is.", needed=needed, available=needed // 2)
         self._script: str = args.get("script", SCRIPT)
         self._scripts: dict[str, str] = args.get("scripts", {})
         self._step_s = 1 / args["tokens_per_s"] if args.get("tokens_per_s") else 0.0

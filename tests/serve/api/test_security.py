@@ -6,6 +6,7 @@ import asyncio
 import base64
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -16,7 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 from r1chat.serve.api.security import MAX_BODY, Security, check_bind
 from r1chat.serve.api.server import ServerConfig, create_app
-from r1chat.serve.errors import InvalidRequestError
+from r1chat.serve.engine.config import EngineConfig
+from r1chat.serve.errors import InvalidRequestError, ModelLoadError
 
 BAD_HOSTS = [
     "evil.example",
@@ -194,6 +196,16 @@ def test_without_the_key_only_health_answers() -> None:
     app = app_with_page(api_key=KEY)
     statuses = {(method, path): call(app, method, path).status_code for method, path in routes(app)}
     assert {route for route, status in statuses.items() if status != 401} == {("GET", "/health")}
+
+
+def test_why_a_model_failed_is_told_to_those_with_the_key() -> None:
+    models = unstarted(EngineConfig(model_path=Path("/secret/place.gguf")))
+    with pytest.raises(ModelLoadError):
+        asyncio.run(models.start())
+    app = create_app(ServerConfig(api_key=KEY), models)
+    assert "/secret/place.gguf" in call(app, "GET", "/health", {"authorization": f"Bearer {KEY}"}).text
+    stranger = call(app, "GET", "/health")
+    assert stranger.status_code == 503 and "secret" not in stranger.text
 
 
 @pytest.mark.parametrize(

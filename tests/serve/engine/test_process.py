@@ -27,6 +27,7 @@ from r1chat.serve.errors import (
     InvalidRequestError,
     ModelLoadError,
     NonFiniteLogitsError,
+    NotEnoughMemoryError,
     QueueFullError,
 )
 
@@ -282,6 +283,13 @@ async def test_a_model_that_cannot_be_loaded_says_why_in_one_line() -> None:
         await process.start()
     assert process.state == "stopped"
     assert process.pid is None
+
+
+async def test_what_the_child_has_no_memory_for_is_told_with_both_numbers() -> None:
+    process = EngineProcess(scripted_config(load_needs=1000))
+    with pytest.raises(NotEnoughMemoryError) as caught:
+        await process.start()
+    assert (caught.value.needed, caught.value.available) == (1000, 500)
 
 
 async def test_a_runner_that_does_not_exist_is_a_load_error() -> None:
