@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "  r1chat doctor r1:1.5b\n"
         "  r1chat doctor --json | jq .ok\n"
         "  r1chat doctor r1:7b --measure          estimated memory against measured\n\n"
-        "exit status: 0 all is well, 1 something is broken",
+        "exit status: 0 all is well, 1 something is broken; with --measure 3 where the model is not here",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -95,10 +95,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _upstreams(args: argparse.Namespace) -> list[str]:
-    """Raises UsageError where a model of this machine is named besides."""
+    """Raises UsageError where a model of this machine is named besides, or how one is to be loaded."""
+    from ...serve.models.residents.manager import Limits
+    from ...serve.models.specs import LoadOptions
     from ...serve.upstream.addresses import upstream_urls
 
     urls = upstream_urls(args.upstream)
+    if (server_load_options(args), model_limits(args), args.engine) != (LoadOptions(), Limits(), "auto"):
+        raise UsageError(
+            "--upstream loads no model here, so options that say how models are loaded have no place beside it. "
+            f"Use: r1chat serve --upstream {','.join(urls)}"
+        )
     if args.model != "demo":
         raise UsageError(
             "--upstream serves what other servers have, and clients name the model, so --model has no place there. "

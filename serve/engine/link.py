@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
@@ -17,6 +20,7 @@ from .config import EngineConfig
 from .messages import Command, Reply, encode, reply_decoder
 
 EXIT_GRACE_S = 0.5
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ChildLink:
@@ -31,7 +35,8 @@ class ChildLink:
         context = multiprocessing.get_context("spawn")
         self._pipe, child_pipe = context.Pipe()
         self._process = context.Process(target=_run, args=(config, child_pipe), name="r1chat-engine", daemon=True)
-        self._process.start()
+        with _signals_held_back():
+            self._process.start()
         # while the parent holds the child's end too, the end of the child would not show
         child_pipe.close()
         for target in (self._receive, self._deliver):
@@ -83,6 +88,23 @@ class ChildLink:
             self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:  # the loop is closed: nobody listens any more
             self._process.kill()
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """A child that starts meanwhile gets no Ctrl-C and no SIGTERM of its group until it says so (worker.main): while
+    it imports what it needs, they would end it, and the parent decides what they mean.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # multiprocessing starts it with the first child, and lets both signals through when it has
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run(config: EngineConfig, pipe: Connection) -> None:

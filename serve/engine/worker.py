@@ -64,6 +64,9 @@ def main(config: EngineConfig, pipe: Connection) -> None:
     worker = Worker(config, pipe)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: worker.expect_shutdown())
+    if hasattr(signal, "pthread_sigmask"):
+        # the parent held them back until now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     worker.run()
 
 

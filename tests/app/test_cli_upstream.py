@@ -32,6 +32,9 @@ def test_an_address_that_is_none_is_wrong_usage_in_one_line(address: str, capsys
     assert told.count("\n") == 1 and "secret" not in told
 
 
-def test_a_model_of_this_machine_besides_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--port", "0", "--upstream", "http://gpu1:8000", "--model", "r1:7b"]) == 2
+@pytest.mark.parametrize("besides", ["--model r1:7b", "--ctx 4096", "--memory 4G", "--engine transformers"])
+def test_what_concerns_models_of_this_machine_is_refused_beside_upstreams(
+    besides: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--port", "0", "--upstream", "http://gpu1:8000", *besides.split()]) == 2
     assert "Use: r1chat serve --upstream http://gpu1:8000" in capsys.readouterr().err

@@ -285,6 +285,17 @@ async def test_a_model_that_cannot_be_loaded_says_why_in_one_line() -> None:
     assert process.pid is None
 
 
+async def test_ctrl_c_does_not_end_a_child_that_has_just_been_born() -> None:
+    """A terminal sends it to the whole group, also while the child still imports what it needs."""
+    process = EngineProcess(scripted_config())
+    start = asyncio.create_task(process.start())
+    while process.pid is None:
+        await asyncio.sleep(0)
+    os.kill(process.pid, signal.SIGINT)
+    await start
+    await process.stop()
+
+
 async def test_what_the_child_has_no_memory_for_is_told_with_both_numbers() -> None:
     process = EngineProcess(scripted_config(load_needs=1000))
     with pytest.raises(NotEnoughMemoryError) as caught:
