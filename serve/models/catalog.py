@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelNotFoundError
 from . import r1_models
@@ -183,12 +183,13 @@ def _is_servable(cached: Cached) -> bool:
     """Leaves out the folders of other tools' models, which write no text."""
     if cached.variant.label != SAFETENSORS:
         return True
-    config = _read_json(cached.snapshot / "config.json")
+    config = read_json(cached.snapshot / "config.json")
     names = config.get("architectures")
     return isinstance(names, list) and any(str(name).endswith("ForCausalLM") for name in names)
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a file holds; an empty one where it holds none, or is not there."""
     try:
         told = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -219,7 +220,7 @@ def student_path(name: str) -> Path:
 def read_card(path: Path) -> dict[str, object] | None:
     """What `r1chat import` noted beside a student; None where there is no such note."""
     card = path.with_suffix(".json")
-    return _read_json(card) if card.is_file() else None
+    return read_json(card) if card.is_file() else None
 
 
 def _our_own(name: str) -> ModelEntry | None:

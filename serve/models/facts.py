@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from ..engine.config import KvType
 from ..errors import ModelLoadError
+from .catalog import read_json
 from .fit.memory import cache_bytes
 from .gguf.info import read_info
 
@@ -59,7 +58,7 @@ def _of_gguf(path: Path, kv_type: KvType) -> ModelFacts | None:
 
 def _of_folder(path: Path) -> ModelFacts | None:
     """A transformers model; its cache is in 16 bits."""
-    config = _json(path / "config.json")
+    config = read_json(path / "config.json")
     # what is no number there is none here, and the listing of all other models goes on
     numbers = {name: value for name, value in config.items() if type(value) is int and value > 0}
     try:
@@ -73,15 +72,7 @@ def _of_folder(path: Path) -> ModelFacts | None:
 
 def _template(path: Path) -> str | None:
     try:
-        return (path / "chat_template.jinja").read_text()
+        return (path / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, ValueError):
-        template = _json(path / "tokenizer_config.json").get("chat_template")
+        template = read_json(path / "tokenizer_config.json").get("chat_template")
         return template if isinstance(template, str) else None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        told = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
