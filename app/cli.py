@@ -21,13 +21,13 @@ from ..serve.errors import (
     NotEnoughMemoryError,
     R1ChatError,
 )
-from .commands import bench, chat, distill, doctor, import_model, list_models, ps, pull, quantize, rm, run, serve, show
+from .commands import bench, distill, doctor, import_model, list_models, ps, pull, quantize, rm, run, serve, show, ui
 from .errors import CommandError
 from .parser import Parser, ShowVersion
 from .terminal import printable
 
 COMMANDS = {
-    "chat": chat,
+    "ui": ui,
     "run": run,
     "serve": serve,
     "pull": pull,
@@ -53,7 +53,8 @@ examples:
 
 A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the Hugging Face hub, a student's
 name, or a path to a .gguf file. `r1chat list` shows those that are here.
-R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key.
+R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key, R1CHAT_DATA the
+folder that --data would.
 `r1chat COMMAND --help` tells more of each command.
 """
 
@@ -67,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         args.api_key = [key for key in [os.environ.get("R1CHAT_API_KEY")] if key]
     if "upstream_key" in args and args.upstream_key is None:
         args.upstream_key = os.environ.get("R1CHAT_UPSTREAM_KEY") or None
+    args.data = getattr(args, "data", None) or os.environ.get("R1CHAT_DATA") or None
     args.color = _color_wanted()
     try:
         return int(COMMANDS[args.command].run(args))
@@ -90,17 +92,17 @@ def _line(error: R1ChatError, args: argparse.Namespace) -> str:
 
 
 def _with_command(arguments: list[str]) -> list[str]:
-    """`r1chat --port 9000` is `r1chat chat --port 9000`."""
+    """`r1chat --port 9000` is `r1chat ui --port 9000`."""
     if arguments and (not arguments[0].startswith("-") or arguments[0] in ("-h", "--help", "--version")):
         return arguments
-    return ["chat", *arguments]
+    return ["ui", *arguments]
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="r1chat",
         description="Chat with reasoning models on your own machine, and distil small ones yourself.\n"
-        "Without a command it opens the chat page, with the options of `r1chat chat`.",
+        "Without a command it opens the chat page, with the options of `r1chat ui`.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -14,12 +14,13 @@ import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ..serve.api.models.local import LocalModels
-from ..serve.api.security import check_bind
+from ..serve.api.security import check_bind, owner_named
 from ..serve.api.served import ServedModels
 from ..serve.api.server import ServerConfig, create_app
 from ..serve.api.upstream.models import UpstreamModels
@@ -33,6 +34,7 @@ from .errors import UsageError
 from .slow_clients import ImpatientProtocol
 from .terminal import printable
 from .ui.quick_import import quick_import
+from .ui.services import PageServices
 
 # How long open connections may take to end by themselves once the server is told to stop.
 SHUTDOWN_GRACE_S = 1
@@ -128,46 +130,58 @@ def serve_forever(
     limits: Limits,
     scope_by_key: bool,
     open_browser: bool,
+    data: Path,
 ) -> int | None:
     """Serves API and page until a signal comes; its number. The model loads meanwhile. Raises ModelLoadError."""
     manager, sentence = _manager(entry, options, limits)
     models = LocalModels(manager, shelf=local_models, scope_by_key=scope_by_key)
     _say(f"Loading {entry.id}: {sentence} ..." if sentence else f"Loading {entry.id} ...")
-    return _serve_with_page(models, entry.id, _label(entry), config, sock, open_browser=open_browser)
+    return _serve_with_page(models, entry.id, _label(entry), config, sock, data, open_browser=open_browser)
 
 
 def serve_upstreams(
-    pool: Pool, config: ServerConfig, sock: socket.socket, *, scope_by_key: bool, open_browser: bool
+    pool: Pool, config: ServerConfig, sock: socket.socket, *, scope_by_key: bool, open_browser: bool, data: Path
 ) -> int | None:
     """The same with the models of other servers, which need not be there yet."""
     names = ", ".join(endpoint.name for endpoint in pool.endpoints)
     _say(f"Asking {names} ...")
     models = UpstreamModels(pool, scope_by_key=scope_by_key)
     return _serve_with_page(
-        models, f"The way to {names}", f"models of {names}", config, sock, open_browser=open_browser
+        models, f"The way to {names}", f"models of {names}", config, sock, data, open_browser=open_browser
     )
 
 
 def _serve_with_page(
-    models: ServedModels, name: str, label: str, config: ServerConfig, sock: socket.socket, *, open_browser: bool
+    models: ServedModels,
+    name: str,
+    label: str,
+    config: ServerConfig,
+    sock: socket.socket,
+    data: Path,
+    *,
+    open_browser: bool,
 ) -> int | None:
     """`label` is how the page calls what is served, `name` how the line that says that it is ready does."""
     url = f"http://{_reachable(config.host)}:{config.port}"
     # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
     with quick_import():
-        from .ui.page import build_page, mount_page
+        from .ui.page import mount_page
 
-    app = mount_page(create_app(config, models), build_page(url, label, config.api_key))
+    keys = {owner_named(key): key for key in config.keys}
+    page = PageServices(data, lambda: url, label=label, key_of=keys.get)
+    app = mount_page(create_app(config, models), page)
 
     def announce() -> None:
         _say(f"{name} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
         if open_browser:
             webbrowser.open(url)
 
-    return asyncio.run(_serve(app, models, sock, announce))
+    return asyncio.run(_serve(app, models, page, sock, announce))
 
 
-async def _serve(app: ASGIApp, models: ServedModels, sock: socket.socket, on_ready: Callable[[], None]) -> int | None:
+async def _serve(
+    app: ASGIApp, models: ServedModels, page: PageServices, sock: socket.socket, on_ready: Callable[[], None]
+) -> int | None:
     async def load() -> None:
         try:
             await models.start()
@@ -180,6 +194,8 @@ async def _serve(app: ASGIApp, models: ServedModels, sock: socket.socket, on_rea
     async def stop_models() -> None:
         loading.cancel()
         await asyncio.wait({loading})
+        # Before the engine: replies that it breaks off have not failed.
+        await page.stop_jobs()
         await models.stop()
 
     server = Server(app, stop_first=stop_models, signals=(signal.SIGINT, signal.SIGTERM))

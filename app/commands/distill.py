@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..distilling.options import add_options, build_config, default_name, placed, whole_number
 from ..errors import UsageError
+from ..folders import RUNS, data_folder
 from ..terminal import printable
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # As distill.pipeline.NAMES; written out because --help must not import it. A test compares the two.
 STAGES = ("base", "generate", "verify", "filter", "sft", "export", "evaluate", "report")
-NOT_SETTINGS = {"command", "stage", "stages", "run_dir", "yes", "json", "color", "minutes"}
+NOT_SETTINGS = {"command", "stage", "stages", "run_dir", "yes", "json", "color", "data", "minutes"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -148,12 +149,10 @@ def _run_dir(args: argparse.Namespace) -> Path:
         return Path(os.path.expanduser(args.run_dir))  # which leaves a user that is none as it is
     if "student" not in args:
         raise UsageError("Which student, or which run? Use: r1chat distill --student tiny")
-    import platformdirs
-
     from ...distill.students import find_student
 
     name = getattr(args, "name", None) or default_name(find_student(args.student))
-    return platformdirs.user_data_path("r1chat") / "runs" / name
+    return data_folder(args) / RUNS / name
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:

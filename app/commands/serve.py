@@ -6,6 +6,7 @@ import argparse
 import signal
 
 from ..errors import UsageError
+from ..folders import data_folder
 from .engine_options import (
     add_engine_options,
     add_load_options,
@@ -76,6 +77,11 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         help="a web page's origin, such as http://localhost:3000, from which browsers may call this server "
         "(default: none but its own page); may be repeated",
     )
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="where the page keeps conversations and finds runs (default: $R1CHAT_DATA, or your data folder)",
+    )
     add_load_options(parser)
     add_engine_options(parser)
     add_model_limits(parser)
@@ -131,7 +137,7 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
             allowed_hosts=tuple(args.allowed_host),
             cors_origins=tuple(args.cors_origin),
         )
-        how = {"scope_by_key": args.cache_scope == "key", "open_browser": open_browser}
+        how = {"scope_by_key": args.cache_scope == "key", "open_browser": open_browser, "data": data_folder(args)}
         if entry is None:
             pool = Pool(_upstreams(args), args.upstream_key)
             stopped_by = serve_upstreams(pool, config, sock, **how)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..commands.accuracy import accuracy_table
 from ..errors import UsageError
+from ..folders import RUNS, data_folder
 from ..terminal import printable
 from .bars import Bars, Lines
 
@@ -41,12 +42,10 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace) -> DemoConfig:
-    import platformdirs
-
     from ...distill.demo.config import DemoConfig
     from ...distill.errors import DistillError
 
-    run_dir = Path(args.run_dir) if args.run_dir else platformdirs.user_data_path("r1chat") / "runs" / "demo"
+    run_dir = Path(args.run_dir) if args.run_dir else data_folder(args) / RUNS / "demo"
     try:
         minutes = 100.0 if args.minutes is None else args.minutes
         return DemoConfig(run_dir, minutes=minutes, samples=getattr(args, "eval_samples", 4))

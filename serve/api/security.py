@@ -27,6 +27,7 @@ from .wire_errors import plain_error
 MAX_BODY = 2 * 1024 * 1024
 # From the first byte to the last; 2 MB come in that time at 70 kB/s.
 BODY_S = 30.0
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 OPEN_PATHS = frozenset({"/health"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOST = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -108,7 +109,7 @@ class Security:
             scope["r1chat.owner"] = owner
         if _int_or_zero(headers.get("content-length")) > MAX_BODY:
             return _too_large()
-        if _is_api_post(scope) and _has_body(headers) and not _is_json(headers):
+        if _is_api_write(scope) and _has_body(headers) and not _is_json(headers):
             return plain_error(415, "Send JSON: Content-Type: application/json.")
         return None
 
@@ -172,6 +173,11 @@ def owner_of(request: Request) -> str:
     return request.scope.get("r1chat.owner") or ""
 
 
+def owner_named(key: str) -> str:
+    """What owner_of() says of requests with `key`."""
+    return _hash(key.encode()).hex()
+
+
 def is_stranger(request: Request) -> bool:
     """It came without the key that this server wants, on a path that is open to all."""
     return request.scope.get("r1chat.owner", "") is None
@@ -224,8 +230,8 @@ def _too_large() -> Response:
     return plain_error(413, f"The body is larger than {MAX_BODY} bytes.", {"connection": "close"})
 
 
-def _is_api_post(scope: Scope) -> bool:
-    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/v1/")
+def _is_api_write(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] in WRITES and scope["path"].startswith(("/v1/", "/page/"))
 
 
 def _has_body(headers: Headers) -> bool:

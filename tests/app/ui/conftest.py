@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +15,15 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from r1chat.app.ui.quick_import import quick_import
+from r1chat.app.ui.services import PageServices
 from r1chat.serve.api.models.local import LocalModels
+from r1chat.serve.api.security import owner_named
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.process import EngineConfig
 from r1chat.serve.models.residents.manager import ModelManager, ModelSpec
 
 with quick_import():
-    from r1chat.app.ui.page import build_page, mount_page
+    from r1chat.app.ui.page import mount_page
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
@@ -73,11 +76,18 @@ class PageServer:
     """API, engine and page on a loopback port, on a thread and event loop of their own."""
 
     def __init__(
-        self, engine_config: EngineConfig, label: str, *, api_key: str | None = None, loaded: bool = True
+        self,
+        engine_config: EngineConfig,
+        label: str,
+        data: Path,
+        *,
+        api_keys: tuple[str, ...] = (),
+        loaded: bool = True,
     ) -> None:
         self._engine_config = engine_config
         self._label = label
-        self._api_key = api_key
+        self._data = data
+        self._api_keys = api_keys
         self._loaded = loaded
         self._sock = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._sock.getsockname()[1]}"
@@ -114,8 +124,11 @@ class PageServer:
         models = LocalModels(self._manager)
         if self._loaded:
             await models.start()
-        app = create_app(ServerConfig(api_key=self._api_key), models)
-        mount_page(app, build_page(self.url, self._label, self._api_key))
+        first, *others = self._api_keys or [None]
+        keys = {owner_named(key): key for key in self._api_keys}
+        self.services = PageServices(self._data, lambda: self.url, label=self._label, key_of=keys.get)
+        app = create_app(ServerConfig(api_key=first, more_keys=tuple(others)), models)
+        mount_page(app, self.services)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve(sockets=[self._sock]))
@@ -123,14 +136,15 @@ class PageServer:
             await asyncio.sleep(0.01)
         self._ready.set()
         await serving
+        await self.services.stop_jobs()
         await models.stop()
 
 
 @pytest.fixture(scope="package")
-def server() -> Iterator[PageServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     """TOKENS_PER_S at most; the word in capitals in a question chooses the script."""
     runner_args = {"tokens_per_s": TOKENS_PER_S, "scripts": SCRIPTS, "n_ctx": 4096}
-    with PageServer(scripted(runner_args), LABEL) as running:
+    with PageServer(scripted(runner_args), LABEL, tmp_path_factory.mktemp("data")) as running:
         yield running
 
 

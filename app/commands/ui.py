@@ -9,10 +9,10 @@ from . import serve
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
-        "chat",
+        "ui",
         help="open the chat page (what `r1chat` alone does)",
         description="Loads a model, serves the chat page and the API, and opens the browser.",
-        epilog="example:\n  r1chat chat --model user/repo:Q4_K_M --ctx 16384",
+        epilog="example:\n  r1chat ui --model user/repo:Q4_K_M --ctx 16384",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

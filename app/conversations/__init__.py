@@ -1,0 +1,1 @@
+"""What a person keeps: conversations as trees of messages, in one SQLite file."""

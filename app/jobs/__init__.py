@@ -1,0 +1,1 @@
+"""Work that goes on without anybody looking at it: replies and downloads; tabs attach and leave."""

@@ -1,0 +1,51 @@
+// The page's own routes: JSON in and out, and one stream of events per conversation that is looked at.
+
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+// The parsed body; null for an empty one. Rejects with ApiError, whose message is meant for the person.
+export const call = async (method, path, body) => {
+  const sent = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+  let response;
+  try {
+    response = await fetch(path, { method, ...sent });
+  } catch {
+    throw new ApiError(0, 'unreachable', 'The server does not answer. Is it still running?');
+  }
+  const text = await response.text();
+  let parsed = null;
+  try { parsed = text ? JSON.parse(text) : null; } catch { /* told below */ }
+  if (!response.ok) {
+    const { code = null, message = `The server answered ${response.status}.` } = parsed?.error ?? {};
+    throw new ApiError(response.status, code, message);
+  }
+  return parsed;
+};
+
+export const get = (path) => call('GET', path);
+export const post = (path, body = {}) => call('POST', path, body);
+export const patch = (path, body) => call('PATCH', path, body);
+export const remove = (path) => call('DELETE', path);
+
+// Events of `path` for as long as the tab can be seen: browsers allow few connections at once, and a hidden
+// tab must not hold one. `onEvent` gets parsed objects, `onLost` is called while nothing comes through.
+// Returns a function that ends it.
+export const listen = (path, onEvent, onLost = () => {}) => {
+  let source = null;
+  const open = () => {
+    if (source || document.hidden) return;
+    source = new EventSource(path);
+    source.onmessage = ({ data }) => onEvent(JSON.parse(data));
+    source.onerror = () => onLost(source?.readyState === EventSource.CLOSED);
+  };
+  const close = () => { source?.close(); source = null; };
+  const look = () => (document.hidden ? close() : open());
+  document.addEventListener('visibilitychange', look);
+  open();
+  return () => { document.removeEventListener('visibilitychange', look); close(); };
+};

@@ -1,0 +1,37 @@
+// Small helpers for building the page. Model text enters as text nodes; `markup` takes only what the server has
+// made safe.
+
+// make('button', { class: 'copy', type: 'button', 'aria-label': 'Copy', onclick: f }, 'text', child)
+export const make = (tag, attributes = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, '');
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+};
+
+export const button = (text, onclick, attributes = {}) => make('button', { type: 'button', onclick, ...attributes }, text);
+
+// HTML that app/ui/markup.py rendered: raw HTML in it is text already.
+export const markup = (node, html) => { node.innerHTML = html; };
+
+// Keeps a scrolled box at its end unless the reader has moved away from it.
+export const following = (box, change) => {
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 48;
+  change();
+  if (atEnd) box.scrollTop = box.scrollHeight;
+};
+
+// A native <dialog> over the page; Esc closes it, and the focus goes back to where it was.
+export const openDialog = (title, ...children) => {
+  const before = document.activeElement;
+  const heading = make('h2', { id: `dialog-${Date.now()}` }, title);
+  const dialog = make('dialog', { class: 'dialog', 'aria-labelledby': heading.id }, heading, ...children);
+  dialog.addEventListener('close', () => { dialog.remove(); before?.focus?.({ preventScroll: true }); });
+  document.querySelector('.gradio-container').append(dialog);
+  dialog.showModal();
+  return dialog;
+};

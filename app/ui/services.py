@@ -1,0 +1,47 @@
+"""What the page's routes stand on, made once per server: where /v1 is, the person's files, and who works for the page.
+
+Everything that touches a model goes through `client()`, so that the page proves the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ...serve.client import Client
+
+# A long prompt may be read for minutes before the first token; Stop is there for the impatient.
+SILENCE_S = 1800.0
+
+
+class PageServices:
+    """`data` is the person's folder. `base_url` is asked again for every request: a test's port comes late.
+
+    `key_of` gives the API key of an owner (security.owner_of), None where the server wants none.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        base_url: Callable[[], str],
+        *,
+        label: str,
+        key_of: Callable[[str], str | None] = lambda owner: None,
+    ) -> None:
+        self.data = data
+        self.label = label
+        self._base_url = base_url
+        self._key_of = key_of
+
+    def client(self, owner: str = "", *, model: str | None = None) -> Client:
+        """Of /v1, with the key that `owner` showed; to be closed by the caller."""
+        return Client(self._base_url(), api_key=self._key_of(owner), model=model or None, timeout=SILENCE_S)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Opens what is kept and starts what works in the background; ends it in order."""
+        yield
+
+    async def stop_jobs(self) -> None:
+        """Ends what works for the page and keeps what it has so far; to be called before the engine goes."""
