@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Lock
 
 from ...serve.client import Client
+from ..conversations.store import ConversationStore
+from ..folders import CONVERSATIONS
 
 # A long prompt may be read for minutes before the first token; Stop is there for the impatient.
 SILENCE_S = 1800.0
@@ -33,15 +36,31 @@ class PageServices:
         self.label = label
         self._base_url = base_url
         self._key_of = key_of
+        self._store: ConversationStore | None = None
+        self._opening = Lock()
 
     def client(self, owner: str = "", *, model: str | None = None) -> Client:
         """Of /v1, with the key that `owner` showed; to be closed by the caller."""
         return Client(self._base_url(), api_key=self._key_of(owner), model=model or None, timeout=SILENCE_S)
 
+    @property
+    def store(self) -> ConversationStore:
+        """The conversations; opened by `running`, or by whoever asks before. Raises StoreError."""
+        with self._opening:
+            if self._store is None:
+                self._store = ConversationStore(self.data / CONVERSATIONS)
+            return self._store
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Opens what is kept and starts what works in the background; ends it in order."""
-        yield
+        store = self.store
+        try:
+            yield
+        finally:
+            await self.stop_jobs()
+            self._store = None
+            store.close()
 
     async def stop_jobs(self) -> None:
         """Ends what works for the page and keeps what it has so far; to be called before the engine goes."""
