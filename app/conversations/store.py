@@ -65,24 +65,6 @@ class ConversationStore:
         with self._db.read() as connection:
             return _conversation(connection, owner, conversation_id)
 
-    def list(self, owner: str, limit: int = 200, before: float | None = None) -> list[Conversation]:
-        """Newest first: the pinned ones, all of them, and `limit` others; with `before` only others, older than that.
-
-        Those changed in the same instant as the last come with it, so that its `updated` leads to the next page.
-        """
-        shown = f"SELECT {CONVERSATION} FROM conversations WHERE owner = :owner AND deleted IS NULL AND pinned ="
-        others = "SELECT updated FROM conversations WHERE owner = :owner AND deleted IS NULL AND pinned = 0"
-        until = float("inf") if before is None else before
-        values = {"owner": owner, "until": until, "skip": max(0, limit - 1)}
-        with self._db.read() as connection:
-            pinned = f"{shown} 1 ORDER BY updated DESC" if before is None else f"{shown} 1 LIMIT 0"
-            last = connection.execute(
-                f"{others} AND updated < :until ORDER BY updated DESC LIMIT 1 OFFSET :skip", values
-            ).fetchone()
-            values["since"] = last["updated"] if last else float("-inf")
-            rest = f"{shown} 0 AND updated < :until AND updated >= :since ORDER BY updated DESC"
-            return [conversation_of(row) for part in (pinned, rest) for row in connection.execute(part, values)]
-
     def update(self, owner: str, conversation_id: str, **changes: Any) -> Conversation:
         """`changes`: title, pinned, collects, head (a message of it), settings."""
         _check_names(changes, CHANGES)
@@ -230,6 +212,25 @@ class ConversationStore:
         """Whatever is typed: words, the last perhaps only begun. Titles are found with the answers."""
         with self._db.read() as connection:
             return search.find(connection, owner, text, where, limit)
+
+    # Behind every signature that means the type by this name.
+    def list(self, owner: str, limit: int = 200, before: float | None = None) -> list[Conversation]:
+        """Newest first: the pinned ones, all of them, and `limit` others; with `before` only others, older than that.
+
+        Those changed in the same instant as the last come with it, so that its `updated` leads to the next page.
+        """
+        shown = f"SELECT {CONVERSATION} FROM conversations WHERE owner = :owner AND deleted IS NULL AND pinned ="
+        others = "SELECT updated FROM conversations WHERE owner = :owner AND deleted IS NULL AND pinned = 0"
+        until = float("inf") if before is None else before
+        values = {"owner": owner, "until": until, "skip": max(0, limit - 1)}
+        with self._db.read() as connection:
+            pinned = f"{shown} 1 ORDER BY updated DESC" if before is None else f"{shown} 1 LIMIT 0"
+            last = connection.execute(
+                f"{others} AND updated < :until ORDER BY updated DESC LIMIT 1 OFFSET :skip", values
+            ).fetchone()
+            values["since"] = last["updated"] if last else float("-inf")
+            rest = f"{shown} 0 AND updated < :until AND updated >= :since ORDER BY updated DESC"
+            return [conversation_of(row) for part in (pinned, rest) for row in connection.execute(part, values)]
 
     def _insert(self, connection: sqlite3.Connection, message: Message) -> None:
         if message.parent is not None:
