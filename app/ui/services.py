@@ -5,6 +5,7 @@ Everything that touches a model goes through `client()`, so that the page proves
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,10 @@ from threading import Lock
 
 from ...serve.client import Client
 from ..conversations.store import ConversationStore
-from ..folders import CONVERSATIONS
+from ..folders import CONVERSATIONS, PULLS
+from ..jobs.asker import Asker
+from ..jobs.pulls import Pulls
+from ..jobs.registry import JobRegistry
 
 # A long prompt may be read for minutes before the first token; Stop is there for the impatient.
 SILENCE_S = 1800.0
@@ -34,10 +38,12 @@ class PageServices:
     ) -> None:
         self.data = data
         self.label = label
+        self.pulls = Pulls(data / PULLS)
         self._base_url = base_url
         self._key_of = key_of
         self._store: ConversationStore | None = None
         self._opening = Lock()
+        self._jobs: JobRegistry | None = None
 
     def client(self, owner: str = "", *, model: str | None = None) -> Client:
         """Of /v1, with the key that `owner` showed; to be closed by the caller."""
@@ -51,10 +57,23 @@ class PageServices:
                 self._store = ConversationStore(self.data / CONVERSATIONS)
             return self._store
 
+    @property
+    def jobs(self) -> JobRegistry:
+        """The replies that are being written; for the event loop only."""
+        if self._jobs is None:
+            self._jobs = JobRegistry(self.store, lambda owner, model: self.client(owner, model=model))
+        return self._jobs
+
+    @property
+    def asker(self) -> Asker:
+        """What a person may have done with replies; for the event loop only."""
+        return Asker(self.store, self.jobs)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Opens what is kept and starts what works in the background; ends it in order."""
         store = self.store
+        self._jobs = self.jobs
         try:
             yield
         finally:
@@ -64,3 +83,6 @@ class PageServices:
 
     async def stop_jobs(self) -> None:
         """Ends what works for the page and keeps what it has so far; to be called before the engine goes."""
+        if self._jobs is not None:
+            await self._jobs.stop_all()
+        await asyncio.to_thread(self.pulls.close)

@@ -1,0 +1,133 @@
+"""Every reply that is being written, by its message, and everybody who looks. Belongs to one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ...serve.client import Client
+from ...serve.errors import InvalidRequestError
+from ..conversations.records import Message
+from ..conversations.store import ConversationStore
+from .events import MessageChanged, Told
+from .live import LiveReply
+from .reply import ReplyJob
+from .sources import Source
+from .subscriptions import Subscription
+
+
+class JobRegistry:
+    """`client_for` gives a client of /v1 for (owner, model); the job closes it."""
+
+    def __init__(self, store: ConversationStore, client_for: Callable[[str, str], Client]) -> None:
+        self.store = store
+        self._client_for = client_for
+        self._jobs: dict[str, ReplyJob] = {}  # in the order in which they were asked
+        self._subscriptions: set[Subscription] = set()
+        self._closed = False
+
+    @property
+    def n_live(self) -> int:
+        return len(self._jobs)
+
+    def is_live(self, conversation: str) -> bool:
+        """Whether a reply of it is being written. From any thread, as live()."""
+        return any(job.live.conversation == conversation for job in list(self._jobs.values()))
+
+    def live(self, message_id: str) -> LiveReply | None:
+        job = self._jobs.get(message_id)
+        return job.live if job else None
+
+    def start(self, owner: str, message: Message, source: Source) -> None:
+        """Has `message`, which the store holds as live, written by `source`. Raises InvalidRequestError."""
+        if self._closed:
+            raise InvalidRequestError("The server is shutting down.")
+        model = message.settings.model if message.settings else message.model
+        job = ReplyJob(
+            LiveReply(message),
+            source,
+            self._client_for(owner, model),
+            self.store,
+            owner=owner,
+            on_change=self._on_change,
+            on_end=self._on_end,
+        )
+        self._jobs[message.id] = job
+        self._place()
+        self.tell(message.conversation, MessageChanged(message))
+
+    async def stop(self, message_id: str) -> bool:
+        """Ends a reply and keeps what it has; False where it has ended already."""
+        job = self._jobs.get(message_id)
+        if job is None:
+            return False
+        await job.end("stopped")
+        return True
+
+    async def answer_now(self, message_id: str) -> bool:
+        job = self._jobs.get(message_id)
+        return job is not None and await job.answer_now()
+
+    async def think_more(self, message_id: str) -> bool:
+        job = self._jobs.get(message_id)
+        return job is not None and await job.think_more()
+
+    def limit(self, message_id: str, n_tokens: int) -> bool:
+        """Ends its thought when that has `n_tokens`. False where it has ended."""
+        job = self._jobs.get(message_id)
+        if job is None or job.live.phase == "answering":
+            return False
+        job.limit(n_tokens)
+        return True
+
+    async def stop_conversation(self, conversation: str) -> None:
+        """Ends all replies of it, and keeps what they have."""
+        jobs = [job for job in self._jobs.values() if job.live.conversation == conversation]
+        await asyncio.gather(*(job.end("stopped") for job in jobs))
+
+    async def stop_all(self) -> None:
+        """The server ends: what runs is kept as interrupted, and nothing starts any more."""
+        self._closed = True
+        await asyncio.gather(*(job.end("interrupted") for job in list(self._jobs.values())))
+
+    @contextmanager
+    def subscribed(self, conversation: str) -> Iterator[Subscription]:
+        """To be entered before what it begins with is read, so that nothing falls between."""
+        subscription = Subscription(conversation, self.live)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def tell(self, conversation: str, told: Told) -> None:
+        """Everybody who looks at it."""
+        for subscription in self._subscriptions:
+            if subscription.conversation == conversation:
+                subscription.tell(told)
+
+    def _on_change(self, live: LiveReply) -> None:
+        if live.position is not None:
+            self._place()
+        self._touch(live)
+
+    def _on_end(self, message: Message) -> None:
+        self._jobs.pop(message.id, None)
+        self._place()
+        self.tell(message.conversation, MessageChanged(message))
+
+    def _touch(self, live: LiveReply) -> None:
+        for subscription in self._subscriptions:
+            if subscription.conversation == live.conversation:
+                subscription.touch()
+
+    def _place(self) -> None:
+        """Whoever waits is behind those who asked earlier and wait, too."""
+        n_ahead = 0
+        for job in self._jobs.values():
+            position = n_ahead if job.live.phase == "waiting" else None
+            n_ahead += position is not None
+            if position != job.live.position:
+                job.live.position = position
+                self._touch(job.live)

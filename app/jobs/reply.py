@@ -1,0 +1,165 @@
+"""One reply's job: reads its source to the end, saves what comes as it comes, and leaves a whole record.
+
+It goes on without anybody looking. It ends exactly once, in whatever state, with the text so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+from ...serve.client import Client, ReasoningDelta
+from ...serve.errors import R1ChatError
+from ..conversations.records import Message, State
+from ..conversations.store import ConversationStore
+from .live import LiveReply
+from .sources import Source
+
+logger = logging.getLogger(__name__)
+
+SAVE_S = 0.3
+HEALTH_S = 0.5
+OUR_FAULT = "Something went wrong on the page's side; the server's log says what."
+
+
+class Saver:
+    """Hands the store what is new of a reply, every SAVE_S and at its end."""
+
+    def __init__(self, store: ConversationStore, live: LiveReply) -> None:
+        self._store = store
+        self._live = live
+        self._n_saved = len(live.reasoning), len(live.content)
+        self._ended = asyncio.Event()
+        self._task = asyncio.create_task(self._save_regularly())
+
+    async def finish(self, message: Message) -> None:
+        """Nothing is saved behind this. A reply that cannot be saved is told in the log; it ends all the same."""
+        self._ended.set()
+        await self._task
+        try:
+            await asyncio.to_thread(self._store.finish, message)
+        except Exception:
+            logger.exception("a reply could not be saved")
+
+    async def _save_regularly(self) -> None:
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), SAVE_S)
+            if not self._ended.is_set():
+                await self._save()
+
+    async def _save(self) -> None:
+        live, (n_reasoning, n_content) = self._live, self._n_saved
+        sizes = len(live.reasoning), len(live.content)
+        if sizes == self._n_saved:
+            return
+        pieces = live.reasoning.since(n_reasoning), live.content.since(n_content)
+        try:
+            await asyncio.to_thread(self._store.append, live.id, *pieces)
+            self._n_saved = sizes
+        except Exception:
+            logger.exception("a piece of a reply could not be saved; it is tried again")
+
+
+class ReplyJob:
+    """`on_change` is called when `live` has something new; `on_end` with the record that stays."""
+
+    def __init__(
+        self,
+        live: LiveReply,
+        source: Source,
+        client: Client,
+        store: ConversationStore,
+        *,
+        owner: str,
+        on_change: Callable[[LiveReply], None],
+        on_end: Callable[[Message], None],
+    ) -> None:
+        self.live = live
+        self.owner = owner
+        self._source = source
+        self._client = client
+        self._on_change = on_change
+        self._on_end = on_end
+        self._saver = Saver(store, live)
+        self._ends_as: State = "stopped"
+        self._budget: int | None = None
+        self._owed: asyncio.Task[bool] | None = None
+        self._wants_answer = False
+        self._reading = asyncio.create_task(self._read())
+        self._whole = asyncio.create_task(self._run())
+
+    async def end(self, state: State) -> None:
+        """Ends it where it stands, and comes back when its record is saved; harmless when it has ended."""
+        if not self._reading.done():
+            self._ends_as = state
+            self._reading.cancel()
+        await self.wait()
+
+    async def wait(self) -> None:
+        """Until it has ended by itself or by others."""
+        await asyncio.wait({self._whole})
+
+    async def answer_now(self) -> bool:
+        """Ends the thought; one that has not begun ends as soon as it does. False where it has ended."""
+        if self.live.phase == "waiting":
+            self._wants_answer = True
+            return True
+        return await self._client.control(self.live.reply_id, "answer_now")
+
+    async def think_more(self) -> bool:
+        """Has the thought go on when the model would end it. False where it has ended."""
+        self._wants_answer = False
+        return self.live.phase == "thinking" and await self._client.control(self.live.reply_id, "think_more")
+
+    def limit(self, n_tokens: int) -> None:
+        """A budget for a thought that runs: it ends when it has so many tokens."""
+        self._budget = n_tokens
+        self._heed_budget()
+
+    async def _run(self) -> None:
+        state, error = await self._outcome()
+        if self._owed is not None:
+            self._owed.cancel()
+        await self._client.aclose()
+        ended = self.live.ended(state, error)
+        await self._saver.finish(ended)
+        self._on_end(ended)
+
+    async def _outcome(self) -> tuple[State, str]:
+        await asyncio.wait({self._reading})
+        if self._reading.cancelled():
+            return self._ends_as, ""
+        error = self._reading.exception()
+        if error is None:
+            return "done", ""
+        if isinstance(error, R1ChatError):
+            return "failed", str(error)
+        logger.error("a reply's job failed", exc_info=error)
+        return "failed", OUR_FAULT
+
+    async def _read(self) -> None:
+        self.live.model = self.live.message.model or await _loaded(self._client)
+        async with aclosing(self._source(self._client)) as events:
+            async for event in events:
+                self.live.take(event)
+                if isinstance(event, ReasoningDelta):
+                    self._heed_budget()
+                self._on_change(self.live)
+
+    def _heed_budget(self) -> None:
+        spent = self._budget is not None and self.live.reasoning_tokens >= self._budget
+        if self.live.phase == "thinking" and (spent or self._wants_answer):
+            self._budget, self._wants_answer = None, False
+            self._owed = asyncio.create_task(self.answer_now())
+            # One that cannot be told has ended, and says so itself.
+            self._owed.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+
+async def _loaded(client: Client) -> str:
+    """The default model's name. Whoever asks while it loads means to wait for it."""
+    while (health := await client.health())["status"] == "starting":
+        await asyncio.sleep(HEALTH_S)
+    return str(health.get("model", ""))
