@@ -15,6 +15,7 @@ import httpx2
 import msgspec
 
 from .errors import R1ChatError
+from .vote_events import VoteEvent, vote_event
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -116,22 +117,39 @@ class Client:
 
         `params` go into the body as they are. Raises ApiError, ServerUnreachableError.
         """
-        body = {"messages": messages, "stream": True, "stream_options": {"include_usage": True}, **params}
-        if self.model is not None:
-            body.setdefault("model", self.model)
-        request = self._http.build_request("POST", f"{self.base_url}/v1/chat/completions", json=body)
-        try:
-            response = await self._http.send(request, stream=True)
-            try:
-                if response.is_error:
-                    await response.aread()
-                    raise _api_error(response)
-                async for event in _events(response):
+        async with aclosing(self._chunks(messages, params)) as chunks:
+            async for event in _events(chunks):
+                yield event
+
+    async def vote(
+        self, messages: list[dict[str, Any]], n: int, **params: Any
+    ) -> AsyncGenerator[VoteEvent | Done, None]:
+        """Has `n` thoughts vote, and yields what each of them says while it runs, how the vote stands, and one Done.
+
+        The winner's reply, which the server tells once more at the end, is left out. Raises as stream() does.
+        """
+        params["vote"] = {"n": n, "stream_thoughts": True}
+        done = Done("", {}, {}, "")
+        async with aclosing(self._chunks(messages, params)) as chunks:
+            async for chunk in chunks:
+                done = _done_after(done, chunk)
+                if event := vote_event(chunk):
                     yield event
-            finally:
-                await response.aclose()
-        except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
+        yield done
+
+    async def fork(
+        self, reply_id: str, at: dict[str, int] | Literal["think_end"], text: str = "", **params: Any
+    ) -> AsyncGenerator[ReasoningDelta | ContentDelta | Done, None]:
+        """The ended reply `reply_id` once more up to `at` ({"token": n}, or {"char": n} of its thought), then `text`,
+        then what the model makes of it.
+
+        Raises as stream() does; ApiError 404 where the server does not keep that reply any more.
+        """
+        body = {"id": reply_id, "at": at, "text": text, "stream": True, **params}
+        body["stream_options"] = {"include_usage": True}
+        async with aclosing(self._sent("/v1/reasoning/fork", body)) as chunks:
+            async for event in _events(chunks):
+                yield event
 
     async def complete(self, messages: list[dict[str, Any]], **params: Any) -> Completion:
         """The whole reply at once. It is streamed underneath, so that cancelling stops the server too."""
@@ -151,18 +169,20 @@ class Client:
 
         Raises ApiError (404: no such reply runs), ServerUnreachableError.
         """
-        url = f"{self.base_url}/v1/chat/completions/control"
-        try:
-            response = await self._http.post(url, json={"id": reply_id, "action": action})
-        except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
-        if response.is_error:
-            raise _api_error(response)
-        return bool(_json_object(response.text, response.status_code).get("success"))
+        body = await self._post("/v1/chat/completions/control", {"id": reply_id, "action": action})
+        return bool(body.get("success"))
 
     async def models(self) -> list[dict[str, Any]]:
         """What the server offers, as GET /v1/models says it."""
         return (await self._get("/v1/models"))["data"]
+
+    async def load(self, model: str) -> dict[str, Any]:
+        """Loads a model before anybody asks it; its card, once it is there. Raises ApiError."""
+        return await self._post("/v1/models/load", {"model": model})
+
+    async def unload(self, model: str) -> dict[str, Any]:
+        """Frees a model's memory; its card. Raises ApiError (models_busy: requests hold it)."""
+        return await self._post("/v1/models/unload", {"model": model})
 
     async def memory(self) -> dict[str, Any]:
         """The body of GET /v1/memory: what models take. ApiError not_supported where they are elsewhere."""
@@ -171,6 +191,15 @@ class Client:
     async def health(self) -> dict[str, Any]:
         """The body of GET /health, also while the model still loads (status 503)."""
         return await self._get("/health", also_ok=503)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            response = await self._http.post(self.base_url + path, json=body)
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _api_error(response)
+        return _json_object(response.text, response.status_code)
 
     async def _get(self, path: str, *, also_ok: int = 200) -> dict[str, Any]:
         try:
@@ -181,35 +210,71 @@ class Client:
             raise _api_error(response)
         return _json_object(response.text, response.status_code)
 
+    async def _chunks(
+        self, messages: list[dict[str, Any]], params: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """All chunks of a streamed reply that came to its end. Raises ApiError, ServerUnreachableError."""
+        body = {"messages": messages, "stream": True, "stream_options": {"include_usage": True}, **params}
+        if self.model is not None:
+            body.setdefault("model", self.model)
+        async with aclosing(self._sent("/v1/chat/completions", body)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _sent(self, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        request = self._http.build_request("POST", self.base_url + path, json=body)
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                if response.is_error:
+                    await response.aread()
+                    raise _api_error(response)
+                async for chunk in _chunks_of(response):
+                    yield chunk
+            finally:
+                await response.aclose()
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
     def _unreachable(self, error: Exception) -> ServerUnreachableError:
         reason = str(error) or type(error).__name__
         return ServerUnreachableError(f"No answer from {self.base_url}: {reason}")
 
 
-async def _events(response: httpx2.Response) -> AsyncGenerator[ReasoningDelta | ContentDelta | Done, None]:
-    finish_reason, chunk_id = "", ""
-    reasoning_end: str | None = None
-    usage: dict[str, Any] = {}
-    timings: dict[str, Any] = {}
+async def _events(
+    chunks: AsyncGenerator[dict[str, Any], None],
+) -> AsyncGenerator[ReasoningDelta | ContentDelta | Done, None]:
+    done = Done("", {}, {}, "")
+    async for chunk in chunks:
+        done = _done_after(done, chunk)
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            # Servers differ in the name, some send both.
+            if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
+                yield ReasoningDelta(reasoning, done.id)
+            if content := delta.get("content"):
+                yield ContentDelta(content, done.id)
+    yield done
+
+
+def _done_after(done: Done, chunk: dict[str, Any]) -> Done:
+    """What is known of the end of a reply after one more chunk."""
+    finish_reason, reasoning_end = done.finish_reason, done.reasoning_end
+    for choice in chunk.get("choices") or ():
+        finish_reason = choice.get("finish_reason") or finish_reason
+        reasoning_end = choice.get("reasoning_end") or reasoning_end
+    usage, timings = chunk.get("usage") or done.usage, chunk.get("timings") or done.timings
+    return Done(finish_reason, usage, timings, chunk.get("id") or done.id, reasoning_end)
+
+
+async def _chunks_of(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], None]:
     async for sse in httpx2.EventSource(response):
         if sse.data.startswith("[DONE]"):
-            yield Done(finish_reason, usage, timings, chunk_id, reasoning_end)
             return
         chunk = _json_object(sse.data, response.status_code)
         if chunk.get("error"):
             raise _error_from(chunk, response.status_code)
-        chunk_id = chunk.get("id") or chunk_id
-        usage = chunk.get("usage") or usage
-        timings = chunk.get("timings") or timings
-        for choice in chunk.get("choices") or ():
-            finish_reason = choice.get("finish_reason") or finish_reason
-            reasoning_end = choice.get("reasoning_end") or reasoning_end
-            delta = choice.get("delta") or {}
-            # Servers differ in the name, some send both.
-            if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
-                yield ReasoningDelta(reasoning, chunk_id)
-            if content := delta.get("content"):
-                yield ContentDelta(content, chunk_id)
+        yield chunk
     raise httpx2.ReadError("the stream ended before its last event")
 
 

@@ -24,7 +24,8 @@ class Ask:
     reply begins with.
     `thinking` goes to templates that know the word; None where nothing was said. `continues`: the last turn is
     a reply that goes on, in its thought, in its answer, or as its text has it. `keeps`: the reply may be forked
-    later, and the turn after it is prepared while its reader reads.
+    later, and the turn after it is prepared while its reader reads. `keeps_thoughts`: those of earlier turns stay in
+    the prompt.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -42,6 +43,7 @@ class Ask:
     cache_salt: str = ""
     deterministic: bool = False
     keeps: bool = True
+    keeps_thoughts: bool = False
 
 
 def with_one_system(turns: Sequence[Turn]) -> tuple[Turn, ...]:

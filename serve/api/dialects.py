@@ -53,10 +53,13 @@ class ThinkingSwitch(Strict):
 
 
 class TemplateArguments(Strict):
-    """vLLM's and llama-server's field. Qwen's templates say enable_thinking, DeepSeek's thinking."""
+    """vLLM's and llama-server's field. Qwen's templates say enable_thinking and preserve_thinking, DeepSeek's
+    thinking.
+    """
 
     enable_thinking: bool | None = None
     thinking: bool | None = None
+    preserve_thinking: bool | None = None
     reasoning_effort: Effort | None = None
 
 
@@ -128,6 +131,15 @@ def agreed(
     if effort is not None:
         return Thinking(EFFORTS[effort], effort != "none")
     return Thinking(None, switch)
+
+
+def preserved(asked: bool | None, template: TemplateArguments | None) -> bool:
+    """Whether thoughts of earlier turns stay in the prompt; they go unless it was said otherwise. Raises
+    InvalidRequestError where the two places contradict each other.
+    """
+    in_template = template.preserve_thinking if template else None
+    said = [("preserve_thinking", asked), ("chat_template_kwargs.preserve_thinking", in_template)]
+    return bool(_only(said)[1])
 
 
 def _switch_of(thinking: ThinkingSwitch | None) -> bool | None:

@@ -36,6 +36,7 @@ from .metrics import Metrics
 from .next_turn import NextTurns
 from .prompt.chat_template import OPEN_TAG, RenderedPrompt, render, render_begun
 from .voting.ballot import VoteReport
+from .voting.shown import VoteThought
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Output(NamedTuple):
     """An event of the `choice`-th reply to an Ask. Each reply ends with its Finished."""
 
     choice: int
-    event: Accepted | TokenOutput | ThoughtEnded | ToolCallDelta | VoteReport | Finished
+    event: Accepted | TokenOutput | ThoughtEnded | ToolCallDelta | VoteReport | VoteThought | Finished
 
 
 Outputs = AsyncGenerator[Output, None]
@@ -194,7 +195,9 @@ class Generations:
         events = self._metrics.watch(self.engine.generate(request), request.priority)
         if ask.keeps:
             events = self.kept.follow(events, self._model_id, ask, completion_id, index)
-        if ask.keeps and ask.turns and ask.n == 1 and ask.priority is Priority.INTERACTIVE:
+        # thoughts that stay lie in the cache as they will come back
+        reads_on = ask.turns and ask.n == 1 and ask.priority is Priority.INTERACTIVE and not ask.keeps_thoughts
+        if ask.keeps and reads_on:
             events = self._next_turns.follow(events, request, ask.turns, streamed=streamed, tools=ask.tools)
         async with aclosing(events):
             async for event in events:
@@ -209,9 +212,16 @@ def _raw(text: str, info: ModelInfo) -> RenderedPrompt:
 
 def _rendered(ask: Ask, info: ModelInfo) -> tuple[RenderedPrompt, Begun | None]:
     if ask.continues is None:
-        return render(ask.turns, info, ask.tools, enable_thinking=ask.thinking), ask.begun
-    into = None if ask.continues == "anywhere" else ask.continues
-    prompt, begun = render_begun(ask.turns, info, ask.tools, into=into, enable_thinking=ask.thinking)
+        prompt = render(ask.turns, info, ask.tools, enable_thinking=ask.thinking, keeps_thoughts=ask.keeps_thoughts)
+        return prompt, ask.begun
+    prompt, begun = render_begun(
+        ask.turns,
+        info,
+        ask.tools,
+        into=None if ask.continues == "anywhere" else ask.continues,
+        enable_thinking=ask.thinking,
+        keeps_thoughts=ask.keeps_thoughts,
+    )
     # a fork of such a reply begins with all of it
     return prompt, ask.begun or begun
 

@@ -11,6 +11,7 @@ from ..engine.request import Channel, Finished, ThoughtEnded, TokenOutput
 from .generation import Output, Outputs
 from .prompt.chat_template import CLOSE_TAG, OPEN_TAG
 from .voting.ballot import VoteReport
+from .voting.shown import VoteThought
 
 # Ours, and what llama-server and Groq call the same.
 ReasoningFormat = Literal["both", "inline", "hidden", "auto", "deepseek", "parsed", "none", "raw"]
@@ -52,5 +53,11 @@ async def hidden(outputs: Outputs) -> Outputs:
         async for output in outputs:
             if isinstance(output.event, VoteReport):
                 yield Output(output.choice, output.event.without_reasoning())
-            elif not (isinstance(output.event, TokenOutput) and output.event.channel is Channel.REASONING):
+            elif not _is_reasoning(output.event):
                 yield output
+
+
+def _is_reasoning(event: object) -> bool:
+    if isinstance(event, VoteThought):
+        return event.is_reasoning
+    return isinstance(event, TokenOutput) and event.channel is Channel.REASONING

@@ -5,7 +5,8 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
 
     script          what every request is answered with; words are tokens, the text ends with EOS. Where it must
                     not end yet, or only its thought has been closed for it, it goes on with FILLER
-    scripts         {word of the prompt: script}, tried first
+    scripts         {word of the prompt: script}, tried first; of a list each request takes the next, by its seed
+                    where it has one
     tokens_per_s    pace of one step; 0 is as fast as it goes
     prefill_s       seconds per prompt token
     load_s, load_error    a slow load; a load that fails with this message
@@ -61,14 +62,16 @@ class ScriptedRunner:
         if needed := args.get("load_needs"):
             raise NotEnoughMemoryError("It needs more than there is.", needed=needed, available=needed // 2)
         self._script: str = args.get("script", SCRIPT)
-        self._scripts: dict[str, str] = args.get("scripts", {})
+        self._scripts: dict[str, str | list[str]] = args.get("scripts", {})
+        self._n_taken = 0
         self._step_s = 1 / args["tokens_per_s"] if args.get("tokens_per_s") else 0.0
         self._prefill_s: float = args.get("prefill_s", 0.0)
         self._lock = threading.Lock()
         self._pieces: list[str] = list(SPECIAL)
         self._ids = {piece: token for token, piece in enumerate(self._pieces)}
         self._is_known = False  # the vocabulary, to somebody who read all of it
-        for text in (self._script, *self._scripts.values(), *_LETTERS):
+        said = [text for texts in self._scripts.values() for text in ([texts] if isinstance(texts, str) else texts)]
+        for text in (self._script, *said, *_LETTERS):
             self.tokenize(text, special=False)
         self._cells: dict[int, list[_Cell]] = {}
         self._interrupted = threading.Event()
@@ -122,12 +125,21 @@ class ScriptedRunner:
         words = [self._pieces[token].strip() for token in prompt]
         script = next((self._scripts[word] for word in words if word in self._scripts), self._script)
         sampler = ScriptedSampler(
-            self.tokenize(script, special=False), self._id(FILLER), self._is_closing, broken="NAN" in words
+            self.tokenize(self._one_of(script, params.seed), special=False),
+            self._id(FILLER),
+            self._is_closing,
+            broken="NAN" in words,
         )
         opening = max((i for i, word in enumerate(words) if word == "<think>"), default=len(words))
         for token in prompt[opening:]:
             sampler.accept(token)
         return sampler
+
+    def _one_of(self, script: str | list[str], seed: int | None) -> str:
+        if isinstance(script, str):
+            return script
+        self._n_taken += 1
+        return script[(self._n_taken - 1 if seed is None else seed) % len(script)]
 
     def forward(self, batch: Batch) -> None:
         assert 0 < batch.n_rows + batch.n_idle <= self.n_batch

@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 from ...engine.request import SamplingParams
 from ...errors import InvalidRequestError, NotSupportedError
 from ..ask import Continues
-from ..dialects import ThinkingFields
+from ..dialects import ThinkingFields, preserved
 from ..fields import SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, stop_of
 from ..forms.structure import StructureFields
 from ..forms.tools import ToolChoice, ToolName, Tools
@@ -57,7 +57,7 @@ _ASSISTANT: JsonDict = {"properties": {"role": {"const": "assistant"}}}
 
 class Message(Strict):
     """One turn. An assistant's thought is accepted under both names; it goes into the prompt where calls of tools
-    and their results follow it, and where it is to be continued, and nowhere else.
+    and their results follow it, where it is to be continued, and with `preserve_thinking`; nowhere else.
     """
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [_ASSISTANT, _SPOKEN]})
@@ -139,7 +139,8 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     Beyond OpenAI's: `priority` says who waits; cached prompts are shared among requests of one `cache_salt`;
     `deterministic` gives the same tokens whatever else the server does meanwhile; thoughts are bounded by
     `reasoning_budget_tokens` and its many other names, and go out as `reasoning_format` says;
-    `continue_final_message` goes on with the last message, an assistant's; `vote` asks several thoughts.
+    `continue_final_message` goes on with the last message, an assistant's; `vote` asks several thoughts;
+    `preserve_thinking` keeps the thoughts of earlier turns in the prompt.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -161,6 +162,7 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     vote: Vote | None = None
     continue_final_message: bool | Literal["reasoning_content", "content"] | None = None
     add_generation_prompt: bool | None = None
+    preserve_thinking: bool | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -181,6 +183,11 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
                 "add_generation_prompt",
             )
         return "anywhere" if asked is True else asked or None
+
+    @property
+    def keeps_thoughts(self) -> bool:
+        """Of earlier turns. Raises InvalidRequestError."""
+        return preserved(self.preserve_thinking, self.chat_template_kwargs)
 
     def sampling_params(self) -> SamplingParams:
         """The engine's parameters: what was not given keeps the engine's default. Raises InvalidRequestError."""

@@ -80,6 +80,7 @@ def asked(body: ChatRequest, owner: str) -> Ask:
         tools=tools,
         thinking=body.asked_thinking.wanted,
         continues=body.continues,
+        keeps_thoughts=body.keeps_thoughts,
         priority=body.waits,
         owner=owner,
         cache_salt=body.cache_salt or "",

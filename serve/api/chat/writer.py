@@ -24,7 +24,8 @@ from ..replies import (
     summed,
     wire_finish_reason,
 )
-from ..voting.ballot import VoteReport
+from ..voting.ballot import ThoughtReport, VoteReport
+from ..voting.shown import VoteThought
 from .logprobs import ChoiceLogprobs
 
 DONE = b"data: [DONE]\n\n"
@@ -71,6 +72,8 @@ class ChatWriter:
             return self._deltas[index] + msgspec.json.encode({"tool_calls": [_call_delta(event)]}) + self._after_delta
         if isinstance(event, ThoughtEnded):
             return self._thought_ended(index, event)
+        if isinstance(event, VoteThought):
+            return self._thought_of_vote(event)
         if isinstance(event, VoteReport):
             return self._vote(index, event)
         if isinstance(event, Finished):
@@ -124,6 +127,14 @@ class ChatWriter:
         silent = self._deltas[index] + b'{},"logprobs":null,"finish_reason":null}]'
         return silent + self._null_usage + b',"vote":' + report.model_dump_json().encode() + b"}\n\n"
 
+    def _thought_of_vote(self, thought: VoteThought) -> bytes:
+        """Beside no choice at all: none of them is the reply yet."""
+        told = _told(thought.event)
+        if not told:
+            return b""
+        body = msgspec.json.encode({"index": thought.index, **told})
+        return self._head + b"]" + self._null_usage + b',"vote_thought":' + body + b"}\n\n"
+
     def _thought_ended(self, index: int, event: ThoughtEnded) -> bytes:
         choice: dict[str, Any] = {
             "index": index,
@@ -173,6 +184,21 @@ def _finish_reason(finished: Finished, *, calls: bool) -> Literal["stop", "lengt
     if calls and finished.reason is FinishReason.STOP:
         return "tool_calls"
     return wire_finish_reason(finished.reason)
+
+
+def _told(event: TokenOutput | ThoughtEnded | ThoughtReport) -> dict[str, Any]:
+    """What a thought of a vote has just done, in the words of a reply's own chunks."""
+    if isinstance(event, ThoughtReport):
+        return event.model_dump(exclude={"index", "reasoning", "content"})
+    if isinstance(event, ThoughtEnded):
+        return {
+            "reasoning_end": event.cause,
+            "reasoning_end_evidence": event.evidence,
+            "reasoning_tokens": event.tokens,
+        }
+    if not event.text:
+        return {}
+    return {"content" if event.channel is Channel.CONTENT else "reasoning_content": event.text}
 
 
 def _call(call: ToolCall) -> ToolCallBody:

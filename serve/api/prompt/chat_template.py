@@ -58,22 +58,29 @@ class RenderedPrompt:
 
 
 def render(
-    turns: Sequence[Turn], info: ModelInfo, tools: Sequence[Tool] = (), *, enable_thinking: bool | None = None
+    turns: Sequence[Turn],
+    info: ModelInfo,
+    tools: Sequence[Tool] = (),
+    *,
+    enable_thinking: bool | None = None,
+    keeps_thoughts: bool = False,
 ) -> RenderedPrompt:
     """The prompt for a reply to `turns`. Raises InvalidRequestError where the template refuses them.
 
     A template that knows tools in our form gets them; to any other they are told as text. Thoughts are kept
-    where a reply goes on after tools have answered, and dropped everywhere else. `enable_thinking` False goes
-    to templates that know the word.
+    where a reply goes on after tools have answered, and dropped everywhere else, but for `keeps_thoughts`: then the
+    prompt has each turn as it was generated. `enable_thinking` False goes to templates that know the word.
     """
     template = template_of(info.chat_template)
-    turns = _with_thoughts_in_place(turns)
+    turns = _with_thoughts_in_place(turns, keeps_all=keeps_thoughts)
     if not template.knows_tools:
         turns, tools = _told(turns, tools), ()
 
     def print_with(put: Put) -> str:
         shown = [] if not tools else [_marked(wire_form(tool), put) for tool in tools]
-        messages = [_message(turn, put, template) for turn in turns]
+        n_past = _n_past(turns)
+        shows = template.knows_tools and template.knows_reasoning
+        messages = [_message(turn, put, shows_thought=shows and i > n_past) for i, turn in enumerate(turns)]
         return _fill(template, messages, info, tools=shown, enable_thinking=enable_thinking is not False)
 
     segments = segments_of(print_with)
@@ -88,6 +95,7 @@ def render_begun(
     *,
     into: Literal["reasoning_content", "content"] | None = None,
     enable_thinking: bool | None = None,
+    keeps_thoughts: bool = False,
 ) -> tuple[RenderedPrompt, Begun]:
     """The prompt for the last turn, an assistant's, and what there is of it: the reply goes on from there.
 
@@ -100,7 +108,7 @@ def render_begun(
     last = _split(last)
     if into == "reasoning_content" and last.content:
         raise InvalidRequestError("A message with content has closed its thought.", "continue_final_message")
-    prompt = render(before, info, tools, enable_thinking=enable_thinking)
+    prompt = render(before, info, tools, enable_thinking=enable_thinking, keeps_thoughts=keeps_thoughts)
     answers = into == "content" or (into is None and bool(last.content))
     thought = last.reasoning or ""
     thinks = bool(thought) or into == "reasoning_content"
@@ -118,11 +126,16 @@ def _closed(thought: str) -> tuple[Segment, Segment]:
     return Segment(f"{thought}\n", False), CLOSING
 
 
-def _with_thoughts_in_place(turns: Sequence[Turn]) -> list[Turn]:
+def _n_past(turns: Sequence[Turn]) -> int:
+    """Where the user spoke last."""
+    return max((i for i, turn in enumerate(turns) if turn.role == "user"), default=-1)
+
+
+def _with_thoughts_in_place(turns: Sequence[Turn], *, keeps_all: bool) -> list[Turn]:
     """Thoughts go, as R1 was trained; those that led to calls stay until the user has spoken again."""
-    n_past = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=-1)
+    n_past = _n_past(turns)
     return [
-        _split(turn, keeps=i > n_past and bool(turn.tool_calls))
+        _split(turn, keeps=keeps_all or (i > n_past and bool(turn.tool_calls)))
         if turn.role == "assistant"
         else turn._replace(reasoning=None, tool_calls=())
         for i, turn in enumerate(turns)
@@ -135,6 +148,9 @@ def _split(turn: Turn, *, keeps: bool = True) -> Turn:
     reasoning = turn.reasoning
     if tag and reasoning is None:
         reasoning = thought.lstrip().removeprefix(OPEN_TAG).strip("\n")
+    if tag and keeps:
+        # it comes back with the tag
+        answer = answer.removeprefix("\n\n")
     return turn._replace(content=answer, reasoning=reasoning if keeps else None)
 
 
@@ -163,10 +179,12 @@ def _with_tools(turns: list[Turn], tools: Sequence[Tool]) -> list[Turn]:
     return [*turns[:at], turns[at]._replace(content=text), *turns[at + 1 :]]
 
 
-def _message(turn: Turn, put: Put, template: ModelTemplate) -> dict[str, Any]:
-    """The message as Hugging Face's templates expect it."""
+def _message(turn: Turn, put: Put, *, shows_thought: bool) -> dict[str, Any]:
+    """The message as Hugging Face's templates expect it. Where the template would drop a thought (`shows_thought`
+    False), it goes before the text behind the template's back.
+    """
     message: dict[str, Any] = {"role": turn.role}
-    if turn.reasoning and template.knows_tools and template.knows_reasoning:
+    if turn.reasoning and turn.tool_calls and shows_thought:
         message["reasoning_content"] = put(turn.reasoning)
         message["content"] = put(turn.content)
     else:

@@ -37,7 +37,8 @@ def body_of(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind, *,
         raise _lacks(kind, "deterministic replies", "deterministic")
     body: dict[str, Any] = {"model": model.id, "stream": True, **_stream_words(kind), **_sampling(params)}
     if ask.text is None:
-        body |= {"messages": [message_of(turn) for turn in ask.turns], **_continuing(ask, kind)}
+        told = [message_of(turn, keeps_thought=ask.keeps_thoughts) for turn in ask.turns]
+        body |= {"messages": told, **_continuing(ask, kind)}
         if closes_thought(ask, params, model, kind):
             body |= {"messages": [*body["messages"], CLOSED], **_CONTENT}
         body |= {"logprobs": True, "top_logprobs": params.top_logprobs} if params.top_logprobs is not None else {}
@@ -45,6 +46,8 @@ def body_of(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind, *,
         body |= {"prompt": ask.text}
         body |= {"logprobs": params.top_logprobs} if params.top_logprobs is not None else {}
     body |= _thinking(ask, params, model, kind)
+    if ask.keeps_thoughts:
+        body |= _keeping_thoughts(body, kind)
     if ask.form is not None:
         body |= _form(ask.form, kind)
     if ask.tools and ask.form is not None:
@@ -65,12 +68,12 @@ def closes_thought(ask: Ask, params: SamplingParams, model: RemoteModel, kind: K
     return kind is Kind.LLAMA_SERVER and is_chat and params.reasoning_budget == 0 and model.opens_thought
 
 
-def message_of(turn: Turn) -> dict[str, Any]:
-    """The turn on the wire. A thought goes with the calls that it led to, or where it is to be continued; servers
-    drop it elsewhere, and some refuse it.
+def message_of(turn: Turn, *, keeps_thought: bool = False) -> dict[str, Any]:
+    """The turn on the wire. A thought goes with the calls that it led to, where it is to be continued, or where all
+    are kept; servers drop it elsewhere, and some refuse it.
     """
     message: dict[str, Any] = {"role": turn.role, "content": turn.content}
-    if turn.reasoning and turn.tool_calls:
+    if turn.reasoning and (turn.tool_calls or keeps_thought):
         message["reasoning_content"] = turn.reasoning
     if turn.tool_calls:
         message["content"] = turn.content or None
@@ -134,6 +137,15 @@ def _thinking(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind) 
     return {**template, word: budget}
 
 
+def _keeping_thoughts(body: dict[str, Any], kind: Kind) -> dict[str, Any]:
+    """Elsewhere it is the model's template that may know the word."""
+    if kind is Kind.OTHER:
+        raise _lacks(kind, "word for keeping the thoughts of earlier turns", "preserve_thinking")
+    if kind is Kind.R1CHAT:
+        return {"preserve_thinking": True}
+    return {"chat_template_kwargs": {**body.get("chat_template_kwargs", {}), "preserve_thinking": True}}
+
+
 def _effort(budget: int | None, wanted: bool | None) -> dict[str, Any]:
     """OpenAI has words for some amounts, and no numbers."""
     if budget is None:
@@ -178,7 +190,8 @@ def _continuing(ask: Ask, kind: Kind) -> dict[str, Any]:
     if ask.continues is None:
         return {}
     *before, last = ask.turns
-    messages = [*(message_of(turn) for turn in before), {**message_of(last), "content": last.content}]
+    earlier = (message_of(turn, keeps_thought=ask.keeps_thoughts) for turn in before)
+    messages = [*earlier, {**message_of(last), "content": last.content}]
     if last.reasoning:
         messages[-1]["reasoning_content"] = last.reasoning
     if kind in (Kind.R1CHAT, Kind.LLAMA_SERVER):

@@ -32,6 +32,10 @@ class ThoughtReport(BaseModel):
     completion_tokens: int
     reasoning_tokens: int
 
+    def without_texts(self) -> ThoughtReport:
+        """The same for a client that has seen them come."""
+        return self.model_copy(update={"reasoning": None, "content": ""})
+
 
 class VoteReport(BaseModel):
     """How a vote stands, or ended: then with `thoughts`, and `choice`, the thought whose reply is returned.

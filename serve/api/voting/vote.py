@@ -25,6 +25,7 @@ from ..replies import summed, wire_finish_reason
 from ..served import Backend
 from .ballot import Ballot, Option, ThoughtReport, VoteReport
 from .math_judge import JudgeSession, MathJudge
+from .shown import VoteThought
 
 MAX_THOUGHTS = 64
 __all__ = ["Vote", "VoteReport", "vote"]
@@ -32,13 +33,14 @@ __all__ = ["Vote", "VoteReport", "vote"]
 
 class Vote(BaseModel):
     """`n` thoughts vote, each with what `extract` finds in its answer: the last \\boxed{}, the last number, or
-    the JSON that the answer is.
+    the JSON that the answer is. With `stream_thoughts` a stream tells of all of them while they run.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     n: Annotated[int, Field(ge=2, le=MAX_THOUGHTS)] = 8
     extract: Extract = "boxed"
+    stream_thoughts: bool = False
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ async def vote(
 ) -> Outputs:
     """A VoteReport after each thought that finishes, until it is decided; then the winning reply as choice 0, a
     VoteReport with all thoughts, and a Finished whose usage sums them up: the prompt once, every token that was
-    generated, by thoughts that were stopped too.
+    generated, by thoughts that were stopped too. Before that, VoteThoughts as they come where a stream is to have
+    them.
 
     Each thought is a reply of its own to control, and to fork under its index. Thoughts that are cut off by
     a limit have no vote. Raises what Backend.start does, and InvalidRequestError where a vote makes no sense.
@@ -68,7 +71,7 @@ async def vote(
     if ask.params.temperature == 0:
         raise InvalidRequestError("Without a temperature all thoughts of a vote would be the same.", "temperature")
     outputs = await backend.start(replace(ask, n=how.n), completion_id, streamed=streamed)
-    voting = _Voting(how, lambda: backend.stop(completion_id))
+    voting = _Voting(how, lambda: backend.stop(completion_id), shows=streamed and how.stream_thoughts)
     return _shown(voting.follow(outputs, judge), backend.kept, completion_id)
 
 
@@ -82,11 +85,12 @@ async def _shown(outputs: Outputs, kept: KeptReplies, completion_id: str) -> Out
 
 
 class _Voting:
-    """One vote while its thoughts come in. `stop` ends those that still run."""
+    """One vote while its thoughts come in. `stop` ends those that still run; with `shows` all are told of."""
 
-    def __init__(self, how: Vote, stop: Callable[[], None]) -> None:
+    def __init__(self, how: Vote, stop: Callable[[], None], *, shows: bool = False) -> None:
         self._how = how
         self._stop = stop
+        self._shows = shows
         self._ballot = Ballot(how.n)
         self._thoughts = [_Thought() for _ in range(how.n)]
         self._keys: dict[str, Fraction | str] = {}
@@ -97,8 +101,13 @@ class _Voting:
             async for index, event in outputs:
                 if isinstance(event, (TokenOutput, ThoughtEnded)):
                     self._thoughts[index].events.append(event)
+                    if self._shows:
+                        yield Output(0, VoteThought(index, event))
                 elif isinstance(event, Finished):
-                    if report := await self._count(index, event, session):
+                    report = await self._count(index, event, session)
+                    if self._shows:
+                        yield Output(0, VoteThought(index, _told(index, self._thoughts[index]).without_texts()))
+                    if report:
                         yield Output(0, report)
                 elif isinstance(event, Accepted) and not accepted:
                     accepted = True

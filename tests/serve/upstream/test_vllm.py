@@ -86,6 +86,11 @@ def test_without_a_reasoning_parser_the_template_tells_that_a_reply_begins_in_it
             {"enable_thinking": False},
             {"thinking_token_budget": 0, "chat_template_kwargs": {"enable_thinking": False, "thinking": False}},
         ),
+        ({"preserve_thinking": True}, {"chat_template_kwargs": {"preserve_thinking": True}}),
+        (
+            {"preserve_thinking": True, "enable_thinking": False},
+            {"chat_template_kwargs": {"enable_thinking": False, "thinking": False, "preserve_thinking": True}},
+        ),
         ({"regex": "[0-9]+"}, {"structured_outputs": {"regex": "[0-9]+"}}),
         ({"choice": ["yes", "no"]}, {"structured_outputs": {"choice": ["yes", "no"]}}),
         ({"stop": "END", "seed": 7, "max_tokens": 9}, {"stop": ["END"], "seed": 7, "max_tokens": 9}),
