@@ -1,7 +1,212 @@
-// Begins when the tab is shown for the first time.
+// The chat's parts, laid out and wired. Begins when the tab is shown for the first time.
 import '../shared/rooms.js';
+import { get, post } from '../shared/api.js';
+import { emit, on } from '../shared/bus.js';
 import { make } from '../shared/dom.js';
+import { words } from '../words/chat.js';
+import { Announcer } from './announcer.js';
+import { Composer } from './composer.js';
+import { current } from './current.js';
+import { focusBox } from './focus.js';
+import { bindKeys } from './keyboard.js';
+import { Session } from './session.js';
+import { Toolbar } from './toolbar.js';
+import { Transcript, entriesOf } from './transcript.js';
+import { Welcome } from './welcome.js';
 
-export const start = (root) => {
-  root.append(make('p', {}, 'chat'));
-};
+const LOST_MS = 1200;
+
+class Chat {
+  constructor(root) {
+    this.root = root;
+    this.session = new Session(this);
+    this.announcer = new Announcer();
+    this.transcript = new Transcript(this.commands(), this.announcer);
+    this.composer = new Composer({
+      onAsk: (text) => this.ask(text), onStop: () => this.stop(), onThinking: (value) => this.setThinking(value),
+    });
+    this.welcome = new Welcome((question) => this.composer.ask(question));
+    this.toolbar = new Toolbar({
+      onList: () => this.toggleList(), onNew: () => this.open(null),
+      onSettings: () => this.openSettings(), onShortcuts: () => this.openShortcuts(),
+    });
+    this.banner = make('p', { class: 'banner', role: 'alert' });
+    this.nav = make('nav', { class: 'list', 'aria-label': words.toolbar.list });
+    this.main = make('div', { class: 'pane' }, this.toolbar.node, this.banner, this.welcome.node, this.transcript.node,
+      this.composer.node, this.announcer.node);
+    root.append(this.nav, this.main);
+    // What a new chat will be asked with, until it exists.
+    this.plans = {};
+  }
+
+  // What turns may ask for; an error is told at the box, wherever it came from.
+  commands() {
+    const { session } = this;
+    const told = (name) => async (...args) => {
+      try {
+        this.transcript?.toEnd();
+        await session[name](...args);
+      } catch (error) {
+        this.composer.fail(error.message);
+      }
+    };
+    return {
+      ...Object.fromEntries(['ask', 'regenerate', 'answerAgain', 'fork', 'goOn', 'choose'].map((name) => [name, told(name)])),
+      control: (...args) => session.control(...args),
+    };
+  }
+
+  async ask(text) {
+    this.transcript.toEnd();
+    await this.session.ask(text, { settings: this.plans });
+    this.transcript.toEnd();
+  }
+
+  async stop() {
+    this.transcript.stopping();
+    this.announcer.say(words.said.stopping);
+    await this.session.stop();
+  }
+
+  // The session's view: all of it.
+  show() {
+    const { conversation, path, groups } = current();
+    const { session } = this;
+    this.welcome.node.hidden = path.length > 0;
+    this.main.classList.toggle('begun', path.length > 0);
+    this.transcript.show(entriesOf(path, groups, (message) => session.together(message)));
+    this.toolbar.show(conversation, conversation?.settings.model ?? '');
+    this.composer.show(conversation?.id ?? null);
+    this.composer.live(session.live.length > 0);
+    this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...(conversation?.settings ?? this.plans) });
+    this.tell();
+    this.address(conversation?.id ?? null);
+  }
+
+  tell() {
+    if (this.session.live.length) this.transcript.tell(this.session.live.at(-1));
+  }
+
+  grow(deltas) {
+    this.transcript.grow(deltas);
+    this.tell();
+  }
+
+  ended(message) {
+    this.transcript.tell(message);
+  }
+
+  lost(isLost) {
+    clearTimeout(this.losing);
+    if (isLost && !this.banner.textContent) this.losing = setTimeout(() => { this.banner.textContent = words.lost; }, LOST_MS);
+    else if (!isLost) this.banner.textContent = '';
+  }
+
+  gone() {
+    this.open(null);
+    this.composer.fail(words.errors.gone);
+  }
+
+  // The address names the conversation, so that a reload and a bookmark find it.
+  address(id) {
+    const url = new URL(location.href);
+    if ((url.searchParams.get('c') ?? null) === id) return;
+    if (id) url.searchParams.set('c', id);
+    else url.searchParams.delete('c');
+    history.replaceState(history.state, '', url);
+  }
+
+  open(id) {
+    this.announcer.clear();
+    this.plans = {};
+    this.session.open(id);
+    this.transcript.toEnd();
+    this.showList(false);
+    focusBox();
+  }
+
+  async setThinking(value) {
+    const { conversation } = current();
+    if (!conversation) {
+      this.plans = { ...this.plans, ...value };
+      return;
+    }
+    try {
+      await this.session.update({ settings: { ...conversation.settings, ...value } });
+      await this.limit(value);
+    } catch (error) {
+      this.composer.fail(error.message);
+    }
+  }
+
+  // What is being thought already follows: a budget ends it there, and Off ends it now.
+  async limit({ thinking, budget }) {
+    if (thinking === 'auto') return;
+    for (const { id } of this.session.live) {
+      if (thinking === 'off') await this.session.control(id, 'answer_now');
+      else await this.session.control(id, 'budget', budget);
+    }
+    this.transcript.limit(thinking === 'budget' ? budget : null);
+  }
+
+  answerNow() {
+    const press = this.root.querySelector('.turn:last-child .answer-now');
+    if (!press || press.closest('[hidden]')) return false;
+    press.click();
+    return true;
+  }
+
+  escape() {
+    if (this.nav.classList.contains('over')) this.showList(false);
+    else if (this.composer.isLive) this.composer.stop();
+    else return false;
+    return true;
+  }
+
+  toggleList() { this.showList(!this.nav.classList.contains('over')); }
+
+  showList(isOver) {
+    this.nav.classList.toggle('over', isOver);
+    this.toolbar.list.setAttribute('aria-expanded', isOver);
+  }
+
+  async openSettings() {
+    const { openSettings } = await import('../list/settings.js');
+    if (!current().conversation) {
+      const conversation = await post('/page/conversations', { settings: this.plans });
+      this.session.open(conversation.id);
+      return openSettings(conversation);
+    }
+    return openSettings(current().conversation);
+  }
+
+  async openShortcuts() {
+    const { openShortcuts } = await import('../list/shortcuts.js');
+    openShortcuts();
+  }
+
+  async begin() {
+    this.open(new URL(location.href).searchParams.get('c'));
+    on('open-conversation', ({ id }) => this.open(id ?? null));
+    window.addEventListener('popstate', () => this.open(new URL(location.href).searchParams.get('c')));
+    bindKeys({
+      'Ctrl+.': () => this.answerNow(),
+      Escape: () => this.escape(),
+      'Ctrl+Shift+O': () => this.open(null),
+      'Ctrl+/': () => { this.openShortcuts(); },
+      '?': () => { this.openShortcuts(); },
+    }, () => this.root.offsetParent !== null);
+    this.addRooms();
+    const { models = [], default_model: name } = await get('/page/state');
+    this.welcome.demo(models.some((model) => model.id === name && model.bundled));
+  }
+
+  async addRooms() {
+    try {
+      const { startList } = await import('../list/list.js');
+      startList(this.nav);
+    } catch { this.root.classList.add('alone'); }
+  }
+}
+
+export const start = (root) => new Chat(root).begin();

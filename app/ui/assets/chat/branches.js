@@ -1,0 +1,16 @@
+// Arrows between the versions of a question or a reply.
+import { button, make } from '../shared/dom.js';
+import { words } from '../words/chat.js';
+
+// Null where there is one version only. `choose` gets the id of the version to show.
+export const branches = (message, what, choose) => {
+  const all = message.siblings ?? [];
+  const at = all.indexOf(message.id);
+  if (all.length < 2 || at < 0) return null;
+  const step = (sign, name, by) => button(sign, () => choose(all[at + by]),
+    { class: 'quiet', 'aria-label': name, title: name, disabled: !all[at + by] });
+  return make('span', { class: 'branches', role: 'group', 'aria-label': words.branches.label(words.branches[what]) },
+    step('‹', words.branches.before, -1),
+    make('span', { class: 'at' }, words.branches.at(at + 1, all.length)),
+    step('›', words.branches.after, 1));
+};

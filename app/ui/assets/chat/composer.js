@@ -1,0 +1,107 @@
+// The box: Enter asks, Shift+Enter breaks the line, and an input method's Enter does neither.
+import { button, make } from '../shared/dom.js';
+import { words } from '../words/chat.js';
+import { draftOf, keepDraft } from './draft.js';
+import { rescueFocus } from './focus.js';
+import { ThinkingSwitch } from './thinking.js';
+
+export class Composer {
+  // `onAsk(text)` and `onStop()` may reject with an error that is meant for the person.
+  constructor({ onAsk, onStop, onThinking }) {
+    this.onAsk = onAsk;
+    this.onStop = onStop;
+    this.id = null;
+    const { composer } = words;
+    this.box = make('textarea', { id: 'question', rows: 1, 'aria-label': composer.label, placeholder: composer.placeholder,
+      onkeydown: (event) => this.onKey(event), oninput: () => this.typed() });
+    this.thinking = new ThinkingSwitch(onThinking);
+    this.slot = make('span', { class: 'slot' });
+    this.askButton = make('button', { id: 'ask', class: 'primary' }, composer.ask);
+    this.stopButton = button(composer.stop, () => this.stop(), { id: 'stop', title: composer.stopKey });
+    this.stopButton.hidden = true;
+    this.error = make('p', { class: 'alarm', role: 'alert' });
+    this.node = make('form', { id: 'composer', onsubmit: (event) => { event.preventDefault(); this.ask(); } },
+      this.error,
+      make('div', { class: 'card' }, this.box,
+        make('div', { class: 'row' }, this.thinking.node, this.slot, this.askButton, this.stopButton)));
+  }
+
+  get text() { return this.box.value.trim(); }
+
+  onKey(event) {
+    // 229: an input method is at work, where isComposing is not told (Safari).
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    this.ask();
+  }
+
+  typed() {
+    keepDraft(this.id, this.box.value);
+    this.fit();
+  }
+
+  fit() {
+    this.box.style.height = 'auto';
+    this.box.style.height = `${this.box.scrollHeight + 2}px`;
+  }
+
+  // Of conversation `id` (null: a new one).
+  show(id) {
+    if (id === this.id && this.isShown) return;
+    this.isShown = true;
+    this.id = id;
+    this.box.value = draftOf(id);
+    this.fail('');
+    this.fit();
+  }
+
+  focus() { this.box.focus({ preventScroll: true }); }
+
+  async ask(text = this.text) {
+    if (!text || this.isAsking || this.isLive) return;
+    this.isAsking = true;
+    this.fail('');
+    const { id } = this;
+    try {
+      await this.onAsk(text);
+      if (text === this.text) {
+        this.box.value = '';
+        this.fit();
+      }
+      keepDraft(id, '');
+    } catch (error) {
+      this.fail(error.message);
+    }
+    this.isAsking = false;
+  }
+
+  async stop() {
+    if (this.stopButton.hasAttribute('aria-disabled')) return;
+    this.stopButton.setAttribute('aria-disabled', true);
+    this.stopButton.textContent = words.composer.stopping;
+    try {
+      await this.onStop();
+    } catch (error) {
+      this.fail(error.message);
+      this.ready();
+    }
+  }
+
+  ready() {
+    this.stopButton.removeAttribute('aria-disabled');
+    this.stopButton.textContent = words.composer.stop;
+  }
+
+  // While a reply is written, Stop stands where Ask was.
+  live(isLive) {
+    if (isLive === this.isLive) return;
+    this.isLive = isLive;
+    if (isLive) rescueFocus(this.askButton, this.box);
+    else rescueFocus(this.stopButton);
+    this.ready();
+    this.askButton.hidden = isLive;
+    this.stopButton.hidden = !isLive;
+  }
+
+  fail(message) { this.error.textContent = message; }
+}

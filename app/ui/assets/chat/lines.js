@@ -1,0 +1,46 @@
+// A growing plain text as one block per line, so that a new word lays out one line and not the whole text.
+// Lines are kept in chunks: what is out of sight is not laid out at all (style.css).
+import { make } from '../shared/dom.js';
+
+const LINES_PER_CHUNK = 40;
+// Only what is written without any line break ever meets this; laying out one huge line would be slow.
+const LONGEST = 6000;
+
+export class Lines {
+  constructor(box) {
+    this.box = box;
+    this.clear();
+  }
+
+  clear() {
+    this.length = 0;
+    this.chunk = this.line = null;
+    this.box.replaceChildren();
+  }
+
+  append(text) {
+    this.length += text.length;
+    text.split('\n').forEach((piece, index) => {
+      if (index || !this.line) this.open();
+      if (piece) this.write(piece);
+    });
+  }
+
+  // The whole text, of which the beginning may be here already: texts of one reply only grow.
+  set(text) {
+    if (text.length < this.length) this.clear();
+    if (text.length > this.length) this.append(text.slice(this.length));
+  }
+
+  open() {
+    if (!this.chunk || this.chunk.childElementCount >= LINES_PER_CHUNK) {
+      this.chunk = this.box.appendChild(make('div', { class: 'chunk' }));
+    }
+    this.line = this.chunk.appendChild(make('p')).appendChild(document.createTextNode(''));
+  }
+
+  write(piece) {
+    if (this.line.length > LONGEST) this.open();
+    this.line.appendData(piece);
+  }
+}

@@ -1,0 +1,51 @@
+// A question, and the box in which it is asked otherwise: that makes a new branch, the old one stays.
+import { button, make } from '../shared/dom.js';
+import { words } from '../words/chat.js';
+import { branches } from './branches.js';
+
+const sendsOnEnter = (event) => event.key === 'Enter' && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+
+export class Question {
+  constructor(message, commands) {
+    this.commands = commands;
+    this.text = make('h2', { class: 'question' });
+    this.tools = make('div', { class: 'tools' });
+    this.node = make('div', { class: 'asked' }, this.text, this.tools);
+    this.update(message);
+  }
+
+  update(message) {
+    this.message = message;
+    this.text.textContent = message.content;
+    this.change = button(words.question.edit, () => this.edit(), { class: 'quiet edit' });
+    const versions = branches(message, 'question', (id) => this.commands.choose(id));
+    this.tools.replaceChildren(...[versions, this.change].filter(Boolean));
+  }
+
+  // Called once it is in the page: a long one scrolls, so the keyboard must reach it.
+  settle() {
+    if (this.text.scrollHeight > this.text.clientHeight + 1) this.text.tabIndex = 0;
+  }
+
+  edit() {
+    const box = make('textarea', { rows: 3, 'aria-label': words.question.label });
+    box.value = this.message.content;
+    const end = () => {
+      this.node.replaceChildren(this.text, this.tools);
+      this.change.focus();
+    };
+    const send = () => {
+      const text = box.value.trim();
+      if (text && text !== this.message.content) this.commands.ask(text, { parent: this.message.parent });
+      end();
+    };
+    const form = make('form', { class: 'editing', onsubmit: (event) => { event.preventDefault(); send(); } },
+      box, make('div', {}, button(words.question.cancel, end), make('button', { class: 'primary' }, words.question.send)));
+    form.addEventListener('keydown', (event) => {
+      if (sendsOnEnter(event) && event.target === box) { event.preventDefault(); send(); }
+      if (event.key === 'Escape') { event.preventDefault(); event.stopPropagation(); end(); }
+    });
+    this.node.replaceChildren(form);
+    box.focus();
+  }
+}

@@ -1,0 +1,185 @@
+// The conversation that is shown, as the server tells it, and everything that can be done with it.
+import { get, listen, patch, post } from '../shared/api.js';
+import { emit } from '../shared/bus.js';
+import { current, show } from './current.js';
+
+// Changes of one action come one after another; only when they are through can the path be told wrong.
+const SETTLE_MS = 300;
+const RETRY_MS = 2000;
+
+export class Session {
+  // `view`: {show(), grow(deltas), ended(message), lost(isLost), gone(error)}
+  constructor(view) {
+    this.view = view;
+    this.members = new Map(); // group id -> Map of id -> message
+    this.leave = () => {};
+  }
+
+  // Attaches to a conversation, or to none: what is asked then begins one.
+  open(id) {
+    this.detach();
+    this.members.clear();
+    if (!id) this.present(null, [], {});
+    else this.attach(id);
+  }
+
+  attach(id) {
+    this.id = id;
+    const lost = (isClosed) => {
+      this.view.lost(true);
+      if (isClosed) this.retry = setTimeout(() => this.reattach(), RETRY_MS);
+    };
+    this.leave = listen(`/page/conversations/${id}/events`, (event) => this.receive(event), lost);
+  }
+
+  detach() {
+    clearTimeout(this.retry);
+    clearTimeout(this.doubt);
+    this.leave();
+    this.id = null;
+    this.view.lost(false);
+  }
+
+  // A stream that the server has refused does not come back by itself: it may be gone, or only away.
+  async reattach() {
+    const { id } = this;
+    if (!id) return;
+    this.leave();
+    try {
+      await get(`/page/conversations/${id}`);
+    } catch (error) {
+      if (error.status === 404) return this.view.gone(error);
+    }
+    if (this.id === id) this.attach(id);
+  }
+
+  receive(event) {
+    this.view.lost(false);
+    const { type } = event;
+    if (type === 'open') {
+      this.members.clear();
+      for (const { replies = [] } of Object.values(event.groups)) for (const reply of replies) this.keep(reply);
+      this.present(event.conversation, event.path, event.groups);
+    } else if (type === 'deltas') this.view.grow(event.replies);
+    else if (type === 'message') this.adopt(event.message);
+    else if (type === 'conversation') this.changed(event.conversation);
+    else if (type === 'group') this.present(current().conversation, current().path, { ...current().groups, [event.group.id]: event.group });
+    else if (type === 'gone') this.view.gone(null);
+  }
+
+  present(conversation, path, groups) {
+    for (const message of path) this.keep(message);
+    show(conversation, path, groups);
+    this.view.show();
+  }
+
+  keep(message) {
+    if (!message.group) return;
+    if (!this.members.has(message.group)) this.members.set(message.group, new Map());
+    this.members.get(message.group).set(message.id, message);
+  }
+
+  // Replies that were asked together, by age.
+  together(message) {
+    return [...(this.members.get(message.group)?.values() ?? [message])];
+  }
+
+  // A message that is new or has changed. One that begins on another branch takes the path there.
+  adopt(message) {
+    this.keep(message);
+    const { conversation, path, groups } = current();
+    const at = path.findIndex(({ id }) => id === message.id);
+    const wasLive = at >= 0 && path[at].state === 'live';
+    if (at >= 0) path[at] = message;
+    else if (!this.join(path, message)) return;
+    this.present(conversation, path, groups);
+    if (message.state !== 'live' && wasLive) {
+      this.view.ended(message);
+      emit('conversation-changed', { id: message.conversation });
+    }
+  }
+
+  join(path, message) {
+    const parent = path.findIndex(({ id }) => id === message.parent);
+    if (message.parent && parent < 0) return false;
+    const next = path[parent + 1];
+    if (message.group && next?.group === message.group) return true;
+    const isNews = message.state === 'live' || message.created >= (path.at(-1)?.created ?? 0);
+    if (!isNews) return false;
+    path.splice(parent + 1, Infinity, message);
+    return true;
+  }
+
+  changed(conversation) {
+    const { path, groups } = current();
+    show(conversation, path, groups);
+    this.view.show();
+    emit('conversation-changed', { id: conversation.id });
+    clearTimeout(this.doubt);
+    this.doubt = setTimeout(() => this.check(), SETTLE_MS);
+  }
+
+  // The head is elsewhere, in another tab or by another way: begin anew from there.
+  check() {
+    const { conversation, path } = current();
+    const leaf = path.at(-1);
+    const shown = new Set(path.slice(-1).flatMap((message) => this.together(message)).map(({ id }) => id));
+    if (!leaf || shown.has(conversation.head) || !this.id) return;
+    this.leave();
+    this.attach(this.id);
+  }
+
+  get live() {
+    return current().path.flatMap((message) => (message.group ? this.together(message) : [message]))
+      .filter(({ state }) => state === 'live');
+  }
+
+  // `settings` are those of a chat that does not exist yet.
+  async ask(text, { parent, settings } = {}) {
+    const { conversation } = current();
+    const body = { conversation: conversation?.id ?? null, text };
+    if (parent !== undefined) body.parent = parent;
+    if (!conversation && settings) body.settings = settings;
+    this.begun(await post('/page/ask', body));
+  }
+
+  // What was asked by any room's route that answers {conversation, question, reply or replies, group}.
+  begun({ conversation, question, reply, replies = [reply], group = null }) {
+    const isFirst = current().conversation?.id !== conversation.id;
+    const { path, groups } = isFirst ? { path: [], groups: {} } : current();
+    const known = path.findIndex(({ id }) => id === question.id);
+    if (known < 0) this.join(path, question);
+    for (const each of replies) this.keep(each);
+    if (known < 0 || !path[known + 1]) this.join(path, replies[0]);
+    this.present(conversation, path, group ? { ...groups, [group.id]: group } : groups);
+    if (isFirst) this.attach(conversation.id);
+    emit('conversation-changed', { id: conversation.id });
+  }
+
+  async regenerate(id) { this.begin(await post(`/page/messages/${id}/regenerate`)); }
+
+  async answerAgain(id) { this.begin(await post(`/page/messages/${id}/answer_again`)); }
+
+  async fork(id, at, text) { this.begin(await post(`/page/messages/${id}/fork`, { at, text })); }
+
+  async goOn(id) { this.begin(await post(`/page/messages/${id}/continue`)); }
+
+  // What the stream has told already is newer than this answer.
+  begin({ reply }) {
+    if (!current().path.some(({ id }) => id === reply.id)) this.adopt(reply);
+  }
+
+  control(id, action, tokens) {
+    return post(`/page/messages/${id}/control`, tokens === undefined ? { action } : { action, tokens });
+  }
+
+  stop() { return Promise.all(this.live.map(({ id }) => this.control(id, 'stop'))); }
+
+  // Shows the newest leaf under a message.
+  async choose(id) { await this.update({ head: id }); }
+
+  async update(changes) {
+    const { conversation } = current();
+    this.changed(await patch(`/page/conversations/${conversation.id}`, changes));
+  }
+}

@@ -1,0 +1,86 @@
+// The turns of the conversation that is shown, kept in step with its path.
+import { make } from '../shared/dom.js';
+import { words } from '../words/chat.js';
+import { Follower } from './follow.js';
+import { phase } from './header.js';
+import { preferredFold } from './thought.js';
+import { Turn } from './turn.js';
+
+// [{question, reply, group, members}]: imports may begin with a reply or leave a question without one.
+export const entriesOf = (path, groups, members) => {
+  const entries = [];
+  for (const message of path) {
+    if (message.role === 'user') entries.push({ question: message });
+    else {
+      const last = entries.at(-1);
+      const entry = last && !last.reply ? last : entries[entries.push({}) - 1];
+      entry.reply = message;
+      entry.group = groups[message.group];
+      entry.members = entry.group ? members(message) : [];
+    }
+  }
+  return entries;
+};
+
+const keyOf = ({ question, reply }) => question?.id ?? `to ${reply.parent}`;
+
+export class Transcript {
+  constructor(commands, announcer) {
+    this.commands = commands;
+    this.announcer = announcer;
+    this.node = make('section', { class: 'turns', 'aria-label': words.conversation, 'aria-live': 'off' });
+    this.turns = new Map();
+    this.follower = new Follower(document.scrollingElement, window);
+  }
+
+  // Turns that stay keep their place, their folds and their text.
+  show(entries) {
+    const kept = new Map();
+    for (const [index, entry] of entries.entries()) {
+      const key = keyOf(entry);
+      const turn = this.turns.get(key) ?? new Turn(entry.question, this.commands);
+      const isNew = entry.reply?.state === 'live' || index === entries.length - 1;
+      turn.update(entry, isNew ? preferredFold() : 'closed');
+      kept.set(key, turn);
+    }
+    for (const [key, turn] of this.turns) if (kept.get(key) !== turn) { turn.end(); turn.node.remove(); }
+    this.place([...kept.values()]);
+    this.turns = kept;
+    for (const turn of kept.values()) turn.question?.settle();
+    this.follower.follow();
+  }
+
+  // Moving a node drops its scroll position and the focus within, so only what is out of place is moved.
+  place(turns) {
+    turns.forEach((turn, index) => {
+      if (this.node.children[index] !== turn.node) this.node.insertBefore(turn.node, this.node.children[index] ?? null);
+    });
+  }
+
+  toEnd() { this.follower.toEnd(); }
+
+  grow(deltas) {
+    for (const delta of deltas) {
+      for (const turn of this.turns.values()) turn.grow(delta);
+    }
+    this.follower.follow();
+  }
+
+  // What the newest reply does, for the announcer; null where there is none.
+  tell(message) {
+    if (message) this.announcer.tell(phase(message), message);
+  }
+
+  get live() {
+    return [...this.turns.values()].map(({ reply }) => reply).filter((reply) => reply?.isLive);
+  }
+
+  stopping() {
+    for (const reply of this.live) reply.stopping();
+  }
+
+  // The budget of what runs was changed; null: there is none to show.
+  limit(tokens) {
+    for (const reply of this.live) reply.limit(tokens);
+  }
+}

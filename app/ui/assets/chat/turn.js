@@ -1,0 +1,85 @@
+// A question with its reply, or with several that were asked together.
+import { make } from '../shared/dom.js';
+import { Question } from './question.js';
+import { Reply } from './reply.js';
+
+// A record is told once; what came since is told as deltas.
+class Many {
+  constructor(id, told) {
+    this.id = id;
+    this.told = new Set(told);
+    this.view = null;
+  }
+
+  tell(record) {
+    if (!this.told.has(record)) this.view?.update(record);
+    this.told.add(record);
+  }
+}
+
+export class Turn {
+  constructor(question, commands) {
+    this.commands = commands;
+    this.node = make('article', { class: 'turn' });
+    if (question) {
+      this.question = new Question(question, commands);
+      this.node.append(this.question.node);
+    }
+  }
+
+  // `entry`: {question, reply, group, members}. `fold`: how a thought that is new here is shown.
+  update(entry, fold) {
+    if (entry.question && entry.question !== this.question.message) this.question.update(entry.question);
+    if (entry.group) this.showMany(entry);
+    else if (!entry.reply) this.clear();
+    else if (this.reply?.id === entry.reply.id) this.reply.see(entry.reply);
+    else this.showReply(new Reply(entry.reply, this.commands, fold));
+    this.node.dataset.state = this.reply?.node.dataset.state ?? '';
+  }
+
+  // Several: a view of their own (assets/many), which is told all that a single reply would be.
+  async showMany({ group, members, reply }) {
+    if (this.many?.id === group.id) {
+      for (const news of [group, ...members]) this.many.tell(news);
+      return;
+    }
+    const many = new Many(group.id, [group, ...members]);
+    this.clear();
+    this.many = many;
+    try {
+      const { ManyReplies } = await import('../many/many.js');
+      if (this.many !== many) return;
+      many.view = new ManyReplies(group, members);
+      this.node.append(many.view.node);
+    } catch {
+      this.many = null;
+      if (reply) this.showReply(new Reply(reply, this.commands, 'closed'));
+    }
+  }
+
+  showReply(reply) {
+    this.clear();
+    this.reply = reply;
+    this.node.append(reply.node);
+  }
+
+  clear() {
+    this.end();
+    this.reply?.node.remove();
+    this.many?.view?.node.remove();
+    this.reply = this.many = null;
+  }
+
+  end() {
+    this.reply?.end();
+  }
+
+  grow(delta) {
+    if (this.reply?.id === delta.id) {
+      this.reply.grow(delta);
+      this.node.dataset.state = this.reply.node.dataset.state;
+    } else {
+      this.many?.view?.update(delta);
+    }
+  }
+}
