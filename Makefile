@@ -13,7 +13,7 @@ ARGS   ?=
 LLAMA_SETTINGS := --config-settings=cmake.define.LLAVA_BUILD=OFF \
 	--config-settings=cmake.define.CMAKE_PROJECT_llama.cpp_INCLUDE="$(CURDIR)/cmake/llama_only.cmake"
 
-.PHONY: run test outside lint format clean
+.PHONY: run test test-ui outside lint format clean
 
 run: $(VENV)/base.stamp
 	$(BIN)/r1chat $(ARGS)
@@ -22,6 +22,11 @@ run: $(VENV)/base.stamp
 # ARGS="-n 0" runs them in one, which a debugger needs.
 test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+# What the page promises, in a real browser, with its figures; the long and the timed ones, too, so nothing else
+# should run meanwhile.
+test-ui: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -q -s -m "" tests/app/ui/acceptance $(ARGS)
 
 # Suites that others wrote; fetches them and their environments into the user's cache at first.
 outside: $(VENV)/test.stamp
