@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..distilling.options import add_options, build_config, default_name, placed, whole_number
+from ..distilling.progress import STAGES
 from ..errors import UsageError
 from ..folders import RUNS, data_folder
 from ..terminal import printable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from ...distill.config import DistillConfig
     from ...distill.run_folder import RunFolder
 
-# As distill.pipeline.NAMES; written out because --help must not import it. A test compares the two.
-STAGES = ("base", "generate", "verify", "filter", "sft", "export", "evaluate", "report")
 NOT_SETTINGS = {"command", "stage", "stages", "run_dir", "yes", "json", "color", "data", "minutes"}
 
 

@@ -79,4 +79,26 @@ SEARCH = (
     + _index("found_thoughts", "messages", "reasoning")
 )
 
-STEPS: tuple[str, ...] = (FIRST + SEARCH,)
+# The distil set (app/stars). Nothing refers from it to a chat, so that a star survives it.
+STARS = """
+CREATE TABLE stars (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    message TEXT NOT NULL,
+    conversation TEXT NOT NULL,
+    state TEXT NOT NULL,
+    text_key TEXT NOT NULL,
+    created REAL NOT NULL,
+    record TEXT NOT NULL,
+    UNIQUE (owner, message)
+) STRICT;
+CREATE INDEX stars_shown ON stars (owner, state, created);
+CREATE INDEX stars_by_text ON stars (owner, text_key);
+CREATE INDEX stars_by_conversation ON stars (owner, conversation);
+"""
+
+# What new conversations of an owner are asked with.
+DEFAULTS = "CREATE TABLE defaults (owner TEXT PRIMARY KEY, settings TEXT NOT NULL) STRICT;"
+
+STEPS: tuple[str, ...] = (FIRST + SEARCH, STARS, DEFAULTS)

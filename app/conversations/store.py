@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from .search import Hit, Where
 from .writers import Writer
 
 TITLE_CHARS = 80
+# Later than any time, and its negative earlier.
+FAR = 2.0**62
 UNDO_S = 7 * 24 * 3600
 CHANGES = frozenset({"title", "pinned", "collects", "head", "settings"})
 GROUP_CHANGES = frozenset({"gold", "report"})
@@ -45,6 +48,11 @@ class ConversationStore:
             self._writer = Writer(path)
             tree.interrupt(connection, alive={self._writer.id, *self._writer.others()})
             connection.execute("DELETE FROM conversations WHERE deleted < ?", (time.time() - UNDO_S,))
+
+    @property
+    def database(self) -> Database:
+        """The file itself, for what keeps tables of its own in it."""
+        return self._db
 
     def close(self) -> None:
         """Ends it; a reply that is still live will be found interrupted."""
@@ -195,18 +203,14 @@ class ConversationStore:
 
     def add_many(self, conversation: Conversation, messages: list[Message], groups: list[Group]) -> Conversation:
         """All or nothing, as they are; parents stand before what follows them."""
-        with self._db.write() as connection:
-            try:
-                insert(connection, "conversations", conversation_row(conversation))
-                for message in messages:
-                    self._insert(connection, message)
-                for group in groups:
-                    insert(connection, "groups", group_row(group))
-            except sqlite3.IntegrityError as error:
-                raise InvalidRequestError(f"These messages make no conversation: {error}.") from error
-            if conversation.head is not None:
-                tree.check_home(connection, conversation.head, conversation.id)
+        self.add_all([(conversation, messages, groups)])
         return conversation
+
+    def add_all(self, wholes: Iterable[tuple[Conversation, list[Message], list[Group]]]) -> None:
+        """Several conversations like add_many(), in one transaction."""
+        with self._db.write() as connection:
+            for conversation, messages, groups in wholes:
+                self._insert_whole(connection, conversation, messages, groups)
 
     def search(self, owner: str, text: str, where: Where = "answers", limit: int = 50) -> list[Hit]:
         """Whatever is typed: words, the last perhaps only begun. Titles are found with the answers."""
@@ -221,16 +225,34 @@ class ConversationStore:
         """
         shown = f"SELECT {CONVERSATION} FROM conversations WHERE owner = :owner AND deleted IS NULL AND pinned ="
         others = "SELECT updated FROM conversations WHERE owner = :owner AND deleted IS NULL AND pinned = 0"
-        until = float("inf") if before is None else before
+        until = FAR if before is None else before
         values = {"owner": owner, "until": until, "skip": max(0, limit - 1)}
         with self._db.read() as connection:
             pinned = f"{shown} 1 ORDER BY updated DESC" if before is None else f"{shown} 1 LIMIT 0"
             last = connection.execute(
                 f"{others} AND updated < :until ORDER BY updated DESC LIMIT 1 OFFSET :skip", values
             ).fetchone()
-            values["since"] = last["updated"] if last else float("-inf")
+            values["since"] = last["updated"] if last else -FAR
             rest = f"{shown} 0 AND updated < :until AND updated >= :since ORDER BY updated DESC"
             return [conversation_of(row) for part in (pinned, rest) for row in connection.execute(part, values)]
+
+    def _insert_whole(
+        self,
+        connection: sqlite3.Connection,
+        conversation: Conversation,
+        messages: Sequence[Message],
+        groups: Sequence[Group],
+    ) -> None:
+        try:
+            insert(connection, "conversations", conversation_row(conversation))
+            for message in messages:
+                self._insert(connection, message)
+            for group in groups:
+                insert(connection, "groups", group_row(group))
+        except sqlite3.IntegrityError as error:
+            raise InvalidRequestError(f"These messages make no conversation: {error}.") from error
+        if conversation.head is not None:
+            tree.check_home(connection, conversation.head, conversation.id)
 
     def _insert(self, connection: sqlite3.Connection, message: Message) -> None:
         if message.parent is not None:

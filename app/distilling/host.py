@@ -47,16 +47,17 @@ def describe(entry: ModelEntry) -> Teacher:
     if entry.path.is_dir():
         return Teacher(name=entry.id)
     quant, digest = read_info(entry.path).file_type, sha256_of(entry.path)
-    return Teacher(name=entry.id, quant=quant, sha256=digest, licence=_licence(entry))
+    return Teacher(name=entry.id, quant=quant, sha256=digest, licence=licence_of(entry.id))
 
 
-def _licence(entry: ModelEntry) -> str | None:
+def licence_of(model: str) -> str | None:
+    """Of a model by its id; None where it is not known."""
     from ...serve.models.catalog import DEMO
     from ...serve.models.r1_models import R1_MODELS
 
-    if entry.id == DEMO:
+    if model == DEMO:
         return "MIT"
-    return next((known.licence for known in R1_MODELS.values() if known.repo in entry.id), None)
+    return next((known.licence for known in R1_MODELS.values() if known.repo in model), None)
 
 
 def say(text: str) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...distill.run_folder import Event
 
+# As distill.pipeline.NAMES; written out because --help must not import it. A test compares the two.
+STAGES = ("base", "generate", "verify", "filter", "sft", "export", "evaluate", "report")
 _TITLES = {
     "vocabulary": "learning the vocabulary",
     "train": "training",

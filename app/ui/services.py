@@ -13,10 +13,15 @@ from threading import Lock
 
 from ...serve.client import Client
 from ..conversations.store import ConversationStore
-from ..folders import CONVERSATIONS, PULLS
+from ..folders import CONVERSATIONS, PULLS, RUNS
 from ..jobs.asker import Asker
 from ..jobs.pulls import Pulls
 from ..jobs.registry import JobRegistry
+from ..runs.folders import Runs
+from ..runs.processes import Processes
+from ..runs.starting import Starter
+from ..stars.star_set import StarSet
+from ..stars.store import StarStore
 
 # A long prompt may be read for minutes before the first token; Stop is there for the impatient.
 SILENCE_S = 1800.0
@@ -39,11 +44,15 @@ class PageServices:
         self.data = data
         self.label = label
         self.pulls = Pulls(data / PULLS)
+        processes = Processes()
+        self.runs = Runs(data / RUNS, processes)
+        self.starter = Starter(self.runs, processes)
         self._base_url = base_url
         self._key_of = key_of
         self._store: ConversationStore | None = None
         self._opening = Lock()
         self._jobs: JobRegistry | None = None
+        self._stars: StarSet | None = None
 
     def client(self, owner: str = "", *, model: str | None = None) -> Client:
         """Of /v1, with the key that `owner` showed; to be closed by the caller."""
@@ -56,6 +65,15 @@ class PageServices:
             if self._store is None:
                 self._store = ConversationStore(self.data / CONVERSATIONS)
             return self._store
+
+    @property
+    def stars(self) -> StarSet:
+        """The distil set, in the conversations' file."""
+        store = self.store
+        with self._opening:
+            if self._stars is None:
+                self._stars = StarSet(store, StarStore(store.database))
+            return self._stars
 
     @property
     def jobs(self) -> JobRegistry:
@@ -78,7 +96,9 @@ class PageServices:
             yield
         finally:
             await self.stop_jobs()
-            self._store = None
+            if self._stars is not None:
+                await asyncio.to_thread(self._stars.close)
+            self._stars = self._store = None
             store.close()
 
     async def stop_jobs(self) -> None:

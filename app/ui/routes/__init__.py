@@ -10,13 +10,23 @@ from ..services import PageServices
 from .chats import chats_router
 from .events import events_router
 from .replies import replies_router
+from .runs import runs_router
+from .settings import settings_router
 from .shelf import shelf_router
+from .stars import stars_router
 from .state import state_router
+from .thoughts import thoughts_router
+from .transfer import transfer_router
 
 ROUTERS: tuple[Callable[[PageServices], APIRouter], ...] = (
     state_router,
+    settings_router,
+    transfer_router,
     chats_router,
     replies_router,
     events_router,
+    thoughts_router,
     shelf_router,
+    stars_router,
+    runs_router,
 )

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from r1chat.app.commands.distill import STAGES, add_parser
+from r1chat.app.commands.distill import add_parser
 from r1chat.app.distilling.options import FIELDS, build_config, placed
+from r1chat.app.distilling.progress import STAGES
 from r1chat.app.errors import UsageError
 from r1chat.distill.config import DistillConfig
 from r1chat.distill.errors import DistillError

@@ -1,0 +1,101 @@
+"""The processes that work on runs: begun in sessions of their own, so that they outlive the server, and stopped as
+Ctrl-C would. Whether one works in a folder, its lock tells.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock, Timeout
+
+LOG = "log.txt"
+BEGUN = "begun.json"
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """What the page writes beside a run that it begins: who asked for it, and the process that does it."""
+
+    owner: str = ""
+    pid: int = 0
+    started: float = 0.0
+    traces: str = ""
+
+
+class Processes:
+    """Knows those that it began, and by their command line those of an earlier server."""
+
+    def __init__(self) -> None:
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def begin(self, root: Path, owner: str, traces: str, options: list[str]) -> None:
+        """Has `r1chat distill` work in the folder; what it says goes to its log."""
+        with (root / LOG).open("ab") as log:
+            child = subprocess.Popen(
+                [*command(), "distill", "--run-dir", str(root), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._children[root] = child
+        record = Begun(owner=owner, pid=child.pid, started=time.time(), traces=traces)
+        (root / BEGUN).write_bytes(msgspec.json.encode(record))
+
+    def works(self, root: Path) -> bool:
+        """Whether a process works in the folder, or will as soon as it has loaded."""
+        return self._pid(root) is not None or is_locked(root)
+
+    def stop(self, root: Path) -> bool:
+        """Asks the process to end; False where it is none of the page's."""
+        pid = self._pid(root)
+        if pid is not None:
+            os.kill(pid, signal.SIGINT)
+        return pid is not None
+
+    def _pid(self, root: Path) -> int | None:
+        child = self._children.get(root)
+        if child is not None:
+            return child.pid if child.poll() is None else None
+        pid = begun(root).pid
+        return pid if pid and str(root) in _command_line(pid) else None
+
+
+def begun(root: Path) -> Begun:
+    """The record of a run that the page began; an empty one of any other."""
+    try:
+        return msgspec.json.decode((root / BEGUN).read_bytes(), type=Begun)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return Begun()
+
+
+def is_locked(root: Path) -> bool:
+    """Whether some process holds the lock of app/commands/distill.py, which it does for as long as it lives."""
+    lock = root / ".lock"
+    if not lock.is_file():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
+def command() -> list[str]:
+    """This r1chat."""
+    return [sys.executable, "-m", "r1chat.app"]
+
+
+def _command_line(pid: int) -> str:
+    """Empty where it has ended, or cannot be told."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,70 @@
+"""What a teacher wrote and what models answered, problem by problem: a run's rows, found by where they stand in their
+files and never all in memory.
+"""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .lines import Lines
+
+
+class _Problem(msgspec.Struct):
+    id: str
+
+
+class _Head(msgspec.Struct):
+    """All that is needed of a TraceRow, a SampleRow or a ProblemRow to find it."""
+
+    id: str = ""
+    problem: _Problem | None = None
+    problem_id: str = ""
+    verdict: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.problem.id if self.problem else self.problem_id or self.id
+
+
+class Rollouts:
+    """The rows of one file by problem, in the order in which the problems come first."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = Lines(path)
+        self._head = msgspec.json.Decoder(_Head).decode
+        self._rows: dict[str, array[int]] = {}
+        self._not_right: dict[str, None] = {}
+
+    def read_on(self) -> None:
+        """Takes what was written since."""
+        for offset, line in self._lines.new():
+            if self._lines.fresh:
+                self._lines.fresh = False
+                self._rows, self._not_right = {}, {}
+            try:
+                head = self._head(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue  # a line that a crash spoiled
+            self._rows.setdefault(head.key, array("q")).append(offset)
+            if head.verdict not in (None, "right"):
+                self._not_right[head.key] = None
+
+    def problems(self, *, not_right: bool = False) -> list[str]:
+        """Their ids; `not_right`: those where an answer was not found right."""
+        return list(self._not_right if not_right else self._rows)
+
+    def rows(self, problem: str, most: int) -> list[dict[str, Any]]:
+        """The first rows of a problem, as they stand in the file."""
+        found = []
+        with self._lines.path.open("rb") as file:
+            for offset in self._rows.get(problem, ())[:most]:
+                file.seek(offset)
+                try:
+                    found.append(msgspec.json.decode(file.readline(), type=dict[str, Any]))
+                except msgspec.DecodeError:
+                    continue  # the file is another by now
+        return found

@@ -1,0 +1,169 @@
+"""Runs of distill over HTTP: what there is, how far it is, its numbers, rollouts and report; begin, stop, go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse
+from pydantic import Field
+
+from ....serve.api.security import owner_of
+from ....serve.api.wire_types import Text
+from ....serve.errors import NotFoundError
+from ...runs.folders import OpenRun
+from ...runs.starting import STUDENTS, Choice, Traces
+from ...stars.export import exported
+from ..services import PageServices
+from .bodies import Strict
+
+# The report holds its pictures and styles; it needs nothing else, and gets nothing.
+_REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
+# Of one problem: five models with a few samples each.
+_MOST_ROWS = 40
+
+
+class NewRun(Strict):
+    student: Annotated[Text, Field(max_length=64)]
+    name: Annotated[Text, Field(max_length=64)]
+    traces: Traces
+
+    def choice(self) -> Choice:
+        return Choice(student=self.student, name=self.name, traces=self.traces)
+
+
+def runs_router(services: PageServices) -> APIRouter:
+    """Those of the command line are everybody's, those that the page began their owner's."""
+    router = APIRouter(prefix="/runs")
+
+    def opened(request: Request, run_id: str) -> OpenRun:
+        return services.runs.opened(services.runs.root(owner_of(request), run_id))
+
+    def stars(request: Request) -> Iterable[bytes]:
+        return exported(services.stars.list(owner_of(request), "accepted"), "traces")
+
+    @router.get("")
+    def list_runs(request: Request) -> dict[str, Any]:
+        owner = owner_of(request)
+        accepted = services.stars.counts(owner)["accepted"]
+        return {"runs": msgspec.to_builtins(services.runs.all_for(owner)), "students": STUDENTS, "n_stars": accepted}
+
+    @router.post("")
+    def start_run(body: NewRun, request: Request) -> dict[str, Any]:
+        owner = owner_of(request)
+        return {"run": _run(services, owner, services.starter.start(owner, body.choice(), stars(request)))}
+
+    @router.post("/plan")
+    def plan_run(body: NewRun, request: Request) -> dict[str, Any]:
+        return {"lines": services.starter.plan(body.choice(), stars(request))}
+
+    @router.get("/{run_id}")
+    def get_run(run_id: str, request: Request) -> dict[str, Any]:
+        run = opened(request, run_id)
+        told = _run(services, owner_of(request), run_id)
+        with run.lock:
+            metrics = [{"stage": stage, "metric": metric, "points": len(series)}
+                       for (stage, metric), series in run.events.series.items()]  # fmt: skip
+        return {"run": told, "metrics": metrics}
+
+    @router.get("/{run_id}/series")
+    def get_series(run_id: str, stage: str, metric: str, request: Request) -> dict[str, Any]:
+        run = opened(request, run_id)
+        with run.lock:
+            run.events.read_on()
+            series = run.events.series.get((stage, metric))
+            if series is None:
+                raise NotFoundError("This run has not told such a number.")
+            return {"stage": stage, "metric": metric, "points": series.points()}
+
+    @router.get("/{run_id}/rollouts")
+    def get_rollouts(
+        run_id: str,
+        request: Request,
+        of: Literal["traces", "answers"] = "traces",
+        not_right: bool = False,
+        start: Annotated[int, Query(ge=0)] = 0,
+        n: Annotated[int, Query(ge=1, le=20)] = 5,
+    ) -> dict[str, Any]:
+        run = opened(request, run_id)
+        with run.lock:
+            return _answers(run, start, n, not_right) if of == "answers" else _traces(run, start, n, not_right)
+
+    @router.get("/{run_id}/log")
+    def get_log(run_id: str, request: Request) -> dict[str, Any]:
+        return {"text": services.runs.log(owner_of(request), run_id)}
+
+    @router.get("/{run_id}/report")
+    def get_report(run_id: str, request: Request) -> FileResponse:
+        page = services.runs.root(owner_of(request), run_id) / "report" / "index.html"
+        if not page.is_file():
+            raise NotFoundError("This run has no report yet.")
+        headers = {"content-security-policy": _REPORT_POLICY, "cache-control": "no-cache"}
+        return FileResponse(page, media_type="text/html", headers=headers)
+
+    @router.post("/{run_id}/stop")
+    def stop_run(run_id: str, request: Request) -> dict[str, Any]:
+        services.starter.stop(owner_of(request), run_id)
+        return {"run": _run(services, owner_of(request), run_id)}
+
+    @router.post("/{run_id}/go_on")
+    def go_on(run_id: str, request: Request) -> dict[str, Any]:
+        services.starter.go_on(owner_of(request), run_id)
+        return {"run": _run(services, owner_of(request), run_id)}
+
+    return router
+
+
+def _run(services: PageServices, owner: str, run_id: str) -> Any:
+    return msgspec.to_builtins(services.runs.get(owner, run_id))
+
+
+def _traces(run: OpenRun, start: int, n: int, not_right: bool) -> dict[str, Any]:
+    """What the teacher wrote: with verdicts as soon as there are any."""
+    judged = (run.root / "verified.jsonl").is_file()
+    rows = run.verified if judged else run.traces
+    rows.read_on()
+    problems = rows.problems(not_right=not_right)
+    groups = []
+    for problem in problems[start : start + n]:
+        found = rows.rows(problem, _MOST_ROWS)
+        if found:
+            groups.append({"problem": _problem(found[0].get("problem")), "rows": [_trace(row) for row in found]})
+    return {"total": len(problems), "judged": judged, "groups": groups}
+
+
+def _answers(run: OpenRun, start: int, n: int, not_right: bool) -> dict[str, Any]:
+    """What each measured model answered."""
+    run.asked.read_on()
+    run.samples.read_on()
+    problems = run.samples.problems(not_right=not_right)
+    groups = []
+    for problem in problems[start : start + n]:
+        asked = run.asked.rows(problem, 1)
+        rows = [_sample(row) for row in run.samples.rows(problem, _MOST_ROWS)]
+        groups.append({"problem": _problem(asked[0] if asked else None), "rows": rows})
+    return {"total": len(problems), "judged": True, "groups": groups}
+
+
+def _problem(row: Any) -> dict[str, Any]:
+    row = row if isinstance(row, dict) else {}
+    return {"prompt": row.get("prompt") or "", "gold": row.get("gold"), "family": row.get("family") or ""}
+
+
+def _trace(row: dict[str, Any]) -> dict[str, Any]:
+    teacher = row.get("teacher")
+    return {"by": teacher.get("name", "") if isinstance(teacher, dict) else "", **_reply(row)}
+
+
+def _sample(row: dict[str, Any]) -> dict[str, Any]:
+    return {"by": f"{row.get('model', '')}/{row.get('quant', '')}", **_reply(row)}
+
+
+def _reply(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("sample", "reasoning", "answer", "finish_reason", "verdict", "verdict_reason", "n_tokens")
+    return {name: row.get(name) for name in names}
