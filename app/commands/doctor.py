@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...serve.errors import ModelNotFoundError
 from ..errors import CommandError
+from ..folders import CONVERSATIONS, data_folder
 from ..parser import Parser
 from ..terminal import printable
 from .engine_options import context
@@ -28,13 +29,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = subparsers.add_parser(
         "doctor",
         help="check llama.cpp, memory, disk, port and a model, and say what to install",
-        description="Checks llama.cpp and its devices, memory, disk, folders, the port, and one model: its file, its\n"
-        "template and tags, 16 tokens written by it. Downloads nothing.",
+        description="Checks llama.cpp and its devices, memory, disk, folders, the port, the conversations kept here,\n"
+        "and one model: its file, its template and tags, 16 tokens written by it. Downloads nothing.",
         epilog="examples:\n"
         "  r1chat doctor\n"
         "  r1chat doctor r1:1.5b\n"
         "  r1chat doctor --json | jq .ok\n"
-        "  r1chat doctor r1:7b --measure          estimated memory against measured\n\n"
+        "  r1chat doctor r1:7b --measure          estimated memory against measured\n"
+        "  r1chat doctor --mend                   a damaged conversation file: save what can be read of it\n\n"
         "exit status: 0 all is well, 1 something is broken; with --measure 3 where the model is not here",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -50,6 +52,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="port to look at (default: 8000)",
     )
     parser.add_argument("--json", action="store_true", help="print one object")
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="whose conversations to look at (default: $R1CHAT_DATA, or yours)"
+    )
+    parser.add_argument(
+        "--mend",
+        action="store_true",
+        help="save what can be read of a damaged conversation file into a new one; the old one is kept beside it",
+    )
     parser.add_argument(
         "--measure", action="store_true", help="load the model twice and set its memory against what was estimated"
     )
@@ -77,6 +87,11 @@ def run(args: argparse.Namespace) -> int:
     """0: nothing is broken; a note is no fault."""
     if args.measure:
         return _measure(_llama_entry(_entry(args.model), args.model), args)
+    if args.mend:
+        from ..conversation_health import mended
+
+        print(printable(mended(data_folder(args) / CONVERSATIONS)))
+        return 0
     checks = _checks(args)
     is_well = all(check.state != "broken" for check in checks)
     if args.json:
@@ -95,9 +110,10 @@ def _entry(name: str) -> ModelEntry | None:
 
 
 def _checks(args: argparse.Namespace) -> list[Check]:
+    from ..conversation_health import conversation_check
     from ..health import Check, machine_checks
 
-    checks = machine_checks(args.port)
+    checks = [*machine_checks(args.port), conversation_check(data_folder(args) / CONVERSATIONS)]
     try:
         entry = _entry(args.model)
     except ModelNotFoundError as error:

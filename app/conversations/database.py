@@ -149,7 +149,7 @@ def _sentence(path: Path, error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorname", "")
     name, folder = shlex.quote(str(path)), shlex.quote(str(path.parent))
     if code.startswith(DAMAGED):
-        return f"{name} is damaged. Save what can be read of it into a new file: r1chat doctor --mend-conversations"
+        return f"{name} is damaged. Save what can be read of it: r1chat doctor --mend --data {folder}"
     if code.startswith("SQLITE_FULL"):
         return f"The disk is full, so the conversation was not kept. See what is free: df -h {folder}"
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):

@@ -50,7 +50,7 @@ PRESETS = (
         temperature=0.3,
         top_p=0.9,
         why="Unlikely words are left out, so that several runs on the same question differ less.",
-        warning="Below 0.5 the thoughts of R1 models repeat themselves more often.",
+        warning="Below the 0.5 to 0.7 that DeepSeek advises for R1: thoughts may repeat themselves.",
     ),
     Preset(
         id="greedy",
@@ -58,7 +58,7 @@ PRESETS = (
         temperature=0.0,
         top_p=1.0,
         why="Always the likeliest token, so that the same question gives the same answer, to compare models by.",
-        warning="R1 models fall into endless repetition at temperature 0: keep a budget set.",
+        warning="DeepSeek warns of endless repetition with R1 at this end: set a budget.",
     ),
     Preset(
         id="creative",
@@ -67,7 +67,7 @@ PRESETS = (
         top_p=1.0,
         min_p=0.05,
         why="Rare words get their chance, and min-p drops only those that are absurd beside the likeliest.",
-        warning="Above 0.7 the thoughts of R1 models wander and mix languages; sums go wrong more often.",
+        warning="Above the 0.5 to 0.7 that DeepSeek advises for R1: thoughts may lose their thread.",
     ),
     Preset(
         id="plain",
@@ -75,7 +75,7 @@ PRESETS = (
         temperature=1.0,
         top_p=1.0,
         why="Nothing is bent or cut off: what is drawn is what the model learned, to see how sure it is.",
-        warning="R1 models were not meant to be read this way: expect mistakes.",
+        warning="Above the 0.5 to 0.7 that DeepSeek advises for R1, and the unlikeliest words are left in.",
     ),
 )
 

@@ -6,6 +6,7 @@ writer holds no lock was left unfinished.
 
 from __future__ import annotations
 
+import glob
 import secrets
 from pathlib import Path
 
@@ -32,9 +33,13 @@ class Writer:
 
     def others(self) -> set[str]:
         """The ids of the other writers that live; what the dead left of theirs is removed."""
-        files = self._path.parent.glob(f"{self._path.name}-writer-*")
-        by_id = {file.name.rpartition("-")[2]: file for file in files}
-        return {writer for writer, file in by_id.items() if writer != self.id and _is_held(file)}
+        return living(self._path, but=self.id)
+
+
+def living(path: Path, but: str = "") -> set[str]:
+    """The ids of the writers of the file at `path` that live, without `but`; what the dead left is removed."""
+    by_id = {file.name.rpartition("-")[2]: file for file in path.parent.glob(f"{glob.escape(path.name)}-writer-*")}
+    return {writer for writer, file in by_id.items() if writer != but and _is_held(file)}
 
 
 def _is_held(file: Path) -> bool:

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from r1chat.app.commands import doctor
+from r1chat.app.conversation_health import conversation_check
+from r1chat.app.conversations.store import ConversationStore
+from r1chat.app.folders import CONVERSATIONS
 from r1chat.app.health import gpu_commands, machine_checks
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -23,7 +26,8 @@ def checks_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.mark.model
-def test_all_is_well_with_the_bundled_model(r1chat: Run) -> None:
+def test_all_is_well_with_the_bundled_model(r1chat: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("R1CHAT_DATA", str(tmp_path))
     done = r1chat("doctor", "--json", "--port", "0")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.endswith("0 is no port; they go from 1 to 65535. See: r1chat doctor --help\n")
@@ -33,7 +37,7 @@ def test_all_is_well_with_the_bundled_model(r1chat: Run) -> None:
     assert json.loads(done.stdout)["ok"] is True
     checks = checks_of(done)
     assert list(checks) == [
-        *("r1chat", "llama.cpp", "computes on", "memory", "downloads", "own models", "port"),
+        *("r1chat", "llama.cpp", "computes on", "memory", "downloads", "own models", "port", "chats"),
         *("model", "tags", "template", "smoke run"),
     ]
     assert checks["smoke run"]["data"]["tokens"] == 16
@@ -54,6 +58,23 @@ def test_a_damaged_model_is_marked_and_everything_else_is_still_told(r1chat: Run
         "BAD   model        broken.gguf: the file ends within tensors; it is damaged or incomplete"
     ]
     assert lines[-1] == "Something is broken: it is marked BAD above."
+
+
+def test_damaged_conversations_are_marked_with_the_command_that_mends_them(r1chat: Run, tmp_path: Path) -> None:
+    path = tmp_path / CONVERSATIONS
+    store = ConversationStore(path)
+    store.create("")
+    store.close()
+    whole = conversation_check(path)
+    assert (whole.state, whole.text.partition(",")[0]) == ("ok", "1 with 0 messages")
+    assert "is whole: 1 conversations" in r1chat("doctor", "--mend", "--data", str(tmp_path)).stdout
+    path.write_bytes(path.read_bytes()[:5000])
+    damaged = conversation_check(path)
+    assert damaged.state == "broken"
+    done = r1chat(*damaged.help.split()[1:])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"The damaged file is kept as {path}.damaged-" in done.stdout
+    assert conversation_check(path).state == "ok"
 
 
 def test_every_command_that_loads_a_damaged_model_says_how_to_look_closer(
