@@ -6,6 +6,7 @@ Knows nothing of turns or of Gradio.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,9 +24,21 @@ BOXED = "\\boxed{"
 PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 
 
-def render(text: str) -> str:
+@dataclass
+class FormulaCap:
+    """How many formulas may still be drawn, by all calls that share it; further ones are shown as source."""
+
+    left: int
+
+
+def render(text: str, cap: FormulaCap | None = None) -> str:
     """HTML of a whole answer or of some of its paragraphs."""
-    return _renderer().render(text)
+    return _renderer().render(text, {"formulas": cap})
+
+
+def render_inline(text: str, cap: FormulaCap | None = None) -> str:
+    """HTML of a part of a paragraph, without what makes blocks."""
+    return _renderer().renderInline(text, {"formulas": cap})
 
 
 class GrowingMarkup:
@@ -123,13 +136,20 @@ def _block_formula(state: StateBlock, start_line: int, end_line: int, silent: bo
     return False
 
 
-def _formula(_: Any, tokens: list[Token], index: int, *__: Any) -> str:
+def _formula(_: Any, tokens: list[Token], index: int, __: Any, env: dict[str, FormulaCap | None]) -> str:
     latex, display = tokens[index].content.strip(), tokens[index].info
-    drawn = mathml(latex, "block" if display == "block" else "inline")
+    drawn = mathml(latex, "block" if display == "block" else "inline") if _may_draw(env.get("formulas")) else None
     if drawn is None:
         return f"<code>{escapeHtml(latex)}</code>"
     # A formula wider than the column scrolls by itself.
     return f'<span class="formula" tabindex="0">{drawn}</span>' if display == "block" else drawn
+
+
+def _may_draw(cap: FormulaCap | None) -> bool:
+    if cap is None:
+        return True
+    cap.left -= 1
+    return cap.left >= 0
 
 
 def _link_open(_: Any, tokens: list[Token], index: int, *__: Any) -> str:

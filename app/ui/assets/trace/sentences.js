@@ -1,0 +1,139 @@
+// The sentences of a thought: one of them is in the tab order, arrow keys go on, a click or Enter shows what can be
+// done from there. The tools and the editor stand in the step of their sentence.
+import { copy } from '../chat/copy.js';
+import { button, make } from '../shared/dom.js';
+import { words } from '../words/trace.js';
+
+const MOVES = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
+
+export class Sentences {
+  constructor(list, text, onFork) {
+    this.list = list;
+    this.text = text;
+    this.onFork = onFork;
+    this.all = [...list.querySelectorAll('.sentence')];
+    this.tools = null;
+    if (this.all.length) this.all[0].tabIndex = 0;
+    for (const sentence of this.all.slice(1)) sentence.tabIndex = -1;
+    list.addEventListener('click', (event) => this.onClick(event));
+    list.addEventListener('keydown', (event) => this.onKey(event));
+  }
+
+  focus(sentence) {
+    for (const other of this.list.querySelectorAll('.sentence[tabindex="0"]')) other.tabIndex = -1;
+    sentence.tabIndex = 0;
+    sentence.focus({ preventScroll: true });
+  }
+
+  onClick(event) {
+    const sentence = event.target.closest('.sentence');
+    if (!sentence || event.target.closest('a')) return;
+    // Whoever marks text wants to copy it.
+    if (!getSelection().isCollapsed) return;
+    this.focus(sentence);
+    if (this.chosen === sentence) this.close();
+    else this.open(sentence);
+  }
+
+  onKey(event) {
+    if (event.key === 'Escape' && this.tools) {
+      event.stopPropagation();
+      this.leave();
+      return;
+    }
+    const sentence = event.target.closest('.sentence');
+    if (!sentence || event.target !== sentence || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === 'Enter' || event.key === ' ') {
+      event.preventDefault();
+      this.open(sentence);
+      this.tools.querySelector('button').focus();
+    } else if (event.key in MOVES) {
+      event.preventDefault();
+      this.move(sentence, MOVES[event.key]);
+    }
+  }
+
+  move(sentence, direction) {
+    let index = this.all.indexOf(sentence) + direction;
+    while (this.all[index]?.closest('.step').hidden) index += direction;
+    const next = this.all[index];
+    if (!next) return;
+    this.focus(next);
+    next.scrollIntoView({ block: 'nearest' });
+  }
+
+  open(sentence) {
+    this.close();
+    this.chosen = sentence;
+    sentence.classList.add('chosen');
+    this.failed = make('span', { class: 'alarm', role: 'alert' });
+    const forks = this.onFork ? [
+      button(words.resample, () => this.fork(this.startOf(sentence), ''), { class: 'do-resample' }),
+      button(words.edit, () => this.edit(sentence), { class: 'do-edit' }),
+    ] : [];
+    this.tools = make('div', { class: 'from-here', role: 'toolbar', 'aria-label': words.tools },
+      ...forks, button(words.copy, (event) => this.copy(event.currentTarget, sentence), { class: 'quiet' }), this.failed);
+    this.place(sentence);
+  }
+
+  // Below the block that the sentence is in.
+  place(sentence) {
+    const block = sentence.matches('div') ? sentence : sentence.closest('p');
+    block.after(this.tools);
+  }
+
+  edit(sentence) {
+    const written = this.textOf(sentence);
+    const field = make('textarea', { 'aria-label': words.editLabel, rows: Math.min(12, 2 + Math.ceil(written.length / 70)) });
+    field.value = written;
+    const goOn = () => this.fork(this.startOf(sentence), field.value);
+    const editor = make('div', { class: 'from-here rewrite', role: 'group', 'aria-label': words.edit },
+      field, make('p', { class: 'soft' }, words.editor),
+      make('div', { class: 'row' }, button(words.goOn, goOn, { class: 'primary' }), button(words.cancel, () => this.leave()), this.failed));
+    field.addEventListener('keydown', (event) => {
+      if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) goOn();
+    });
+    this.tools.replaceWith(editor);
+    this.tools = editor;
+    for (const later of this.all.slice(this.all.indexOf(sentence))) later.classList.add('dropped');
+    field.focus();
+  }
+
+  async fork(at, text) {
+    const buttons = [...this.tools.querySelectorAll('button')];
+    for (const one of buttons) one.disabled = true;
+    try {
+      await this.onFork(at, text);
+      this.close();
+    } catch (error) {
+      this.failed.textContent = error.message;
+      for (const one of buttons) one.disabled = false;
+    }
+  }
+
+  async copy(pressed, sentence) {
+    try {
+      await copy(this.textOf(sentence));
+      pressed.textContent = words.copied;
+    } catch (error) {
+      this.failed.textContent = error.message;
+    }
+  }
+
+  leave() {
+    const { chosen } = this;
+    this.close();
+    chosen?.focus({ preventScroll: true });
+  }
+
+  close() {
+    this.tools?.remove();
+    this.chosen?.classList.remove('chosen');
+    for (const sentence of this.list.querySelectorAll('.dropped')) sentence.classList.remove('dropped');
+    this.tools = this.chosen = null;
+  }
+
+  startOf(sentence) { return Number(sentence.dataset.start); }
+
+  textOf(sentence) { return this.text.slice(this.startOf(sentence), Number(sentence.dataset.end)); }
+}
