@@ -7,6 +7,7 @@ from pathlib import Path
 
 CONVERSATIONS = "conversations.sqlite"
 RUNS = "runs"
+PULLS = "pulls.json"
 
 
 def data_folder(args: argparse.Namespace) -> Path:

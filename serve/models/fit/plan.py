@@ -141,8 +141,8 @@ class _Planner:
         )
 
     def fits(self, needs: Estimate) -> bool:
-        on_devices = sum(_usable(gpu.free) for gpu in self.machine.gpus)
-        return self._on_host(needs) <= _usable(self.machine.ram_available) and needs.device <= on_devices
+        on_devices = sum(usable(gpu.free) for gpu in self.machine.gpus)
+        return self._on_host(needs) <= usable(self.machine.ram_available) and needs.device <= on_devices
 
     def refusal(self, least: Plan, *, shorter: Plan | None) -> NotEnoughMemoryError:
         text = (
@@ -170,7 +170,7 @@ class _Planner:
     def _free(self) -> str:
         """Such as "6.8 GB of the 7.6 GB that are free"."""
         available = self.machine.ram_available
-        text = f"{human(_usable(available))} of the {human(available)} that are free"
+        text = f"{human(usable(available))} of the {human(available)} that are free"
         if self.machine.gpus and not self._is_unified:
             text += f", besides {human(self._free_on_devices)} on graphics cards"
         return text
@@ -188,7 +188,8 @@ class _Planner:
         return bool(self.machine.gpus) and all(gpu.unified for gpu in self.machine.gpus)
 
 
-def _usable(free: int) -> int:
+def usable(free: int) -> int:
+    """What a model may take of so many free bytes."""
     return free - min(free // RESERVE_SHARE, RESERVE_MOST)
 
 

@@ -1,7 +1,110 @@
-// Begins when the tab is shown for the first time.
+// The Models tab: what is here, what would fit, downloads. Begins when the tab is shown for the first time.
 import '../shared/rooms.js';
+import { get } from '../shared/api.js';
+import { on } from '../shared/bus.js';
 import { make } from '../shared/dom.js';
+import { words } from '../words/shelf.js';
+import { CatalogueRow, LocalRow } from './rows.js';
+import { firstRun } from './first_run.js';
+import { Lookup } from './lookup.js';
+import { Arriving } from './arriving.js';
+import { pulls } from './pulls.js';
 
-export const start = (root) => {
-  root.append(make('p', {}, 'shelf'));
-};
+const LOADING_MS = 1000;
+
+class ShelfView {
+  #machine = make('p', { class: 'machine' });
+  #note = make('p', { class: 'alarm', hidden: true });
+  #said = make('p', { class: 'unseen', role: 'status' });
+  #first = make('div');
+  #here = make('ul', { class: 'rows', 'aria-label': words.here });
+  #toFetch = make('ul', { class: 'rows', 'aria-label': words.toFetch });
+  #body = make('div', { hidden: true });
+  #arriving;
+  #lookup;
+  #timer = null;
+  // What is complained of is that nothing could be read: it passes when something can.
+  #lost = false;
+
+  constructor(root) {
+    const act = (work) => this.#act(work);
+    this.#arriving = new Arriving(act);
+    this.#lookup = new Lookup(act);
+    this.#body.append(
+      this.#first,
+      make('section', {}, make('h2', {}, words.here), this.#here),
+      this.#arriving.node,
+      make('section', {}, make('h2', {}, words.toFetch), make('p', { class: 'soft' }, words.toFetchWhy), this.#toFetch,
+        make('p', { class: 'soft small' }, words.paceRule)),
+      this.#lookup.node,
+    );
+    this.#machine.append(words.loadingPage);
+    root.append(make('div', { class: 'shelf' }, this.#machine, this.#note, this.#said, this.#body));
+    pulls.follow((list) => this.#arriving.update(list));
+    on('models-changed', ({ arrived, said }) => {
+      this.#said.textContent = arrived ? words.arrived(arrived) : said ?? '';
+      this.refresh();
+    });
+    // Shown again after another tab: memory and models may have changed meanwhile.
+    new IntersectionObserver(([entry]) => { if (entry.isIntersecting) this.refresh(); }).observe(root);
+  }
+
+  async refresh() {
+    clearTimeout(this.#timer);
+    try {
+      this.#show(await get('/page/shelf'));
+      if (this.#lost) this.#complain(null);
+      this.#lost = false;
+    } catch (error) {
+      this.#lost = true;
+      this.#complain(error.message);
+    }
+  }
+
+  #show(told) {
+    this.#body.hidden = told.upstream;
+    if (told.upstream) {
+      this.#machine.replaceChildren(words.upstream(told.where));
+      return;
+    }
+    const { cores, gpus } = told.hardware;
+    const facts = [...words.machine({ ...told.hardware, cores }), ...(gpus.length ? gpus.map(words.card) : [words.noCard])];
+    this.#machine.replaceChildren(...facts.map((fact) => make('span', {}, fact)));
+    if (told.offline) this.#machine.append(make('span', { class: 'offline' }, words.offlineShort));
+    this.#rows(told);
+    this.#arriving.leftovers(told.leftovers);
+    this.#lookup.disabled(told.offline);
+    pulls.take(told.pulls);
+    firstRun(told).then((panel) => this.#first.replaceChildren(...(panel ? [panel] : [])));
+    if (told.models.some(({ state }) => state === 'loading')) this.#timer = setTimeout(() => this.refresh(), LOADING_MS);
+  }
+
+  // Rows are made anew; what has the focus keeps it, what was unfolded stays so.
+  #rows(told) {
+    const focus = document.activeElement?.dataset?.key;
+    const open = new Set([...this.#toFetch.querySelectorAll('details[open]')].map((fold) => fold.dataset.fold));
+    const act = (work) => this.#act(work);
+    this.#here.replaceChildren(...told.models.map((model) => new LocalRow(model, act).node));
+    this.#toFetch.replaceChildren(...told.catalogue.map((entry) => new CatalogueRow(entry, told, act).node));
+    for (const fold of this.#toFetch.querySelectorAll('details')) fold.open = open.has(fold.dataset.fold);
+    if (focus) document.querySelector(`.shelf [data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+  }
+
+  // Does what a button asks for and tells where that fails.
+  async #act(work) {
+    try {
+      this.#complain(null);
+      await work();
+    } catch (error) {
+      this.#complain(error.message);
+    }
+    await this.refresh();
+  }
+
+  #complain(message) {
+    this.#note.hidden = message === null;
+    this.#note.textContent = message ?? '';
+  }
+}
+
+export const start = (root) => { new ShelfView(root); };

@@ -1,0 +1,57 @@
+"""Which downloads were begun and have not arrived, in a small file that a kill leaves whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+logger = logging.getLogger(__name__)
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """`ended` is empty while it runs: read from the file, that means that its server has gone."""
+
+    id: str
+    owner: str
+    model: str
+    began: float
+    ended: Literal["", "stopped", "failed", "done"] = ""
+    error: str | None = None
+    bytes_done: int = 0
+    bytes_total: int | None = None
+
+    @classmethod
+    def new(cls, pull_id: str, owner: str, model: str) -> Begun:
+        return cls(id=pull_id, owner=owner, model=model, began=time.time())
+
+
+class Ledger:
+    """The file at `path`; it and its folder need not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> list[Begun]:
+        """An empty list where there is none, or none that can be read."""
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=list[Begun])
+        except FileNotFoundError:
+            return []
+        except (OSError, msgspec.DecodeError) as error:
+            logger.warning("%s cannot be read, so no unfinished download is known (%s)", self._path, error)
+            return []
+
+    def write(self, begun: list[Begun]) -> None:
+        """Replaces the file at once. A disk that is full loses the note, never the download."""
+        fresh = self._path.with_suffix(".new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(msgspec.json.encode(begun))
+            os.replace(fresh, self._path)
+        except OSError as error:
+            logger.warning("%s cannot be written (%s)", self._path, error)

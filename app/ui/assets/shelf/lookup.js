@@ -1,0 +1,59 @@
+// Any model of the hub by its name or address: its choices and their sizes first, then one of them is fetched.
+import { get, post } from '../shared/api.js';
+import { on } from '../shared/bus.js';
+import { make } from '../shared/dom.js';
+import { words } from '../words/shelf.js';
+import { choiceRow } from './rows.js';
+
+export class Lookup {
+  #input = make('input', { type: 'text', id: 'shelf-lookup', placeholder: words.lookUpPlaceholder, autocomplete: 'off', spellcheck: 'false' });
+  #button = make('button', { type: 'submit' }, words.lookUp);
+  #said = make('p', { role: 'status' });
+  #list = make('ul', { class: 'rows' });
+  #act;
+  #asked = null;
+
+  constructor(act) {
+    this.#act = act;
+    const form = make('form', { class: 'lookup', onsubmit: (event) => { event.preventDefault(); this.#look(this.#input.value); } },
+      make('label', { for: 'shelf-lookup', class: 'unseen' }, words.lookUpLabel), this.#input, this.#button);
+    this.node = make('section', {}, make('h2', {}, words.lookUpTitle), make('p', { class: 'soft' }, words.lookUpHint), form, this.#said, this.#list);
+    // What arrives, or goes, changes what the choices say of themselves.
+    on('models-changed', () => this.#asked && this.#look(this.#asked));
+  }
+
+  disabled(offline) {
+    this.#input.disabled = offline;
+    this.#button.disabled = offline;
+    if (offline) this.#said.textContent = words.offlineShort;
+  }
+
+  async #look(model) {
+    if (!model.trim()) return;
+    this.#button.disabled = true;
+    this.#tell(words.lookingUp);
+    try {
+      const [told, { hardware, offline }] = await Promise.all([post('/page/shelf/lookup', { model }), get('/page/shelf')]);
+      this.#asked = model;
+      this.#show(told, { offline, disk: hardware.disk.free });
+    } catch (error) {
+      this.#asked = null;
+      this.#list.replaceChildren();
+      this.#tell(error.message, 'alarm');
+    } finally {
+      this.#button.disabled = false;
+    }
+  }
+
+  #show({ repo, choices, suggested }, machine) {
+    this.#tell(choices.length ? words.found(repo, choices.length) : words.nothingFound(repo));
+    const act = async (work) => { await this.#act(work); if (this.#asked) await this.#look(this.#asked); };
+    this.#list.replaceChildren(...choices.map((choice) => choiceRow(choice, machine, act)));
+    this.#list.querySelector(`[data-model="${CSS.escape(suggested ?? '')}"]`)?.classList.add('suggested');
+  }
+
+  #tell(text, kind = 'soft') {
+    this.#said.className = kind;
+    this.#said.textContent = text;
+  }
+}
