@@ -171,14 +171,14 @@ class Visit:
         tab.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
         tab.set_default_timeout(PATIENCE_S * 1000)
         tab.goto(url)
-        tab.wait_for_selector("#question textarea")
+        tab.wait_for_selector("#question")
 
     def ask(self, question: str) -> None:
         """Types the question, sends it with Enter and waits until its turn is there."""
         n_turns = self.tab.locator(".turn").count()
         self.tab.wait_for_selector("#ask")
-        self.tab.fill("#question textarea", question)
-        self.tab.press("#question textarea", "Enter")
+        self.tab.fill("#question", question)
+        self.tab.press("#question", "Enter")
         self.tab.locator(".turn").nth(n_turns).wait_for()
 
     def wait(self, state: str, timeout_s: float = PATIENCE_S) -> None:
@@ -189,6 +189,15 @@ class Visit:
         """What the newest turn shows there."""
         return self.tab.inner_text(f".turn:last-child {selector}")
 
+    def reload(self) -> None:
+        """As a person does in the middle of something."""
+        self.tab.reload()
+        self.tab.wait_for_selector("#question")
+
+    def json(self, path: str) -> Any:
+        """What the page's own routes say."""
+        return self.tab.context.request.get(self.url + path).json()
+
     def _on_request(self, request: Any) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):
             self.foreign.append(request.url)
@@ -196,7 +205,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def window(browser: Browser) -> Iterator[BrowserContext]:
-    """What tabs share is what the browser keeps of the page's files; the page itself stores nothing in it."""
+    """Tabs share what the browser keeps of the page's files; what the page keeps in it ends with each test."""
     with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
         yield context
 
@@ -206,6 +215,8 @@ def visit(window: BrowserContext, server: PageServer) -> Iterator[Visit]:
     """A fresh tab on the page. It must never complain, and never fetch anything from elsewhere."""
     visit = Visit(window.new_page(), server.url)
     yield visit
+    if not visit.tab.is_closed():
+        visit.tab.evaluate("localStorage.clear()")
     for tab in window.pages:
         tab.close()
     assert visit.complaints == []
