@@ -27,6 +27,10 @@ from .wire_errors import plain_error
 MAX_BODY = 2 * 1024 * 1024
 # From the first byte to the last; 2 MB come in that time at 70 kB/s.
 BODY_S = 30.0
+# The one path that takes a person's file: all of somebody's conversations.
+IMPORT = ("POST", "/page/import")
+MAX_IMPORT = 64 * 1024 * 1024
+IMPORT_S = 600.0
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 OPEN_PATHS = frozenset({"/health"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -107,8 +111,9 @@ class Security:
             if owner is None and scope["path"] not in OPEN_PATHS:
                 return _ask_for_key(scope, headers)
             scope["r1chat.owner"] = owner
-        if _int_or_zero(headers.get("content-length")) > MAX_BODY:
-            return _too_large()
+        limit, _ = _bounds(scope)
+        if _int_or_zero(headers.get("content-length")) > limit:
+            return _too_large(limit)
         if _is_api_write(scope) and _has_body(headers) and not _is_json(headers):
             return plain_error(415, "Send JSON: Content-Type: application/json.")
         return None
@@ -207,7 +212,8 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     """Counts the body as it arrives, and the time it takes: Content-Length may be missing or lie."""
     if scope["type"] != "http":
         return receive
-    seen, whole, deadline = 0, False, time.monotonic() + BODY_S
+    limit, seconds = _bounds(scope)
+    seen, whole, deadline = 0, False, time.monotonic() + seconds
 
     async def counted() -> Message:
         nonlocal seen, whole
@@ -219,15 +225,20 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
             raise HTTPException(408, "The body took too long to arrive.", {"connection": "close"}) from None
         seen += len(message.get("body", b""))
         whole = not message.get("more_body", False)
-        if seen > MAX_BODY:
-            raise HTTPException(413, f"The body is larger than {MAX_BODY} bytes.", {"connection": "close"})
+        if seen > limit:
+            raise HTTPException(413, f"The body is larger than {limit} bytes.", {"connection": "close"})
         return message
 
     return counted
 
 
-def _too_large() -> Response:
-    return plain_error(413, f"The body is larger than {MAX_BODY} bytes.", {"connection": "close"})
+def _bounds(scope: Scope) -> tuple[int, float]:
+    """How many bytes a body may have, and how many seconds it may take."""
+    return (MAX_IMPORT, IMPORT_S) if (scope.get("method"), scope["path"]) == IMPORT else (MAX_BODY, BODY_S)
+
+
+def _too_large(limit: int) -> Response:
+    return plain_error(413, f"The body is larger than {limit} bytes.", {"connection": "close"})
 
 
 def _is_api_write(scope: Scope) -> bool:

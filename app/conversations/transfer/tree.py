@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ....serve.errors import InvalidRequestError
 from ..records import Conversation, Group, Message
-from ..store import TITLE_CHARS, new_id
+from ..store import TITLE_CHARS, ConversationStore, new_id
 
 # What SQLite and JavaScript both hold exactly.
 MAX_COUNT = 2**53
@@ -24,6 +24,16 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
     conversation: Conversation
     messages: list[Message]
     groups: list[Group] = []
+
+
+def tree_of(store: ConversationStore, owner: str, conversation_id: str) -> Tree:
+    """The conversation as it is now. Raises NotFoundError."""
+    # Read in this order: what is said meanwhile may be there too much, and is never missing.
+    return Tree(
+        conversation=store.get(owner, conversation_id),
+        messages=store.messages(owner, conversation_id),
+        groups=store.groups(owner, conversation_id),
+    )
 
 
 def shown_path(tree: Tree) -> list[Message]:

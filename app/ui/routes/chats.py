@@ -11,7 +11,8 @@ from pydantic import Field
 
 from ....serve.api.security import owner_of
 from ....serve.api.wire_types import Text
-from ...conversations.records import Conversation, Message, Settings
+from ...conversations.defaults import default_settings
+from ...conversations.records import Conversation, Message
 from ...jobs.events import ConversationChanged, Gone
 from ..services import PageServices
 from ..views import conversation_json, message_json, opened, opened_json
@@ -52,7 +53,9 @@ def chats_router(services: PageServices) -> APIRouter:
 
     @router.post("/conversations")
     def create_conversation(body: NewConversation, request: Request) -> dict[str, Any]:
-        return shown(services.store.create(owner_of(request), changed_settings(Settings(), body.settings)))
+        owner = owner_of(request)
+        before = default_settings(services.store.database, owner)
+        return shown(services.store.create(owner, changed_settings(before, body.settings)))
 
     @router.get("/conversations/{conversation_id}")
     def open_conversation(conversation_id: str, request: Request) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ....serve.api.security import owner_of
 from ....serve.api.wire_types import MAX_INT, Text
 from ....serve.client import ApiError
 from ....serve.errors import InvalidRequestError
+from ...conversations.defaults import default_settings
 from ...conversations.records import Message, Settings
 from ..services import PageServices
 from ..views import conversation_json, message_json
@@ -124,8 +125,8 @@ async def _steer(services: PageServices, message_id: str, body: Control) -> bool
 
 
 def _settings(services: PageServices, owner: str, body: Question) -> Settings | None:
+    if body.conversation is None:
+        return changed_settings(default_settings(services.store.database, owner), body.settings or {})
     if body.settings is None:
         return None
-    known = body.conversation is not None
-    before = services.store.get(owner, body.conversation or "").settings if known else Settings()
-    return changed_settings(before, body.settings)
+    return changed_settings(services.store.get(owner, body.conversation).settings, body.settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from live_server import QUESTION, LiveServer, StartServer, unstarted
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
-from r1chat.serve.api.security import MAX_BODY, Security, check_bind
+from r1chat.serve.api.security import MAX_BODY, MAX_IMPORT, Security, check_bind
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.errors import InvalidRequestError, ModelLoadError
@@ -315,6 +316,45 @@ def test_a_large_body_is_refused_by_its_length() -> None:
     headers = {"content-type": "application/json"}
     answer = call(app_with_page(), "POST", "/v1/chat/completions", headers, b" " * (MAX_BODY + 1))
     assert answer.status_code == 413 and answer.json()["error"]["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "n_bytes", "status"),
+    [
+        ("POST", "/page/import", MAX_BODY + 1, 200),
+        ("POST", "/page/import", MAX_IMPORT + 1, 413),
+        ("POST", "/page/import/", MAX_BODY + 1, 413),
+        ("POST", "/page/conversations", MAX_BODY + 1, 413),
+        ("PUT", "/page/import", MAX_BODY + 1, 413),
+    ],
+)
+def test_more_is_taken_where_a_person_brings_a_file_and_nowhere_else(
+    method: str, path: str, n_bytes: int, status: int
+) -> None:
+    """By its length and, where that is missing, as it comes."""
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        while message.get("more_body"):
+            message = await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(body: bytes | AsyncIterator[bytes]) -> int:
+        app = Security(inner, host="127.0.0.1")
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
+            try:
+                answer = await client.request(method, path, content=body, headers={"content-type": "application/json"})
+            except HTTPException as error:
+                return error.status_code
+            return answer.status_code
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, n_bytes, 1 << 20):
+            yield b" " * min(1 << 20, n_bytes - at)
+
+    assert asyncio.run(send(b" " * n_bytes)) == status
+    assert asyncio.run(send(pieces())) == status
 
 
 def test_a_body_without_a_length_is_counted_as_it_comes(live: LiveServer) -> None:
