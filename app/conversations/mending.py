@@ -21,6 +21,8 @@ from .writers import living
 BESIDE = ("", "-wal", "-shm")
 # How many rows are tried where nothing says how many there are.
 MANY_ROWS = 1_000_000
+# Tables that refer to no other.
+APART = ("stars", "defaults")
 FOUND = "Found in a damaged file"
 HEADS = """
 UPDATE conversations
@@ -98,6 +100,9 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> Contents:
     for row in _rows(old, GROUP, "groups"):
         if row["conversation"] in conversations:
             insert(new, "groups", dict(row))
+    for table in APART:
+        for row in _rows(old, "*", table):
+            insert(new, table, dict(row))
     new.execute(HEADS)
     return Contents(len(conversations), len(messages))
 

@@ -13,7 +13,8 @@ import pytest
 
 from r1chat.app.conversations import database, mending
 from r1chat.app.conversations.database import Database, StoreError
-from r1chat.app.conversations.records import Message
+from r1chat.app.conversations.defaults import default_settings, keep_default
+from r1chat.app.conversations.records import Message, Settings
 from r1chat.app.conversations.schema import STEPS
 from r1chat.app.conversations.store import ConversationStore
 
@@ -97,6 +98,9 @@ def damage(path: Path, at: int) -> None:
 
 def test_of_a_damaged_file_all_but_the_damaged_pages_is_saved_and_the_old_one_kept(path: Path) -> None:
     filled(path, n_conversations=40, n_messages=4)
+    kept = Database(path)
+    keep_default(kept, "", Settings(model="mine"))
+    kept.close()
     # The texts lie in the table; the full-text index holds words.
     damage(path, path.read_bytes().index(b"c20-1 text"))
     bytes_before = path.read_bytes()
@@ -110,6 +114,7 @@ def test_of_a_damaged_file_all_but_the_damaged_pages_is_saved_and_the_old_one_ke
     store = ConversationStore(path)
     assert all(store.path("", c.id) for c in store.list("") if c.head)
     assert store.search("", "c39-3")
+    assert default_settings(store.database, "").model == "mine"
     store.close()
 
 
