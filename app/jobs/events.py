@@ -10,7 +10,7 @@ from .live import Phase
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What is new of one live reply: texts to add, and how it stands. `position` replies are ahead of it."""
+    """What is new of one live reply: texts to add, and how it stands. `position`: as in LiveReply."""
 
     id: str
     phase: Phase

@@ -38,7 +38,8 @@ class Pieces:
 class LiveReply:
     """`message` is the record as it was when writing began or went on: what its texts hold is there already.
 
-    A delta stands for a token until the server has counted. `position` replies are ahead of it; None: not known.
+    A delta stands for a token until the server has counted. `position` replies have to end before it is served;
+    None: it is, or that is not known.
     """
 
     def __init__(self, message: Message, clock: Callable[[], float] = time.monotonic) -> None:
@@ -99,6 +100,7 @@ class LiveReply:
             return
         self.reply_id = event.id or self.reply_id
         now = self._clock()
+        self.position = None
         self._first_at = now if self._first_at is None else self._first_at
         if isinstance(event, ReasoningDelta):
             self._thought_began = now if self._thought_began is None else self._thought_began

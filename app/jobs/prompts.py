@@ -44,6 +44,8 @@ def params(settings: Settings) -> dict[str, Any]:
         "seed": settings.seed,
         "max_completion_tokens": settings.max_tokens,
         "reasoning_budget_tokens": budget(settings),
+        # Thoughts of earlier turns go only where both are said: what they were, and that they stay.
+        "preserve_thinking": True if settings.keep_thoughts else None,
     }
     return {name: value for name, value in asked.items() if value is not None}
 

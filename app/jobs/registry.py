@@ -12,6 +12,7 @@ from ..conversations.records import Message
 from ..conversations.store import ConversationStore
 from .events import MessageChanged, Told
 from .live import LiveReply
+from .queue import Queue
 from .reply import ReplyJob
 from .sources import Source
 from .subscriptions import Subscription
@@ -25,6 +26,7 @@ class JobRegistry:
         self._client_for = client_for
         self._jobs: dict[str, ReplyJob] = {}  # in the order in which they were asked
         self._subscriptions: set[Subscription] = set()
+        self._queue = Queue(self._waiting, lambda: client_for("", ""), self._touch)
         self._closed = False
 
     @property
@@ -39,8 +41,13 @@ class JobRegistry:
         job = self._jobs.get(message_id)
         return job.live if job else None
 
-    def start(self, owner: str, message: Message, source: Source) -> None:
-        """Has `message`, which the store holds as live, written by `source`. Raises InvalidRequestError."""
+    def start(
+        self, owner: str, message: Message, source: Source, watcher: Callable[[Message], None] | None = None
+    ) -> None:
+        """Has `message`, which the store holds as live, written by `source`. `watcher` gets the record that stays.
+
+        Raises InvalidRequestError.
+        """
         if self._closed:
             raise InvalidRequestError("The server is shutting down.")
         model = message.settings.model if message.settings else message.model
@@ -50,11 +57,11 @@ class JobRegistry:
             self._client_for(owner, model),
             self.store,
             owner=owner,
-            on_change=self._on_change,
-            on_end=self._on_end,
+            on_change=self._touch,
+            on_end=lambda ended: self._on_end(ended, watcher),
         )
         self._jobs[message.id] = job
-        self._place()
+        self._queue.look()
         self.tell(message.conversation, MessageChanged(message))
 
     async def stop(self, message_id: str) -> bool:
@@ -89,6 +96,7 @@ class JobRegistry:
     async def stop_all(self) -> None:
         """The server ends: what runs is kept as interrupted, and nothing starts any more."""
         self._closed = True
+        self._queue.close()
         await asyncio.gather(*(job.end("interrupted") for job in list(self._jobs.values())))
 
     @contextmanager
@@ -107,27 +115,16 @@ class JobRegistry:
             if subscription.conversation == conversation:
                 subscription.tell(told)
 
-    def _on_change(self, live: LiveReply) -> None:
-        if live.position is not None:
-            self._place()
-        self._touch(live)
-
-    def _on_end(self, message: Message) -> None:
+    def _on_end(self, message: Message, watcher: Callable[[Message], None] | None) -> None:
         self._jobs.pop(message.id, None)
-        self._place()
         self.tell(message.conversation, MessageChanged(message))
+        if watcher is not None:
+            watcher(message)
+
+    def _waiting(self) -> list[LiveReply]:
+        return [job.live for job in self._jobs.values() if job.live.phase == "waiting"]
 
     def _touch(self, live: LiveReply) -> None:
         for subscription in self._subscriptions:
             if subscription.conversation == live.conversation:
                 subscription.touch()
-
-    def _place(self) -> None:
-        """Whoever waits is behind those who asked earlier and wait, too."""
-        n_ahead = 0
-        for job in self._jobs.values():
-            position = n_ahead if job.live.phase == "waiting" else None
-            n_ahead += position is not None
-            if position != job.live.position:
-                job.live.position = position
-                self._touch(job.live)

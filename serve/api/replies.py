@@ -206,11 +206,14 @@ class ModelList(BaseModel):
 
 
 class Health(BaseModel):
-    """`status` is ok, or what the engine is doing instead; `detail` says why where it failed."""
+    """`status` is ok, or what the engine is doing instead; `detail` says why where it failed. `waiting` requests
+    to any model of this machine's wait for a place.
+    """
 
     status: str
     model: str
     restarts: int
+    waiting: int = 0
     detail: str | None = None
 
 

@@ -116,6 +116,7 @@ class LocalModels:
             status="ok" if status == "ready" else status,
             model=default.spec.id,
             restarts=default.engine.restarts,
+            waiting=self._manager.stats()["waiting"],
             detail=str(error) if error else None,
         )
 
