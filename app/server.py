@@ -163,12 +163,14 @@ def _serve_with_page(
 ) -> int | None:
     """`label` is how the page calls what is served, `name` how the line that says that it is ready does."""
     url = f"http://{_reachable(config.host)}:{config.port}"
+    keys = {owner_named(key): key for key in config.keys}
+    page = PageServices(data, lambda: url, label=label, key_of=keys.get)
+    # Before anything loads: what is wrong with the person's file is told in one line.
+    _ = page.store
     # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
     with quick_import():
         from .ui.page import mount_page
 
-    keys = {owner_named(key): key for key in config.keys}
-    page = PageServices(data, lambda: url, label=label, key_of=keys.get)
     app = mount_page(create_app(config, models), page)
 
     def announce() -> None:

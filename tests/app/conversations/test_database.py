@@ -198,3 +198,12 @@ def test_two_processes_write_into_one_file(path: Path) -> None:
     assert (len(store.list("anna")), len(store.list("bert"))) == (60, 60)
     store.close()
     assert mending.look(path).problem == ""
+
+
+def test_a_server_does_not_start_on_a_damaged_file_and_says_so_in_one_line(path: Path) -> None:
+    path.write_bytes(os.urandom(9000))
+    serve = [sys.executable, "-m", "r1chat.app", "serve", "--port", "0", "--data", str(path.parent)]
+    done = subprocess.run(serve, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].endswith(f"r1chat doctor --mend --data {path.parent}")
+    assert "Traceback" not in done.stderr
