@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from .cues import Kind, cue
 from .sentences import Sentence, sentences
 
+# So many paragraphs at the beginning may still set up, and so many at the end conclude, if their words say so.
+_EARLY = 3
+_LATE = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -27,11 +31,17 @@ class Step:
 
 def steps(text: str) -> list[Step]:
     """The steps of a thought, in order. Linear in its length."""
+    cut = sentences(text)
+    n_paragraphs = sum(sentence.opens for sentence in cut)
     found: list[Step] = []
     gathered: list[Sentence] = []
     kind: Kind = "setup"
-    for sentence in sentences(text):
-        said = cue(text[sentence.start : sentence.end], opens=sentence.opens, in_setup=kind == "setup")
+    paragraph = -1
+    for sentence in cut:
+        paragraph += sentence.opens
+        early = paragraph < _EARLY or (bool(found) and found[-1].kind == kind == "setup")
+        late = paragraph >= n_paragraphs - min(_LATE, n_paragraphs // 3)
+        said = cue(text[sentence.start : sentence.end], opens=sentence.opens, early=early, late=late)
         turns = sentence.opens or (said is not None and said != kind)
         if turns and gathered:
             found.append(Step(kind, tuple(gathered)))
