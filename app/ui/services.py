@@ -15,6 +15,7 @@ from ...serve.client import Client
 from ..conversations.store import ConversationStore
 from ..folders import CONVERSATIONS, PULLS, RUNS
 from ..jobs.asker import Asker
+from ..jobs.many import Many
 from ..jobs.pulls import Pulls
 from ..jobs.registry import JobRegistry
 from ..runs.folders import Runs
@@ -52,6 +53,7 @@ class PageServices:
         self._store: ConversationStore | None = None
         self._opening = Lock()
         self._jobs: JobRegistry | None = None
+        self._many: Many | None = None
         self._stars: StarSet | None = None
 
     def client(self, owner: str = "", *, model: str | None = None) -> Client:
@@ -87,6 +89,13 @@ class PageServices:
         """What a person may have done with replies; for the event loop only."""
         return Asker(self.store, self.jobs)
 
+    @property
+    def many(self) -> Many:
+        """Replies asked together; for the event loop only."""
+        if self._many is None:
+            self._many = Many(self.store, self.jobs, lambda owner, model: self.client(owner, model=model))
+        return self._many
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Opens what is kept and starts what works in the background; ends it in order."""
@@ -105,4 +114,6 @@ class PageServices:
         """Ends what works for the page and keeps what it has so far; to be called before the engine goes."""
         if self._jobs is not None:
             await self._jobs.stop_all()
+        if self._many is not None:
+            await self._many.close()
         await asyncio.to_thread(self.pulls.close)

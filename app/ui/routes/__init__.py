@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from ..services import PageServices
 from .chats import chats_router
 from .events import events_router
+from .many import many_router
 from .replies import replies_router
 from .runs import runs_router
 from .settings import settings_router
@@ -24,6 +25,7 @@ ROUTERS: tuple[Callable[[PageServices], APIRouter], ...] = (
     transfer_router,
     chats_router,
     replies_router,
+    many_router,
     events_router,
     thoughts_router,
     shelf_router,

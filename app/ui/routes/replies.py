@@ -69,7 +69,7 @@ def replies_router(services: PageServices) -> APIRouter:
             body.text,
             parent=body.parent,
             at_head="parent" not in body.model_fields_set,
-            settings=await asyncio.to_thread(_settings, services, owner, body),
+            settings=await asyncio.to_thread(asked_settings, services, owner, body),
         )
         return {
             "conversation": conversation_json(asked.conversation, live=True),
@@ -124,7 +124,8 @@ async def _steer(services: PageServices, message_id: str, body: Control) -> bool
         raise
 
 
-def _settings(services: PageServices, owner: str, body: Question) -> Settings | None:
+def asked_settings(services: PageServices, owner: str, body: Question) -> Settings | None:
+    """How a question is asked; None: as its conversation is. Reads the store. Raises InvalidRequestError."""
     if body.conversation is None:
         return changed_settings(default_settings(services.store.database, owner), body.settings or {})
     if body.settings is None:

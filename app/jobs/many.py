@@ -1,0 +1,181 @@
+"""Replies asked together: a vote of many thoughts, or one prompt to two models. Starts, follows, judges, stops them.
+
+Each reply is a job of its own, a sibling of the others. Belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ...serve.api.voting.math_judge import MathJudge
+from ...serve.client import Client
+from ...serve.errors import InvalidRequestError
+from ..conversations.records import Conversation, Group, Message, Settings
+from ..conversations.store import ConversationStore, new_id
+from .asker import Asker
+from .events import ConversationChanged, GroupChanged
+from .group_run import GroupRun
+from .prompts import params, prompt
+from .registry import JobRegistry
+from .shared_vote import SharedVote
+from .sources import Source, asked
+from .verdicts import Verdicts, judged_text
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTogether:
+    conversation: Conversation
+    question: Message
+    replies: list[Message]
+    group: Group
+
+
+class Many:
+    """All calls raise NotFoundError for what is not the owner's, and InvalidRequestError for what makes no sense."""
+
+    def __init__(self, store: ConversationStore, jobs: JobRegistry, client_for: Callable[[str, str], Client]) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._client_for = client_for
+        self._judge = MathJudge()
+        self._runs: dict[str, GroupRun] = {}
+        self._following: set[asyncio.Task[None]] = set()
+
+    async def ask(
+        self,
+        owner: str,
+        conversation_id: str | None,
+        text: str,
+        *,
+        n: int,
+        models: Sequence[str] = (),
+        gold: str = "",
+        settings: Settings | None = None,
+        **place: Any,
+    ) -> AskedTogether:
+        """`n` thoughts that vote, or a reply of each of two `models`. `place` is that of Asker.question."""
+        if models and (len(models) != 2 or models[0] == models[1]):
+            raise InvalidRequestError("Two different models are compared.", "models")
+        if settings is None and conversation_id is not None:
+            settings = (await asyncio.to_thread(self._store.get, owner, conversation_id)).settings
+        if not models and settings is not None and settings.temperature == 0:
+            raise InvalidRequestError("At temperature 0 all thoughts would be the same.", "temperature")
+        asker = Asker(self._store, self._jobs)
+        conversation, question = await asker.question(owner, conversation_id, text, settings=settings, **place)
+        group = Group(
+            id=new_id(), conversation=conversation.id, kind="compare" if models else "vote", gold=gold.strip()
+        )
+        replies = _replies(conversation, question, group, n, models)
+        group, conversation = await asyncio.to_thread(self._add, owner, group, replies)
+        self._jobs.tell(conversation.id, GroupChanged(group))
+        await self._start(owner, conversation, question, replies, group)
+        self._jobs.tell(conversation.id, ConversationChanged(conversation))
+        return AskedTogether(conversation, question, replies, group)
+
+    async def stop(self, owner: str, group_id: str) -> bool:
+        """Ends all its replies and keeps what they have; False where none was being written."""
+        group = await asyncio.to_thread(self._store.group, owner, group_id)
+        return any(await asyncio.gather(*(self._jobs.stop(name) for name in _names(group))))
+
+    async def set_gold(self, owner: str, group_id: str, gold: str) -> Group:
+        """The right answer as the person knows it; "" takes it back. Its replies are judged again."""
+        await asyncio.to_thread(self._store.group, owner, group_id)
+        group = await asyncio.to_thread(self._store.update_group, group_id, gold=gold.strip())
+        if run := self._runs.get(group_id):
+            run.judge_again()
+        else:
+            group = await self._judged(owner, group)
+        self._jobs.tell(group.conversation, GroupChanged(group))
+        return group
+
+    async def close(self) -> None:
+        """Waits for what is still judged; to be called when no reply is written any more."""
+        if self._following:
+            _, late = await asyncio.wait(self._following, timeout=2)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _add(self, owner: str, group: Group, replies: list[Message]) -> tuple[Group, Conversation]:
+        report = {"n": len(replies), "replies": [reply.id for reply in replies]}
+        group = self._store.add_group(msgspec.structs.replace(group, report=report))
+        for reply in replies:
+            self._store.add(reply)
+        return group, self._store.update(owner, group.conversation, head=replies[0].id)
+
+    async def _start(
+        self, owner: str, conversation: Conversation, question: Message, replies: list[Message], group: Group
+    ) -> None:
+        branch = await asyncio.to_thread(self._store.path, owner, conversation.id, question.id)
+        run = GroupRun(self._store, self._jobs, self._judge, owner, group)
+        sources: list[Source]
+        if group.kind == "vote":
+            settings = conversation.settings
+            shared = SharedVote(
+                self._client_for(owner, settings.model),
+                prompt(branch, settings),
+                len(replies),
+                params(settings),
+                run.stands,
+            )
+            run.last_word = shared.over
+            sources = [shared.source(i) for i in range(len(replies))]
+        else:
+            sources = [asked(branch, reply.settings or conversation.settings) for reply in replies]
+        for reply, source in zip(replies, sources, strict=True):
+            self._jobs.start(owner, reply, source, run.ended)
+        task = asyncio.create_task(self._follow(group.id, run))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _follow(self, group_id: str, run: GroupRun) -> None:
+        self._runs[group_id] = run
+        try:
+            await run.follow()
+        finally:
+            del self._runs[group_id]
+
+    async def _judged(self, owner: str, group: Group) -> Group:
+        """A group whose replies have all ended, with its verdicts."""
+
+        def texts() -> dict[str, str]:
+            replies = [self._store.message(owner, name) for name in _names(group)]
+            return {reply.id: text for reply in replies if (text := judged_text(reply)) is not None}
+
+        async with self._judge.session() as session:
+            verdicts = await Verdicts(session).of(await asyncio.to_thread(texts), group.gold)
+        return await asyncio.to_thread(self._store.update_group, group.id, report={**group.report, **verdicts})
+
+
+def _replies(
+    conversation: Conversation, question: Message, group: Group, n: int, models: Sequence[str]
+) -> list[Message]:
+    """The records as they begin."""
+    settings = conversation.settings
+    asked_with = [msgspec.structs.replace(settings, model=model) for model in models] or [settings] * n
+    return [
+        Message(
+            id=new_id(),
+            conversation=conversation.id,
+            parent=question.id,
+            role="assistant",
+            state="live",
+            created=time.time(),
+            model=one.model,
+            origin="compare" if models else "sample",
+            group=group.id,
+            choice=0 if models else index,
+            settings=one,
+        )
+        for index, one in enumerate(asked_with)
+    ]
+
+
+def _names(group: Group) -> list[str]:
+    return list(group.report.get("replies", ()))

@@ -1,0 +1,259 @@
+"""Replies asked together, over HTTP: votes with ties and silence, gold answers, two models, stopping, coming back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from .conftest import LABEL, PageServer, scripted
+from .person import Person, Screen
+
+
+def script(thought: str, answer: str) -> str:
+    return f"{thought}\n</think>\n\n{answer}"
+
+
+LONG = script("I go on and " + "on and " * 3000, "\\boxed{1}")
+SCRIPTS = {
+    # by index: 24, 36, 36 written otherwise, none, 36 at length
+    "VOTES": [
+        script("Six fours.", "It is \\boxed{24}."),
+        script("Six sixes.", "It is \\boxed{36}."),
+        script("Half of 72." + " Yes." * 20, "It is \\boxed{36.0}."),
+        script("Who knows." * 30, "I cannot say."),
+        script("Once more, " + "slowly, " * 90, "It is \\boxed{36}."),
+    ],
+    "TIE": [script("a", "\\boxed{2}"), script("b", "\\boxed{3}"), script("c", "\\boxed{3}"), script("d", "\\boxed{2}")],
+    "SILENT": [script("a", "No."), script("b", "No idea.")],
+    "EARLY": [*[script(f"short {n}", "\\boxed{7}") for n in range(3)], LONG, LONG],
+    "FORMULA": [script("a", "\\boxed{x+1}"), script("b", "\\boxed{1+x}"), LONG],
+    "SAME": [script("a", "\\boxed{x+1}"), script("b", "\\boxed{x+1}")],
+    "LONG": LONG,
+    "BREAK": "I begin to think, and then CRASH never comes",
+}
+STUDENT = {"SHEEP": script("Nine.", "\\boxed{9}"), "SUM": script("I guess.", "\\boxed{8}")}
+TEACHER = {
+    "SHEEP": script("All but nine, so nine stay.", "\\boxed{9.0}"),
+    "SUM": script("Three and four.", "\\boxed{7}"),
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    runner_args = {"scripts": SCRIPTS | TEACHER, "tokens_per_s": 300}
+    student = scripted({"scripts": STUDENT, "tokens_per_s": 300})
+    with PageServer(
+        scripted(runner_args), LABEL, tmp_path_factory.mktemp("data"), more={"student": student}
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def person(page: PageServer) -> Person:
+    return Person(page.url)
+
+
+def ask(person: Person, text: str, n: int = 5, **more: Any) -> dict[str, Any]:
+    body = {"conversation": None, "text": text, "n": n, "settings": {"seed": 0}, **more}
+    asked: dict[str, Any] = person.post("/many", **body)
+    return asked
+
+
+def ended(person: Person, asked: dict[str, Any]) -> dict[str, Any]:
+    """The group when all of its replies have ended and are judged; its `replies` in their order."""
+    deadline = time.monotonic() + 60
+    while True:
+        group: dict[str, Any] = opened(person, asked)["groups"][asked["group"]["id"]]
+        if group["report"].get("over"):
+            return group
+        assert time.monotonic() < deadline, group
+        time.sleep(0.05)
+
+
+def opened(person: Person, asked: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = person.get(f"/conversations/{asked['conversation']['id']}")
+    return shown
+
+
+def in_order(group: dict[str, Any], what: str) -> list[Any]:
+    return [group["report"][what].get(reply["id"]) for reply in group["replies"]]
+
+
+def test_thoughts_are_siblings_that_vote(person: Person) -> None:
+    asked = ask(person, "VOTES please")
+    assert [reply["state"] for reply in asked["replies"]] == ["live"] * 5
+    assert {reply["parent"] for reply in asked["replies"]} == {asked["question"]["id"]}
+    assert all(reply["group"] == asked["group"]["id"] for reply in asked["replies"])
+    group = ended(person, asked)
+    report = group["report"]
+    assert (report["answer"], report["votes"], report["n"]) == ("36", 3, 5)
+    assert [(option["answer"], option["votes"]) for option in report["tally"]] == [("36", 3), ("24", 1)]
+    assert report["replies"] == [reply["id"] for reply in group["replies"]] == [r["id"] for r in asked["replies"]]
+    first = person.message(group["replies"][1]["id"])
+    assert (first["reasoning"], first["content"], first["state"]) == ("Six sixes.", "It is \\boxed{36}.", "done")
+    assert first["reasoning_tokens"] == 2 and first["reasoning_end"] == "natural" and first["finish_reason"] == "stop"
+    assert [reply["choice"] for reply in group["replies"]] == [0, 1, 2, 3, 4]
+    assert opened(person, asked)["path"][-1]["id"] == first["id"]
+
+
+def test_of_a_tie_the_first_wins_and_is_where_the_conversation_goes_on(person: Person) -> None:
+    group = ended(person, asked := ask(person, "TIE please", 4))
+    assert (group["report"]["answer"], group["report"]["votes"]) == ("2", 2)
+    assert opened(person, asked)["path"][-1]["choice"] == 0
+
+
+def test_where_nobody_answers_there_is_no_majority(person: Person) -> None:
+    group = ended(person, ask(person, "SILENT please", 2, gold="4"))
+    assert (group["report"]["answer"], group["report"]["votes"], group["report"]["tally"]) == (None, 0, [])
+    assert in_order(group, "marks") == ["none", "none"]
+
+
+def test_what_can_change_nothing_is_stopped_and_said_to_be(person: Person) -> None:
+    group = ended(person, ask(person, "EARLY please"))
+    assert group["report"]["n_stopped"] == 2 and group["report"]["answer"] == "7"
+    assert [reply["finish_reason"] for reply in group["replies"]] == ["stop"] * 3 + ["stopped"] * 2
+    assert all(person.message(reply["id"])["reasoning"].startswith("I go on") for reply in group["replies"][3:])
+    assert in_order(group, "answers") == ["7"] * 3 + [None, None]
+
+
+def test_a_gold_answer_marks_each_reply_and_may_be_changed_later(person: Person) -> None:
+    asked = ask(person, "VOTES please", gold=" 36 ")
+    group = ended(person, asked)
+    assert in_order(group, "marks") == ["wrong", "right", "right", "none", "right"]
+    again = person.patch(f"/groups/{group['id']}", gold="\\boxed{24}")["group"]
+    assert [again["report"]["marks"][reply["id"]] for reply in group["replies"]][:2] == ["right", "wrong"]
+    assert opened(person, asked)["groups"][group["id"]]["gold"] == "\\boxed{24}", "it is kept"
+    assert person.patch(f"/groups/{group['id']}", gold="")["group"]["report"]["marks"] == {}
+
+
+def test_a_formula_is_compared_as_mathematics(person: Person) -> None:
+    group = ended(person, ask(person, "FORMULA please", 3, gold="1 + x"))
+    assert in_order(group, "marks") == ["right", "right", None] and group["report"]["votes"] == 2
+
+
+def test_a_gold_answer_that_is_no_answer_hangs_nothing(person: Person) -> None:
+    asked = ask(person, "SAME please", 2, gold="9^{9^{9^{9^9}}}")
+    began = time.monotonic()
+    assert person.get("/state")["n_live"] >= 0 and time.monotonic() - began < 1
+    assert in_order(ended(person, asked), "marks")[0] == "wrong"
+
+
+def test_two_models_answer_the_same_prompt(person: Person) -> None:
+    asked = ask(person, "SHEEP please", models=["demo", "student"], gold="9")
+    assert [reply["model"] for reply in asked["replies"]] == ["demo", "student"]
+    group = ended(person, asked)
+    assert group["kind"] == "compare" and group["report"]["agree"] is True
+    assert in_order(group, "marks") == ["right", "right"]
+    teacher, student = group["replies"]
+    assert person.message(teacher["id"])["reasoning"].startswith("All but") and student["content"] == "\\boxed{9}"
+    assert teacher["reasoning_tokens"] > student["reasoning_tokens"] > 0
+    unequal = ended(person, ask(person, "SUM please", models=["demo", "student"], gold="7"))
+    assert unequal["report"]["agree"] is False and in_order(unequal, "marks") == ["right", "wrong"]
+
+
+def test_a_model_that_is_not_there_fails_alone(person: Person) -> None:
+    group = ended(person, ask(person, "SHEEP please", models=["demo", "nobody"]))
+    assert [reply["state"] for reply in group["replies"]] == ["done", "failed"]
+    assert "nobody" in group["replies"][1]["error"] and group["report"]["agree"] is None
+
+
+def test_all_come_through_the_conversation_s_events_side_by_side(person: Person) -> None:
+    asked = ask(person, "VOTES please")
+    screens = {reply["id"]: Screen(reply["id"]) for reply in asked["replies"]}
+    groups = []
+    with person.watching(asked["conversation"]["id"]) as events:
+        for event in events:
+            if event["type"] == "open":
+                for reply in event["groups"][asked["group"]["id"]]["replies"]:
+                    screens[reply["id"]]._whole([reply])
+            groups += [event["group"]] if event["type"] == "group" else []
+            for screen in screens.values():
+                if event["type"] != "open":
+                    screen.show(event)
+            if groups and groups[-1]["report"].get("over"):
+                break
+    finals = [person.message(reply["id"]) for reply in asked["replies"]]
+    assert [screen.reasoning for screen in screens.values()] == [final["reasoning"] for final in finals]
+    standings = [group["report"].get("n_finished", 0) for group in groups]
+    assert standings == sorted(standings) and len(set(standings)) > 1, "the tally is told as it grows"
+
+
+def test_stop_stops_all_and_keeps_what_there_is(person: Person, page: PageServer) -> None:
+    asked = ask(person, "LONG please", 4)
+    for reply in asked["replies"]:
+        person.until(reply["id"], lambda message: len(message["reasoning"]) > 100)
+    began = time.monotonic()
+    assert person.post(f"/groups/{asked['group']['id']}/stop")["success"]
+    assert time.monotonic() - began < 1
+    finals = [person.message(reply["id"]) for reply in asked["replies"]]
+    assert [final["state"] for final in finals] == ["stopped"] * 4
+    assert all(final["reasoning"].startswith("I go on and on") for final in finals)
+    deadline = time.monotonic() + 5
+    while page.stats()["sequences"]:
+        assert time.monotonic() < deadline, "the engine goes on for nobody"
+        time.sleep(0.02)
+    assert person.post(f"/groups/{asked['group']['id']}/stop")["success"] is False
+
+
+def test_stopping_one_lets_the_others_go_on(person: Person) -> None:
+    asked = ask(person, "VOTES please")
+    last = asked["replies"][4]["id"]
+    person.until(last, lambda message: message["reasoning"])
+    person.control(last, "stop")
+    group = ended(person, asked)
+    assert [reply["state"] for reply in group["replies"][:4]] == ["done"] * 4
+    assert group["report"]["answer"] == "36"
+
+
+def test_a_vote_goes_on_behind_the_one_that_the_person_chose(person: Person) -> None:
+    asked = ask(person, "VOTES please")
+    chosen = asked["replies"][2]["id"]
+    person.patch(f"/conversations/{asked['conversation']['id']}", head=chosen)
+    ended(person, asked)
+    path = opened(person, asked)["path"]
+    assert path[-1]["id"] == chosen
+    _, reply = person.ask("SHEEP next", asked["conversation"]["id"])
+    person.ended(reply)
+    assert [message["id"] for message in opened(person, asked)["path"]][1] == chosen
+
+
+def test_an_engine_that_dies_fails_all_of_them(page: PageServer, person: Person) -> None:
+    asked = ask(person, "BREAK please", 3)
+    finals = [person.ended(reply["id"]) for reply in asked["replies"]]
+    assert [final["state"] for final in finals] == ["failed"] * 3 and all(final["error"] for final in finals)
+    assert all(final["reasoning"].startswith("I begin") for final in finals)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"n": 1}, "n"),
+        ({"n": 9}, "n"),
+        ({"models": ["demo"]}, "Two different models"),
+        ({"models": ["demo", "demo"]}, "Two different models"),
+        ({"models": ["a", "b", "c"]}, "models"),
+        ({"settings": {"temperature": 0.0}}, "temperature 0"),
+        ({"text": "  "}, "empty"),
+        ({"gold": "9" * 501}, "gold"),
+        ({"conversation": "nobody's"}, "conversation"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused_in_a_line(person: Person, fields: dict[str, Any], words: str) -> None:
+    n_before = len(person.get("/conversations")["conversations"])
+    answer = person.http.post("/many", json={"conversation": None, "text": "VOTES", "n": 4, **fields})
+    assert answer.status_code in (400, 404) and words in answer.json()["error"]["message"], answer.text
+    assert len(person.get("/conversations")["conversations"]) == n_before, "nothing is left of it"
+
+
+def test_groups_of_others_are_not_found(tmp_path_factory: pytest.TempPathFactory) -> None:
+    keys = ("one", "two")
+    with PageServer(scripted({"scripts": SCRIPTS}), LABEL, tmp_path_factory.mktemp("data"), api_keys=keys) as server:
+        mine, other = Person(server.url, "one"), Person(server.url, "two")
+        asked = ask(mine, "TIE please", 2)
+        other.patch(f"/groups/{asked['group']['id']}", gold="1", status=404)
+        other.post(f"/groups/{asked['group']['id']}/stop", status=404)
+        ended(mine, asked)
