@@ -14,8 +14,8 @@ from r1chat.serve.anatomy.steps import shares, steps
 
 PIECES = st.sampled_from(
     (
-        "Wait, |no. |So it is 5.\n|\n\n|```\n|$$|\\[|\\]\n|- a\n|1. b\n|**|`|\\(|\\)|e.g. |A. |...|。|等等|😀|\r\n|\t| |# x\n|> y\n"
-        "|\u2028|\x00|?!|Let me check."
+        "Wait, |no. |So it is 5.\n|\n\n|```\n|$$|\\[|\\]\n|- a\n|1. b\n|**|`|\\(|\\)|e.g. |A. |...|。|等等|😀"
+        "|\r\n|\t| |# x\n|> y\n|\u2028|\x00|?!|Let me check."
     ).split("|")
 )
 
