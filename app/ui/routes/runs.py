@@ -16,6 +16,7 @@ from ....serve.errors import NotFoundError
 from ...runs.folders import OpenRun
 from ...runs.starting import STUDENTS, Choice, Traces
 from ...stars.export import exported
+from ..markup import render
 from ..services import PageServices
 from .bodies import Strict
 
@@ -26,6 +27,7 @@ _REPORT_POLICY = (
 )
 # Of one problem: five models with a few samples each.
 _MOST_ROWS = 40
+_MOST_CHARACTERS = 20_000
 
 
 class NewRun(Strict):
@@ -165,5 +167,6 @@ def _sample(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reply(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("sample", "reasoning", "answer", "finish_reason", "verdict", "verdict_reason", "n_tokens")
-    return {name: row.get(name) for name in names}
+    names = ("sample", "reasoning", "finish_reason", "verdict", "verdict_reason", "n_tokens")
+    answer = str(row.get("answer") or "")
+    return {**{name: row.get(name) for name in names}, "html": render(answer[:_MOST_CHARACTERS])}

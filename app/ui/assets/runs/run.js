@@ -1,0 +1,98 @@
+// One run, looked at: its stages, its numbers over steps, its rollouts, and what can be done with it.
+import { get, post } from '../shared/api.js';
+import { button, make, openDialog } from '../shared/dom.js';
+import { words } from '../words/runs.js';
+import { Numbers } from './numbers.js';
+import { Rollouts } from './rollouts.js';
+import { Stages } from './stages.js';
+
+export class RunView {
+  id = null;
+  #state = '';
+
+  constructor({ onChanged, onClose }) {
+    this.onChanged = onChanged;
+    this.title = make('h2', {});
+    this.facts = make('p', { class: 'facts soft' });
+    this.verdict = make('p', { class: 'verdict' });
+    this.error = make('p', { class: 'alarm', role: 'status' });
+    this.buttons = make('div', { class: 'buttons' });
+    this.stages = new Stages();
+    this.numbers = new Numbers();
+    this.rollouts = new Rollouts();
+    this.log = make('pre', { class: 'plan', tabindex: '0', 'aria-label': words.log });
+    this.said = make('details', { class: 'log', ontoggle: () => this.#readLog() }, make('summary', {}, words.log), this.log);
+    this.whole = make('div', { hidden: true }, button(words.back, onClose, { class: 'quiet back' }),
+      this.title, this.facts, this.verdict, this.error, this.buttons, this.stages.node, this.numbers.node, this.rollouts.node, this.said);
+    this.none = make('p', { class: 'soft' }, words.choose);
+    this.node = make('section', { class: 'run', tabindex: '-1', 'aria-label': words.title }, this.none, this.whole);
+  }
+
+  // Also to look again at the run that is shown.
+  async show(id) {
+    if (id !== this.id) this.said.open = false;
+    this.id = id;
+    this.whole.hidden = !id;
+    this.none.hidden = Boolean(id);
+    if (!id) return;
+    try {
+      const { run, metrics } = await get(`/page/runs/${encodeURIComponent(id)}`);
+      if (id !== this.id) return;
+      this.#draw(run);
+      await Promise.all([this.numbers.show(id, metrics), this.rollouts.show(id, { answers: run.stages.some(({ name, state }) => name === 'evaluate' && state !== 'waiting') })]);
+    } catch (error) {
+      this.error.textContent = error.message;
+    }
+  }
+
+  #draw(run) {
+    this.title.textContent = run.name;
+    this.facts.replaceChildren(make('span', { class: 'badge', 'data-state': run.state }, words.states[run.state]), ' ',
+      [words.now(run), words.of(run.student), words.begun(run)].filter(Boolean).join(' · '));
+    this.verdict.textContent = run.verdict;
+    this.error.textContent = run.error;
+    this.stages.show(run.stages);
+    this.said.hidden = !run.mine;
+    const state = [run.id, run.state, run.has_report].join();
+    if (state === this.#state) return;
+    this.#state = state;
+    this.buttons.replaceChildren(...this.#actions(run));
+  }
+
+  #actions(run) {
+    const found = [];
+    if (run.has_report) {
+      found.push(make('a', { class: 'button', href: `/page/runs/${encodeURIComponent(run.id)}/report`, target: '_blank', rel: 'noopener' }, words.report));
+    }
+    if (run.mine && run.state === 'running') found.push(button(words.stop, () => this.#askToStop(run), { class: 'danger' }));
+    if (run.state === 'stopped' || run.state === 'failed') found.push(button(words.goOn, () => this.#do('go_on')));
+    return found;
+  }
+
+  #askToStop(run) {
+    const keep = button(words.cancel, () => dialog.close());
+    const stop = button(words.stop, () => { dialog.close(); this.#do('stop', words.stopping); }, { class: 'danger' });
+    const dialog = openDialog(words.stopTitle(run.name), make('p', {}, words.stopText), make('div', { class: 'buttons' }, keep, stop));
+    keep.focus();
+  }
+
+  async #do(action, saying = '') {
+    this.error.textContent = '';
+    if (saying) this.buttons.replaceChildren(make('p', { class: 'soft' }, saying));
+    try {
+      await post(`/page/runs/${encodeURIComponent(this.id)}/${action}`);
+      this.onChanged();
+    } catch (error) {
+      this.#state = '';
+      await this.show(this.id);
+      this.error.textContent = error.message;
+    }
+  }
+
+  async #readLog() {
+    if (!this.said.open) return;
+    const { text } = await get(`/page/runs/${encodeURIComponent(this.id)}/log`).catch((error) => ({ text: error.message }));
+    this.log.textContent = text;
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+}

@@ -1,0 +1,45 @@
+// The stages of a run with a bar each; changed in place, so that nothing jumps while one looks.
+import { make } from '../shared/dom.js';
+import { words } from '../words/runs.js';
+
+// The number that tells most of a stage.
+const TELLING = { base: 'loss', generate: 'traces', verify: 'right', sft: 'loss' };
+
+export class Stages {
+  #rows = new Map();
+
+  constructor() {
+    this.node = make('ol', { class: 'stages' });
+  }
+
+  show(stages) {
+    for (const stage of stages) {
+      if (!this.#rows.has(stage.name)) this.#rows.set(stage.name, this.#row(stage.name));
+      this.#update(this.#rows.get(stage.name), stage);
+    }
+  }
+
+  #row(name) {
+    const bar = make('progress', { max: 1, value: 0, 'aria-label': words.stageBar(name) });
+    const told = make('span', { class: 'told soft small' });
+    const node = make('li', { 'data-stage': name }, make('span', { class: 'name' }, words.stages[name] ?? name), bar, told);
+    this.node.append(node);
+    return { node, bar, told };
+  }
+
+  #update({ node, bar, told }, stage) {
+    node.dataset.state = stage.state;
+    // without a value the bar says that it moves, and not how far
+    if (stage.state === 'running' && stage.share === null) bar.removeAttribute('value');
+    else bar.value = stage.share ?? 0;
+    told.textContent = this.#said(stage);
+  }
+
+  #said({ name, state, share, seconds, left_s: left, numbers }) {
+    const metric = TELLING[name];
+    const value = metric in numbers ? `${words.metricName(metric)} ${words.number(numbers[metric])}` : null;
+    if (state === 'done') return [seconds === null ? null : words.duration(seconds), value].filter(Boolean).join(', ');
+    if (state === 'waiting') return share === null ? '' : words.percent(share);
+    return [share === null ? words.stageState.running : words.percent(share), left === null ? null : words.left(left), value].filter(Boolean).join(', ');
+  }
+}

@@ -1,0 +1,152 @@
+// One star, to be looked at by a person: what the gates say, its three texts to read and edit, and the person's word.
+import { get, patch, remove } from '../shared/api.js';
+import { emit } from '../shared/bus.js';
+import { button, make, markup, openDialog } from '../shared/dom.js';
+import { words } from '../words/stars.js';
+import { changes } from './diff.js';
+import { gateList } from './gates.js';
+
+const PARTS = ['question', 'thought', 'answer'];
+
+export class Review {
+  id = null;
+  #on;
+  #star = null;
+
+  constructor(on) {
+    this.#on = on;
+    this.node = make('section', { class: 'review', 'aria-label': words.review, tabindex: '-1' });
+    this.said = make('p', { class: 'alarm', role: 'status' });
+    this.show(null);
+  }
+
+  // Null: none. What was typed and not saved is gone then.
+  async show(id) {
+    this.id = id;
+    if (!id) {
+      this.node.replaceChildren(make('p', { class: 'soft' }, words.choose));
+      return;
+    }
+    try {
+      const { star } = await get(`/page/stars/${encodeURIComponent(id)}`);
+      if (this.id === id) this.#draw(star);
+    } catch (error) {
+      this.id = null;
+      this.node.replaceChildren(make('p', { class: 'alarm' }, error.message));
+    }
+  }
+
+  focus() {
+    this.node.focus({ preventScroll: true });
+  }
+
+  #draw(star) {
+    this.#star = star;
+    this.said.textContent = '';
+    this.node.replaceChildren(
+      button(words.back, () => this.#on.onClose(), { class: 'quiet back' }),
+      make('div', { class: 'facts' },
+        make('span', { class: 'badge', 'data-state': star.state }, words.states[star.state]),
+        make('span', { class: 'soft small' }, [words.by(star.source.model), words.when(star.created), star.edited.length ? words.edited : null].filter(Boolean).join(' · '))),
+      make('h3', {}, words.gates),
+      gateList(star.gates, words.gates),
+      this.#word(),
+      this.said,
+      ...PARTS.map((part) => this.#part(part)),
+      this.#similar(),
+      this.#made(),
+      make('div', { class: 'buttons' },
+        button(words.openChat, () => { emit('show-room', { name: 'chat' }); emit('open-conversation', { id: star.source.conversation }); }),
+        button(words.remove, () => this.#askToRemove(), { class: 'danger' })),
+    );
+  }
+
+  // What only a person can say.
+  #word() {
+    const star = this.#star;
+    const tick = (name, text) => {
+      const box = make('input', { type: 'checkbox', checked: star[name], onchange: () => this.#save({ [name]: box.checked }) });
+      return make('label', { class: 'tick' }, box, text);
+    };
+    const gold = make('input', { type: 'text', id: 'known-answer', value: star.gold, autocomplete: 'off', 'aria-describedby': 'known-answer-hint' });
+    const form = make('form', { class: 'gold', onsubmit: (event) => { event.preventDefault(); this.#save({ gold: gold.value.trim() }); } },
+      make('label', { for: 'known-answer' }, words.gold), gold, make('button', { type: 'submit' }, words.compare),
+      make('p', { class: 'soft small', id: 'known-answer-hint' }, words.goldHint));
+    const later = star.source.n_before > 0 || star.source.system;
+    return make('div', { class: 'word' }, tick('checked', words.checked), later ? tick('alone', words.alone) : null, form);
+  }
+
+  #part(part) {
+    const star = this.#star;
+    const text = star.turn[part];
+    const shown = make('div', { class: `text ${part}`, tabindex: '0', role: 'group', 'aria-label': words[part] });
+    if (part === 'answer') markup(shown, star.html);
+    else shown.textContent = text;
+    const edit = button(words.edit, () => this.#edit(part, section), { class: 'quiet', 'aria-label': `${words.edit}: ${words[part]}` });
+    const section = make('section', { class: 'part', 'data-part': part }, make('h3', {}, words[part], edit), shown,
+      star.edited.includes(part) ? this.#changes(part) : null);
+    return section;
+  }
+
+  #changes(part) {
+    const found = changes(this.#star.original[part], this.#star.turn[part]);
+    const body = make('p', { class: 'diff' }, ...(found
+      ? found.map(({ kind, text }) => (kind === 'same' ? text : make(kind === 'new' ? 'ins' : 'del', {}, text)))
+      : [words.tooLong]));
+    return make('details', { class: 'changes', open: true }, make('summary', {}, words.changes), body);
+  }
+
+  #edit(part, section) {
+    const area = make('textarea', { rows: part === 'question' ? 3 : 12, 'aria-label': words[part], spellcheck: 'false' });
+    area.value = this.#star.turn[part];
+    const done = () => this.#draw(this.#star);
+    const save = button(words.save, () => this.#save({ [part]: area.value }), { class: 'primary' });
+    section.replaceChildren(make('h3', {}, words[part]), area, make('div', { class: 'buttons' }, save, button(words.cancel, done)));
+    area.focus();
+  }
+
+  #similar() {
+    const { similar } = this.#star;
+    if (!similar.length) return null;
+    return make('section', { class: 'similar' }, make('h3', {}, words.similar), make('ul', {}, ...similar.map((other) => make('li', {},
+      button(other.question, () => this.#on.onOpen(other.id), { class: 'quiet' }), ' ', make('span', { class: 'soft small' }, words.alike(other.share))))));
+  }
+
+  #made() {
+    const { source } = this.#star;
+    const sampling = Object.entries(source.sampling).map(([name, value]) => `${words.sampling[name] ?? name} ${value}`);
+    const told = [words.by(source.model), ...(sampling.length ? sampling : [words.serversChoice]),
+      source.reply_id ? words.reply(source.reply_id) : null, source.kept_chars ? words.wentOn : null].filter(Boolean);
+    return make('p', { class: 'soft small made' }, `${words.madeWith}: ${told.join(', ')}.`);
+  }
+
+  async #save(given) {
+    this.said.textContent = words.saving;
+    this.said.className = 'soft';
+    try {
+      const { star } = await patch(`/page/stars/${encodeURIComponent(this.id)}`, given);
+      this.#draw(star);
+      this.#on.onChanged();
+    } catch (error) {
+      this.said.textContent = error.message;
+      this.said.className = 'alarm';
+    }
+  }
+
+  #askToRemove() {
+    const { id } = this.#star;
+    const keep = button(words.cancel, () => dialog.close());
+    const go = button(words.remove, async () => {
+      dialog.close();
+      try {
+        await remove(`/page/stars/${encodeURIComponent(id)}`);
+        this.#on.onClose();
+        this.#on.onChanged();
+      } catch (error) {
+        this.said.textContent = error.message;
+      }
+    }, { class: 'danger' });
+    const dialog = openDialog(words.removeTitle, make('p', {}, words.removeText), make('div', { class: 'buttons' }, keep, go));
+    keep.focus();
+  }
+}
