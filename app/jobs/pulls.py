@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -29,7 +30,8 @@ FAREWELL_S = 2.0
 State = Literal[
     "queued", "asking", "waiting", "checking", "fetching", "stopping", "done", "stopped", "failed", "interrupted"
 ]
-LIVE: frozenset[State] = frozenset({"queued", "asking", "waiting", "checking", "fetching", "stopping"})
+RUNNING: tuple[State, ...] = ("asking", "waiting", "checking", "fetching")
+LIVE: frozenset[State] = frozenset({"queued", *RUNNING, "stopping"})
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,9 +148,10 @@ class Pulls:
             for job in running:
                 if job.download:
                     job.download.cancel()
-        for job in running:
-            assert job.thread is not None
-            job.thread.join(FAREWELL_S)
+            threads = [job.thread for job in running if job.thread]
+        deadline = time.monotonic() + FAREWELL_S
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
         if self._noter:
             self._noter.join()
 
@@ -240,13 +243,12 @@ class Pulls:
                 error=begun.error,
             )
         now = job.download.snapshot()
-        state: State = "stopping"
-        if not job.is_stopping and now.state not in ("done", "failed", "cancelled"):
-            state = now.state
+        # What its thread says while it runs; its last word comes when the thread has ended.
+        said: list[State] = [state for state in RUNNING if state == now.state and not job.is_stopping]
         return Pull(
             id=begun.id,
             model=begun.model,
-            state=state,
+            state=said[0] if said else "stopping",
             live=True,
             began=begun.began,
             file=now.file,

@@ -17,43 +17,78 @@ export const firstRun = async (told = null) => {
 };
 
 const panel = (shelf) => {
-  const said = make('p', { class: 'soft', role: 'status' });
   const entries = CHOICES.map((alias) => shelf.catalogue.find((entry) => entry.alias === alias)).filter(Boolean);
+  const facts = [...words.machine(shelf.hardware), ...(shelf.hardware.gpus.length ? shelf.hardware.gpus.map(words.card) : [words.noCard])];
+  const cards = entries.map((entry) => new Card(entry, shelf));
+  const leave = () => { unfollow(); node.remove(); emit('show-room', { name: 'chat' }); };
   const node = make('section', { class: 'first-run', 'aria-labelledby': 'first-run-title' },
     make('h2', { id: 'first-run-title' }, words.firstTitle),
     make('p', {}, words.firstText),
-    make('p', { class: 'soft' }, words.firstMachine, ': ', [...words.machine(shelf.hardware),
-      ...(shelf.hardware.gpus.length ? shelf.hardware.gpus.map(words.card) : [words.noCard])].join(', ')),
-    make('div', { class: 'cards' }, ...entries.map((entry) => card(entry, shelf, said))),
+    make('p', { class: 'soft' }, `${words.firstMachine}: ${facts.join(', ')}`),
+    make('div', { class: 'cards' }, ...cards.map((card) => card.node)),
     make('p', { class: 'soft small' }, words.paceRule),
-    make('div', { class: 'buttons' }, button(words.firstTry, () => {
-      node.remove();
-      emit('show-room', { name: 'chat' });
-    }, { class: 'quiet' })),
-    said);
+    make('div', { class: 'buttons' }, button(words.firstTry, leave)));
+  const unfollow = pulls.follow((list) => cards.forEach((card) => card.update(list)));
   return node;
 };
 
-const card = (entry, { offline, hardware }, said) => {
-  const choice = entry.choices[0];
-  const why = offline ? words.offlineWhy : choice.disk_short ? words.diskShort(hardware.disk.free) : null;
-  const fetch = button(words.fetch, async () => {
-    fetch.disabled = true;
+// One of the three: its numbers and a button, then its progress, then the way to chat with it.
+class Card {
+  #id;
+  #button;
+  #isReady = false;
+  #bar = make('progress', { max: 100, value: 0, hidden: true });
+  #said = make('p', { class: 'soft', hidden: true });
+
+  constructor(entry, { offline, hardware }) {
+    const choice = entry.choices[0];
+    const why = offline ? words.offlineWhy : choice.disk_short ? words.diskShort(hardware.disk.free) : null;
+    this.#id = choice.id;
+    this.#bar.setAttribute('aria-label', choice.id);
+    this.#button = button(words.fetch, () => this.#fetch(), {
+      class: 'primary', disabled: Boolean(why), 'data-fetch': choice.id, 'aria-label': words.fetchNamed(choice.id, choice.size_bytes),
+    });
+    this.node = make('article', { class: 'card' },
+      make('h3', {}, words.firstNames[entry.alias]),
+      make('p', {}, words.purposes[entry.alias]),
+      make('p', {}, `${words.firstDownload}: ${words.bytes(choice.size_bytes)}`),
+      needs(choice.needs),
+      this.#bar, this.#said, this.#button);
+    if (why) this.#tell(why);
+  }
+
+  update(list) {
+    const pull = list.find(({ model }) => model === this.#id);
+    if (!pull || this.#isReady) return;
+    this.#bar.hidden = !pull.live || !pull.bytes_total;
+    this.#bar.value = words.percent(pull);
+    this.#tell(pull.error ?? words.progress(pull), pull.error ? 'alarm' : 'soft');
+    this.#button.hidden = pull.live;
+    if (pull.state === 'done') this.#ready();
+    else if (!pull.live) this.#button.textContent = words.goOn;
+  }
+
+  async #fetch() {
+    this.#button.disabled = true;
     try {
-      await pulls.begin(choice.id);
-      said.className = 'soft';
-      said.textContent = words.firstStarted(choice.id);
+      await pulls.begin(this.#id);
     } catch (error) {
-      fetch.disabled = false;
-      said.className = 'alarm';
-      said.textContent = error.message;
+      this.#tell(error.message, 'alarm');
     }
-  }, { class: 'primary', disabled: Boolean(why), 'data-fetch': choice.id, 'aria-label': words.fetchNamed(choice.id, choice.size_bytes) });
-  return make('article', { class: 'card' },
-    make('h3', {}, words.firstNames[entry.alias]),
-    make('p', {}, words.purposes[entry.alias]),
-    make('p', {}, `${words.firstDownload}: ${words.bytes(choice.size_bytes)}`),
-    needs(choice.needs),
-    why ? make('p', { class: 'soft' }, why) : null,
-    fetch);
-};
+    this.#button.disabled = false;
+  }
+
+  #ready() {
+    this.#isReady = true;
+    this.#said.hidden = true;
+    const chat = button(words.chat, () => { emit('choose-model', { model: this.#id }); emit('show-room', { name: 'chat' }); }, { class: 'primary' });
+    this.#button.replaceWith(chat);
+    this.#button = chat;
+  }
+
+  #tell(text, kind = 'soft') {
+    this.#said.hidden = false;
+    this.#said.className = kind;
+    this.#said.textContent = text;
+  }
+}

@@ -48,8 +48,7 @@ export class Lookup {
   #show({ repo, choices, suggested }, machine) {
     this.#tell(choices.length ? words.found(repo, choices.length) : words.nothingFound(repo));
     const act = async (work) => { await this.#act(work); if (this.#asked) await this.#look(this.#asked); };
-    this.#list.replaceChildren(...choices.map((choice) => choiceRow(choice, machine, act)));
-    this.#list.querySelector(`[data-model="${CSS.escape(suggested ?? '')}"]`)?.classList.add('suggested');
+    this.#list.replaceChildren(...choices.map((choice) => choiceRow(choice, machine, act, choice.id === suggested && choices.length > 1)));
   }
 
   #tell(text, kind = 'soft') {

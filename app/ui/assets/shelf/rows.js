@@ -45,7 +45,7 @@ export class LocalRow {
     this.node = make('li', { class: 'row', 'data-model': model.id, 'data-state': model.state },
       make('div', { class: 'about' }, this.#title(), make('p', { class: 'soft' }, this.#purpose())),
       make('p', { class: 'size' }, model.size_bytes ? words.bytes(model.size_bytes) : ''),
-      model.needs ? needs(model.needs) : make('div'),
+      model.needs && model.state !== 'loaded' ? needs(model.needs) : make('div'),
       make('p', { class: model.state === 'failed' ? 'state alarm' : 'state' }, this.#state()),
       make('div', { class: 'buttons' }, ...this.#buttons()),
     );
@@ -116,6 +116,6 @@ export class CatalogueRow {
   }
 }
 
-export const choiceRow = (choice, machine, act) => make('li', { class: 'row choice', 'data-model': choice.id },
-  make('div', { class: 'about' }, make('span', { class: 'name' }, choice.quant)),
+export const choiceRow = (choice, machine, act, suggested = false) => make('li', { class: 'row choice', 'data-model': choice.id },
+  make('div', { class: 'about' }, make('span', { class: 'name' }, choice.quant), suggested ? make('span', { class: 'tag' }, words.suggested) : null),
   ...choiceCells(choice, machine, act));

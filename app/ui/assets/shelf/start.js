@@ -23,6 +23,8 @@ class ShelfView {
   #arriving;
   #lookup;
   #timer = null;
+  #told = null;
+  #states = '';
   // What is complained of is that nothing could be read: it passes when something can.
   #lost = false;
 
@@ -40,7 +42,7 @@ class ShelfView {
     );
     this.#machine.append(words.loadingPage);
     root.append(make('div', { class: 'shelf' }, this.#machine, this.#note, this.#said, this.#body));
-    pulls.follow((list) => this.#arriving.update(list));
+    pulls.follow((list) => this.#progress(list));
     on('models-changed', ({ arrived, said }) => {
       this.#said.textContent = arrived ? words.arrived(arrived) : said ?? '';
       this.refresh();
@@ -71,12 +73,26 @@ class ShelfView {
     const facts = [...words.machine({ ...told.hardware, cores }), ...(gpus.length ? gpus.map(words.card) : [words.noCard])];
     this.#machine.replaceChildren(...facts.map((fact) => make('span', {}, fact)));
     if (told.offline) this.#machine.append(make('span', { class: 'offline' }, words.offlineShort));
+    this.#told = told;
     this.#rows(told);
     this.#arriving.leftovers(told.leftovers);
     this.#lookup.disabled(told.offline);
     pulls.take(told.pulls);
-    firstRun(told).then((panel) => this.#first.replaceChildren(...(panel ? [panel] : [])));
+    // Once shown it stays, to tell how the download goes.
+    if (!this.#first.firstChild) firstRun(told).then((panel) => panel && this.#first.replaceChildren(panel));
     if (told.models.some(({ state }) => state === 'loading')) this.#timer = setTimeout(() => this.refresh(), LOADING_MS);
+  }
+
+  // A download that begins or ends changes what rows offer; in between only its percentage does.
+  #progress(list) {
+    this.#arriving.update(list);
+    const states = list.map(({ model, live }) => `${model} ${live}`).join();
+    if (this.#told && states !== this.#states) this.#rows(this.#told);
+    this.#states = states;
+    for (const pull of list.filter(({ live }) => live)) {
+      const state = this.#toFetch.querySelector(`[data-model="${CSS.escape(pull.model)}"] > .state`);
+      if (state) state.textContent = words.pulling(pull);
+    }
   }
 
   // Rows are made anew; what has the focus keeps it, what was unfolded stays so.

@@ -13,6 +13,9 @@ const left = (seconds) => {
 
 const percent = ({ bytes_done: done, bytes_total: total }) => (total ? Math.floor((100 * done) / total) : 0);
 
+// Tokens; R1's long thoughts take more than half of that.
+const LONG_ENOUGH = 8192;
+
 export const words = {
   bytes,
   here: 'On this machine',
@@ -62,7 +65,7 @@ export const words = {
   verdict: ({ verdict, total, n_ctx: n, kv_type: kind, kv }) => {
     const needs = `${kv === null ? 'at least' : 'about'} ${bytes(total)}`;
     const room = n ? ` with ${context(n)} of context` : '';
-    const packed = kind && kind !== 'f16' ? ', cache in 8 bits' : '';
+    const packed = (kind && kind !== 'f16' ? ', cache in 8 bits' : '') + (n && n < LONG_ENOUGH ? '; too little for long thoughts' : '');
     return {
       fits: `fits: needs ${needs}${room}`,
       short: `fits tightly: needs ${needs}${room}${packed}`,
@@ -75,6 +78,7 @@ export const words = {
 
   states: { loaded: 'loaded', loading: 'loading …', unloaded: 'here', failed: 'failed to load' },
   loadedWith: (taken, n) => `loaded, ${bytes(taken)} in memory${n ? `, ${context(n)} of context` : ''}`,
+  suggested: 'the one that is meant',
   notHere: 'not here',
   isHere: 'here',
   offlineWhy: 'not here, and HF_HUB_OFFLINE is set: nothing can be fetched. Start r1chat without it to fetch models.',
@@ -136,7 +140,6 @@ export const words = {
   firstSpeed: 'Speed',
   firstTry: 'Just try the demo',
   firstNames: { 'r1:1.5b': 'R1-Distill 1.5B', 'r1:7b': 'R1-Distill 7B', 'r1:14b': 'R1-Distill 14B' },
-  firstStarted: (id) => `${id} is on its way. You may try the demo meanwhile.`,
 
   picker: (id) => `Model: ${id}`,
   pickerLoaded: 'Loaded',

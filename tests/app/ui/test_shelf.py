@@ -1,0 +1,263 @@
+"""The Models tab on a real server before a hub on loopback: downloads outlive page and server; no network is no end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loopback_hub import LoopbackHub, loopback_hub
+from playwright.sync_api import Browser, Locator, Page
+from served import Served, served
+
+from r1chat.serve.models.gguf.shapes import make_random_gguf
+
+REPO = "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF"
+SLOW, CRAWL = 400_000.0, 2500.0
+PATIENCE_MS = 60_000
+
+
+class House:
+    """What a person has: a hub somewhere, a cache, a data folder; `serve` starts a server among them."""
+
+    def __init__(self, folder: Path, hub: LoopbackHub) -> None:
+        self.hub = hub
+        self.cache = folder / "hub"
+        self.data = folder / "data"
+        self._environment = {
+            "HF_ENDPOINT": hub.url,
+            "HF_HUB_CACHE": str(self.cache),
+            "R1CHAT_MODELS": str(folder / "students"),
+        }
+
+    def serve(self, *arguments: str, **environment: str) -> Any:
+        return served("serve", "--data", str(self.data), *arguments, **{**self._environment, **environment})
+
+    @property
+    def size(self) -> int:
+        """Bytes of the model that is fetched."""
+        return len(self.hub.repos[REPO]["m-Q4_K_M.gguf"])
+
+    @property
+    def part(self) -> int:
+        """Bytes of the one file that is on its way."""
+        (part,) = self.cache.glob("models--*/blobs/*.incomplete")
+        return part.stat().st_size
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    model = make_random_gguf("tiny-qwen2-256", folder / "m.gguf").read_bytes()
+    with loopback_hub() as hub:
+        hub.repos = {
+            REPO: {"m-Q4_K_M.gguf": model, "m-Q8_0.gguf": model + b"\0"},
+            "user/tiny-GGUF": {"t-Q4_K_M.gguf": model, "t-Q8_0.gguf": model + b"\0\0"},
+        }
+        hub.claimed_size = {"t-Q8_0.gguf": 10**15}
+        yield House(folder, hub)
+
+
+class Tab:
+    """The Models tab in a browser. It must never complain."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.page: Page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.url = url
+        self.open()
+
+    def open(self) -> None:
+        self.page.goto(self.url)
+        self.page.click("#room-shelf-button")
+        self.page.wait_for_selector("#shelf .row")
+
+    def row(self, model: str) -> Locator:
+        return self.page.locator(f'#shelf .row[data-model="{model}"]').first
+
+    def pull(self, model: str, state: str) -> str:
+        """What the download's row says, once it is in `state`."""
+        row = self.page.locator(f'#shelf .pull[data-pull="{model}"][data-state="{state}"]')
+        row.wait_for()
+        return row.inner_text()
+
+    def press(self, key: str) -> None:
+        self.page.click(f'#shelf [data-key="{key}"]')
+
+    def close(self) -> None:
+        self.page.close()
+        assert self.complaints == []
+
+
+@pytest.fixture(scope="module")
+def first(house: House) -> Iterator[Served]:
+    """The server of the first run: slow hub, nothing fetched. T27 kills it."""
+    house.hub.bytes_per_s = SLOW
+    with house.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def second(first: Served, house: House) -> Iterator[Served]:
+    """The one after it."""
+    with house.serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tab(second: Served, browser: Browser) -> Iterator[Tab]:
+    """One tab for what follows on the second server: to load a page takes longer than most of it."""
+    tab = Tab(browser, second.url())
+    yield tab
+    tab.close()
+
+
+def share(text: str) -> int:
+    """The percentage that a row tells of."""
+    return int(text.partition(" %")[0].split()[-1])
+
+
+def test_first_run_offers_three_models_with_what_they_take(first: Served, browser: Browser) -> None:
+    tab = Tab(browser, first.url())
+    cards = tab.page.locator(".shelf .first-run .card")
+    assert cards.count() == 3
+    for card in cards.all():
+        text = card.inner_text()
+        assert "Download: " in text and "needs about" in text and " of context" in text
+    assert "cores" in tab.page.inner_text(".shelf .machine") and "memory free" in tab.page.inner_text(".shelf .machine")
+    assert "demo" in tab.row("demo").inner_text() and "answers at once" in tab.row("demo").inner_text()
+    tab.close()
+
+
+def test_a_download_survives_reload_and_kill_and_goes_on_at_its_byte(
+    first: Served, house: House, browser: Browser, request: pytest.FixtureRequest
+) -> None:
+    tab = Tab(browser, first.url())
+    tab.page.click('[data-fetch="r1:1.5b"]')
+    while house.hub.sent() < 0.42 * house.size:
+        time.sleep(0.01)
+    house.hub.bytes_per_s = CRAWL
+    tab.page.wait_for_function("document.querySelector('#shelf .pull progress')?.value >= 40")
+    tab.open()
+    text = tab.pull("r1:1.5b", "fetching")
+    assert share(text) >= 40 and "MB/s" in text
+    assert first.stop(signal.SIGKILL) < 0
+    kept = house.part
+    tab.close()
+
+    server = request.getfixturevalue("second")
+    tab = Tab(browser, server.url())
+    told = tab.pull("r1:1.5b", "interrupted")
+    n_asked = len(house.hub.asks)
+    assert share(told) >= 40 and "what has arrived is kept" in told
+    house.hub.bytes_per_s = None
+    tab.press("go-on r1:1.5b")
+    tab.page.locator('#shelf .row[data-model="r1:1.5b"][data-state="unloaded"]').wait_for()
+    (ask,) = house.hub.asks[n_asked:]
+    assert ask.start == kept > 0.4 * house.size
+    assert ask.start + ask.sent == house.size
+    tab.close()
+
+
+def test_what_was_fetched_is_loaded_unloaded_and_chosen_for_the_chat(tab: Tab) -> None:
+    tab.press("load r1:1.5b")
+    row = tab.page.locator('#shelf .row[data-model="r1:1.5b"][data-state="loaded"]')
+    row.wait_for()
+    assert "in memory" in row.inner_text()
+    tab.press("unload r1:1.5b")
+    tab.page.locator('#shelf .row[data-model="r1:1.5b"][data-state="unloaded"]').wait_for()
+
+
+def test_a_disk_that_is_too_small_is_told_before_it_starts(tab: Tab, house: House) -> None:
+    n_asked = len(house.hub.asks)
+    tab.page.fill("#shelf-lookup", "https://huggingface.co/user/tiny-GGUF")
+    tab.page.press("#shelf-lookup", "Enter")
+    row = tab.row("user/tiny-GGUF:Q8_0")
+    row.wait_for()
+    assert "too little for it" in row.inner_text() and row.locator("button").is_disabled()
+    assert tab.row("user/tiny-GGUF:Q4_K_M").locator("button").is_enabled()
+    # Asked for nevertheless, as an old tab might.
+    tab.page.evaluate("import('/page/assets/shelf/pulls.js').then(({ pulls }) => pulls.begin('user/tiny-GGUF:Q8_0'))")
+    told = tab.pull("user/tiny-GGUF:Q8_0", "failed")
+    assert "needs 1100000.0 GB" in told and "r1chat pull user/tiny-GGUF:Q8_0" in told
+    assert house.hub.asks[n_asked:] == []
+    tab.press("dismiss user/tiny-GGUF:Q8_0")
+    tab.page.locator(".shelf .pull").wait_for(state="hidden")
+
+
+def test_a_name_that_the_hub_does_not_know_is_told_beside_the_field(tab: Tab) -> None:
+    for name, told in (("nobody/nothing", "no public model"), ("../../etc", "looks like user/repo")):
+        tab.page.fill("#shelf-lookup", name)
+        tab.page.press("#shelf-lookup", "Enter")
+        tab.page.locator("#shelf [role=status].alarm", has_text=told).wait_for()
+
+
+def test_a_model_is_removed_after_a_question_that_says_what_it_frees(tab: Tab, house: House) -> None:
+    tab.page.fill("#shelf-lookup", "user/tiny-GGUF")
+    tab.page.press("#shelf-lookup", "Enter")
+    tab.press("fetch user/tiny-GGUF:Q4_K_M")
+    tab.press("remove user/tiny-GGUF:Q4_K_M")
+    dialog = tab.page.locator("dialog")
+    assert "frees 1.1 MB" in dialog.inner_text()
+    tab.page.keyboard.press("Escape")
+    assert tab.row("user/tiny-GGUF:Q4_K_M").is_visible()
+    tab.press("remove user/tiny-GGUF:Q4_K_M")
+    dialog.locator("button.danger").click()
+    tab.page.locator('#shelf .row[data-state][data-model="user/tiny-GGUF:Q4_K_M"]').wait_for(state="detached")
+    assert not list(house.cache.glob("models--user--tiny-GGUF/**/*.gguf"))
+
+
+def test_the_picker_keeps_the_choice_with_the_conversation(tab: Tab) -> None:
+    made = tab.page.request.post(f"{tab.url}/page/conversations", data={}).json()
+    _mount_picker(tab, made)
+    tab.page.click(".model-picker > button")
+    menu = tab.page.locator(".model-picker [role=menu]")
+    assert "demo" in menu.inner_text() and "More models" in menu.inner_text()
+    with tab.page.expect_response("**/page/conversations/*"):
+        menu.locator('[data-model="r1:1.5b"]').click()
+    kept = tab.page.request.get(f"{tab.url}/page/conversations/{made['id']}").json()
+    assert kept["conversation"]["settings"]["model"] == "r1:1.5b"
+    assert tab.page.inner_text(".model-picker > button .name") == "r1:1.5b"
+
+
+def test_offline_what_is_here_runs_and_the_rest_says_why_not(
+    second: Served, tab: Tab, house: House, browser: Browser
+) -> None:
+    tab.page.goto("about:blank")
+    second.stop(signal.SIGINT)
+    with house.serve("--ctx", "2048", HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9") as server:
+        tab = Tab(browser, server.url())
+        away = tab.row("r1:7b")
+        assert "HF_HUB_OFFLINE is set" in away.inner_text() and away.locator("button").first.is_disabled()
+        tab.press("load r1:1.5b")
+        tab.page.locator('#shelf .row[data-model="r1:1.5b"][data-state="loaded"]').wait_for()
+        said = tab.page.request.post(
+            f"{tab.url}/v1/chat/completions",
+            data={"model": "r1:1.5b", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4},
+        ).json()
+        assert said["usage"]["completion_tokens"] == 4
+        _mount_picker(tab, None)
+        tab.page.click(".model-picker > button")
+        grey = tab.page.locator('.model-picker [data-model="r1:7b"][aria-disabled=true]')
+        assert "HF_HUB_OFFLINE is set" in grey.inner_text()
+        refused = tab.page.request.post(f"{tab.url}/page/shelf/lookup", data={"model": "user/tiny-GGUF"})
+        assert refused.status == 404 and refused.json()["error"]["message"].endswith("r1chat list")
+        tab.close()
+
+
+def _mount_picker(tab: Tab, conversation: Any) -> None:
+    tab.page.evaluate(
+        """(conversation) => import('/page/assets/shelf/picker.js').then(({ ModelPicker }) => {
+            const picker = new ModelPicker();
+            document.querySelector('#shelf').prepend(picker.node);
+            picker.show(conversation);
+            return picker.refresh();
+        })""",
+        json.loads(json.dumps(conversation)),
+    )
