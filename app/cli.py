@@ -21,13 +21,29 @@ from ..serve.errors import (
     NotEnoughMemoryError,
     R1ChatError,
 )
-from .commands import bench, distill, doctor, import_model, list_models, ps, pull, quantize, rm, run, serve, show, ui
+from .commands import (
+    bench,
+    chat,
+    distill,
+    doctor,
+    import_model,
+    list_models,
+    ps,
+    pull,
+    quantize,
+    rm,
+    run,
+    serve,
+    show,
+    ui,
+)
 from .errors import CommandError
 from .parser import Parser, ShowVersion
 from .terminal import printable
 
 COMMANDS = {
     "ui": ui,
+    "chat": chat,
     "run": run,
     "serve": serve,
     "pull": pull,
@@ -48,6 +64,7 @@ examples:
   r1chat --model ./my-model.gguf            the same on a file of yours
   r1chat pull r1:1.5b                       fetch DeepSeek-R1-Distill-Qwen-1.5B
   r1chat run demo "What is 15% of 240?"     answer here; the trace goes to stderr
+  r1chat chat demo                          talk here; the page shows it, too
   git diff | r1chat run demo "Summarise:"   what is piped in comes before the prompt
   r1chat serve --port 9000                  the OpenAI-compatible API under /v1
 

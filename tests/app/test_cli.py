@@ -25,7 +25,7 @@ HELP = """\
 usage: r1chat [-h] [--version] COMMAND ...
 
 Chat with reasoning models on your own machine, and distil small ones yourself.
-Without a command it opens the chat page, with the options of `r1chat chat`.
+Without a command it opens the chat page, with the options of `r1chat ui`.
 
 options:
   -h, --help  show this help message and exit
@@ -33,7 +33,8 @@ options:
 
 commands:
   COMMAND
-    chat      open the chat page (what `r1chat` alone does)
+    ui        open the chat page (what `r1chat` alone does)
+    chat      talk here in the terminal: answers to stdout, traces to stderr
     run       ask one question here: answer to stdout, trace to stderr
     serve     serve the OpenAI-compatible API, and the page at /
     pull      fetch a model from the Hugging Face hub, or what is missing of it
@@ -53,12 +54,14 @@ examples:
   r1chat --model ./my-model.gguf            the same on a file of yours
   r1chat pull r1:1.5b                       fetch DeepSeek-R1-Distill-Qwen-1.5B
   r1chat run demo "What is 15% of 240?"     answer here; the trace goes to stderr
+  r1chat chat demo                          talk here; the page shows it, too
   git diff | r1chat run demo "Summarise:"   what is piped in comes before the prompt
   r1chat serve --port 9000                  the OpenAI-compatible API under /v1
 
 A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the Hugging Face hub, a student's
 name, or a path to a .gguf file. `r1chat list` shows those that are here.
-R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key.
+R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key, R1CHAT_DATA the
+folder that --data would.
 `r1chat COMMAND --help` tells more of each command.
 """
 
@@ -92,7 +95,7 @@ print("\\n" + json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
     assert imported & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["chat", "run", "serve", "distill"])
+@pytest.mark.parametrize("command", ["ui", "chat", "run", "serve", "distill"])
 def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str) -> None:
     done = r1chat(command, "--help")
     assert done.returncode == 0
@@ -102,9 +105,9 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [
-        (["--port", "x"], 2, "r1chat chat: argument --port: invalid port value: 'x'. See: r1chat chat --help"),
-        (["--port", "70000"], 2, "r1chat chat: argument --port: 70000 is no port; ports are 0 to 65535. "
-                                 "See: r1chat chat --help"),
+        (["--port", "x"], 2, "r1chat ui: argument --port: invalid port value: 'x'. See: r1chat ui --help"),
+        (["--port", "70000"], 2, "r1chat ui: argument --port: 70000 is no port; ports are 0 to 65535. "
+                                 "See: r1chat ui --help"),
         (["serve", "--ctx", "1"], 2, "r1chat serve: argument --ctx: 1 tokens hold no conversation; 64 is the least. "
                                      "See: r1chat serve --help"),
         (["run"], 2, "r1chat run: the following arguments are required: MODEL. See: r1chat run --help"),
@@ -121,6 +124,10 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
          "Use: r1chat distill --student tiny --base-minutes 6"),
         (["distill", "--student", "demo", "--minutes", "0"], 2, "r1chat: --minutes must be more than 0. "
          "Use: r1chat distill --student demo --minutes 100"),
+        (["chat", "--think", "much"], 2, "r1chat chat: argument --think: 'much' is neither off nor auto nor a number "
+                                         "of tokens. See: r1chat chat --help"),
+        (["chat", "nope"], 3, "r1chat: There is no model called 'nope': a name is `demo`, r1:1.5b to r1:70b, "
+                              "a path to a .gguf file, or user/repo:QUANT. Try: r1chat run demo"),
         (["nope"], 2, None),
     ],
 )  # fmt: skip

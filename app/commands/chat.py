@@ -1,0 +1,136 @@
+"""r1chat chat: a conversation in the terminal, kept where the page keeps its own."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..folders import CONVERSATIONS, data_folder
+from ..parser import Parser
+from .engine_options import add_load_options, entry_of, load_options
+
+if TYPE_CHECKING:
+    from ...serve.client import Client
+    from ..conversations.store import ConversationStore
+
+HISTORY = "typed"
+# A long prompt may be read for minutes before the first token.
+SILENCE_S = 1800.0
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    parser = subparsers.add_parser(
+        "chat",
+        help="talk here in the terminal: answers to stdout, traces to stderr",
+        description="A conversation in the terminal, kept where the page keeps its own. The answer goes to stdout and\n"
+        "the trace to stderr. While the model thinks, Ctrl-C has it answer now, twice stops the reply, three times\n"
+        "leaves. What is piped in is asked line by line; lines that begin with / are commands there, too.",
+        epilog="examples:\n"
+        "  r1chat chat r1:7b\n"
+        "  r1chat chat demo --continue\n"
+        "  r1chat chat --url http://gpu-box:8000 --think 2000\n"
+        "  r1chat chat demo --no-save --json < questions.txt\n\n"
+        "exit status: 0 left, 2 wrong usage, 3 model missing, 4 too little memory, 130 Ctrl-C;\n"
+        "of a pipe that of the first question that failed: 5 no answer, 1 anything else",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.mixed = True
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="as for run, or a name of --url's (default: demo)")
+    parser.add_argument("--url", metavar="URL", help="talk to a server that runs, instead of loading a model here")
+    parser.add_argument("--api-key", action="append", metavar="KEY", help="for --url (default: $R1CHAT_API_KEY)")
+    parser.add_argument("--think", type=thinking, metavar="HOW", help="off, auto, or the longest trace in tokens")
+    parser.add_argument("--hide-thinking", action="store_true", help="do not show the trace")
+    parser.add_argument("--json", action="store_true", help="print one object for each reply, and no trace")
+    parser.add_argument("--continue", dest="go_on", action="store_true", help="go on with the newest conversation")
+    parser.add_argument("--no-save", action="store_true", help="keep nothing of this conversation")
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="where to keep it (default: $R1CHAT_DATA, or your data folder)"
+    )
+    add_load_options(parser)
+
+
+def thinking(text: str) -> dict[str, Any]:
+    """The settings that it stands for."""
+    if text in ("off", "auto"):
+        return {"thinking": text}
+    if text.isdecimal() and int(text) < 2**31:
+        return {"thinking": "budget", "budget": int(text)}
+    raise argparse.ArgumentTypeError(f"{text!r} is neither off nor auto nor a number of tokens")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Until the person leaves or the pipe ends."""
+    from ..repl.background import Background
+    from ..repl.loop import Loop
+    from ..repl.screen import Terminal
+    from ..repl.session import Session
+    from ..repl.typing_in import Lines
+
+    terminal = Terminal(color=args.color, trace=not args.hide_thinking, as_json=args.json)
+    folder = data_folder(args)
+    with _store(None if args.no_save else folder) as store:
+        background = Background(store, _server(args), lambda url, model: _client(args, url, model))
+        lines = Lines(None if args.no_save else folder / HISTORY)
+        try:
+            session = Session(background, _owner(args), _changes(args))
+            if args.go_on and (newest := session.list(1)):
+                session.open(newest[0].id)
+            return Loop(background, session, terminal, lines, _owner(args)).run()
+        finally:
+            lines.close()
+            background.close()
+
+
+@contextmanager
+def _store(folder: Path | None) -> Iterator[ConversationStore]:
+    """One that is gone afterwards where there is no folder."""
+    from ..conversations.store import ConversationStore
+
+    with tempfile.TemporaryDirectory(prefix="r1chat-") as short_lived:
+        store = ConversationStore((folder or Path(short_lived)) / CONVERSATIONS)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _server(args: argparse.Namespace) -> AbstractAsyncContextManager[str]:
+    if args.url is not None:
+        return _running(args.url)
+    from ..server import local_server
+
+    args.model = args.model or "demo"
+    return local_server(entry_of(args), load_options(args))
+
+
+@asynccontextmanager
+async def _running(url: str) -> AsyncIterator[str]:
+    yield url
+
+
+def _client(args: argparse.Namespace, url: str, model: str) -> Client:
+    from ...serve.client import Client
+
+    return Client(url, api_key=_key(args), model=model or None, timeout=SILENCE_S)
+
+
+def _key(args: argparse.Namespace) -> str | None:
+    return args.api_key[0] if args.url and args.api_key else None
+
+
+def _owner(args: argparse.Namespace) -> str:
+    """Whose conversation it is on the page of the server that is talked to."""
+    from ...serve.api.security import owner_named
+
+    key = _key(args)
+    return owner_named(key) if key else ""
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    model = {"model": args.model} if args.url and args.model else {}
+    return {**(args.think or {}), **model}

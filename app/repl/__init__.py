@@ -1,0 +1,1 @@
+"""A conversation in the terminal, kept where the page keeps its own: `r1chat chat`."""

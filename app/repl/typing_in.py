@@ -1,0 +1,69 @@
+"""Reads what a person types, or what a pipe holds: lines, several as one between triple quotes."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+
+QUOTES = '"""'
+PROMPT = ">>> "
+GOES_ON = "... "
+KEPT_LINES = 1000
+
+
+class Lines:
+    """From the terminal with a prompt, history and editing; from anything else as they are.
+
+    `history` is a file of lines typed before; None keeps none.
+    """
+
+    def __init__(self, history: Path | None) -> None:
+        self.is_terminal = sys.stdin.isatty()
+        self._history = history
+        self._readline = _readline() if self.is_terminal else None
+        if self._readline and history is not None:
+            with suppress(OSError):
+                self._readline.read_history_file(history)
+
+    def close(self) -> None:
+        if self._readline and self._history is not None:
+            self._readline.set_history_length(KEPT_LINES)
+            with suppress(OSError):
+                self._history.touch(0o600)
+                self._readline.write_history_file(self._history)
+
+    def next(self, prefilled: str = "") -> str:
+        """What was typed, without its triple quotes. Raises EOFError, KeyboardInterrupt."""
+        text = self._line(PROMPT, prefilled)
+        if not text.lstrip().startswith(QUOTES):
+            return text.strip()
+        text = text.lstrip().removeprefix(QUOTES)
+        while not text.rstrip().endswith(QUOTES):
+            text += "\n" + self._line(GOES_ON)
+        return text.rstrip().removesuffix(QUOTES).strip("\n")
+
+    def _line(self, prompt: str, prefilled: str = "") -> str:
+        if not self.is_terminal:
+            return input()
+        if self._readline and prefilled:
+            self._readline.set_startup_hook(lambda: self._readline and self._readline.insert_text(prefilled))
+        try:
+            if sys.stdout.isatty():
+                return input(prompt)
+            # input() would write the prompt among the answers.
+            print(prompt, end="", file=sys.stderr, flush=True)
+            return input()
+        finally:
+            if self._readline:
+                self._readline.set_startup_hook(None)
+
+
+def _readline() -> ModuleType | None:
+    """Importing it is what gives input() its editing; some systems have none."""
+    try:
+        import readline
+    except ImportError:
+        return None
+    return readline
