@@ -8,9 +8,10 @@ export class ApiError extends Error {
   }
 }
 
-// The parsed body; null for an empty one. Rejects with ApiError, whose message is meant for the person.
+// The parsed body; null for an empty one. A file is sent as it is. Rejects with ApiError, whose message is meant
+// for the person.
 export const call = async (method, path, body) => {
-  const sent = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+  const sent = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: body instanceof Blob ? body : JSON.stringify(body) };
   let response;
   try {
     response = await fetch(path, { method, ...sent });
@@ -30,6 +31,7 @@ export const call = async (method, path, body) => {
 export const get = (path) => call('GET', path);
 export const post = (path, body = {}) => call('POST', path, body);
 export const patch = (path, body) => call('PATCH', path, body);
+export const put = (path, body) => call('PUT', path, body);
 export const remove = (path) => call('DELETE', path);
 
 // Events of `path` for as long as the tab can be seen: browsers allow few connections at once, and a hidden

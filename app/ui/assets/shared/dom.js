@@ -25,13 +25,16 @@ export const following = (box, change) => {
   if (atEnd) box.scrollTop = box.scrollHeight;
 };
 
+// Where dialogs and panels go: Gradio gives our styles their full weight only in there.
+export const overlay = () => document.querySelector('.gradio-container .contain');
+
 // A native <dialog> over the page; Esc closes it, and the focus goes back to where it was.
 export const openDialog = (title, ...children) => {
   const before = document.activeElement;
   const heading = make('h2', { id: `dialog-${Date.now()}` }, title);
   const dialog = make('dialog', { class: 'dialog', 'aria-labelledby': heading.id }, heading, ...children);
   dialog.addEventListener('close', () => { dialog.remove(); before?.focus?.({ preventScroll: true }); });
-  document.querySelector('.gradio-container').append(dialog);
+  overlay().append(dialog);
   dialog.showModal();
   return dialog;
 };

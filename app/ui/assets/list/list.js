@@ -1,0 +1,176 @@
+// All conversations beside the chat: what there is, by day, and what can be done with each.
+import { ApiError, get } from '../shared/api.js';
+import { bindKeys } from '../chat/keyboard.js';
+import { emit, on } from '../shared/bus.js';
+import { button, make, overlay } from '../shared/dom.js';
+import { words } from '../words/list.js';
+import { current } from '../chat/current.js';
+import { groupsOf } from './groups.js';
+import { Importer, openExport } from './transfer.js';
+import { Row } from './row.js';
+import { Search } from './search.js';
+import { Toast } from './toast.js';
+
+const PAGE = 100;
+const MOST = 1000;
+const SETTLE_MS = 150;
+// While a reply is being written, its end has to be noticed, whichever tab asked for it.
+const LOOK_MS = 3000;
+
+class ConversationList {
+  constructor(nav) {
+    this.nav = nav;
+    this.rows = new Map();
+    this.conversations = [];
+    this.hasMore = false;
+    this.toast = new Toast();
+    this.search = new Search((isSearching) => { this.body.hidden = isSearching; });
+    this.importer = new Importer(nav, this.toast, () => this.refresh());
+    this.build();
+    this.bind();
+  }
+
+  build() {
+    this.body = make('div', { class: 'days' });
+    this.end = make('div', { class: 'end' });
+    this.note = make('p', { class: 'soft note' });
+    this.all = button(words.transfer.exportAll, () => openExport(this.all, '/page/export'), { class: 'quiet', 'aria-expanded': false });
+    this.scroll = make('div', { class: 'scroll' }, this.search.found, this.body, this.note, this.end);
+    this.nav.append(make('div', { class: 'inner' },
+      make('div', { class: 'head' },
+        button(words.newChat, () => emit('open-conversation', { id: null }), { class: 'fresh' }),
+        button('×', () => this.slide(false), { class: 'quiet close', 'aria-label': words.close })),
+      this.search.node, this.scroll,
+      make('div', { class: 'feet' }, this.importer.node, this.all)));
+    overlay().append(this.toast.node);
+  }
+
+  bind() {
+    on('conversation-changed', () => this.refreshSoon());
+    on('conversation-shown', ({ id }) => this.mark(id));
+    document.addEventListener('visibilitychange', () => { if (!document.hidden) this.refreshSoon(); });
+    new IntersectionObserver(([{ isIntersecting }]) => { if (isIntersecting) this.more(); }, { root: this.scroll, rootMargin: '400px' })
+      .observe(this.end);
+    bindKeys({
+      'Ctrl+K': () => this.toSearch(),
+      'Ctrl+E': () => this.exportShown(),
+    }, () => this.nav.parentElement.offsetParent !== null);
+    this.bindSlide();
+  }
+
+  // On a narrow window the chat's toolbar slides the list over; what lies beside it closes it.
+  bindSlide() {
+    const opener = () => document.querySelector('#show-list');
+    let wasOver = false;
+    new MutationObserver(() => {
+      const isOver = this.nav.classList.contains('over');
+      if (isOver && !wasOver) this.nav.querySelector('.fresh').focus();
+      else if (!isOver && wasOver && this.nav.contains(document.activeElement)) opener()?.focus();
+      wasOver = isOver;
+    }).observe(this.nav, { attributeFilter: ['class'] });
+    document.addEventListener('pointerdown', ({ target }) => {
+      if (wasOver && !this.nav.contains(target) && !opener()?.contains(target)) this.slide(false);
+    });
+  }
+
+  slide(isOver) {
+    if (this.nav.classList.contains('over') !== isOver) document.querySelector('#show-list')?.click();
+  }
+
+  toSearch() {
+    if (!this.nav.offsetParent) this.slide(true);
+    this.search.focus();
+  }
+
+  exportShown() {
+    const { conversation } = current();
+    if (!conversation) return false;
+    openExport(document.activeElement, `/page/conversations/${conversation.id}/export`);
+    return true;
+  }
+
+  refreshSoon() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.refresh(), SETTLE_MS);
+  }
+
+  async refresh() {
+    const limit = Math.min(MOST, Math.max(PAGE, this.conversations.length));
+    await this.load(`/page/conversations?limit=${limit}`, (found) => {
+      this.conversations = found;
+      this.hasMore = found.filter(({ pinned }) => !pinned).length >= limit;
+    });
+  }
+
+  async more() {
+    const last = this.conversations.at(-1);
+    if (!this.hasMore || this.isLoading || !last) return;
+    await this.load(`/page/conversations?limit=${PAGE}&before=${last.updated}`, (found) => {
+      this.conversations = [...this.conversations, ...found];
+      this.hasMore = found.length >= PAGE;
+    });
+  }
+
+  // The newest question decides: an answer that comes late is not looked at.
+  async load(path, take) {
+    const turn = this.isLoading = Symbol(path);
+    try {
+      const { conversations } = await get(path);
+      if (this.isLoading !== turn) return;
+      take(conversations);
+      this.show();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.note.textContent = error.message;
+    } finally {
+      if (this.isLoading === turn) this.isLoading = null;
+    }
+    clearTimeout(this.looking);
+    if (this.conversations.some(({ live }) => live) && !document.hidden) this.looking = setTimeout(() => this.refresh(), LOOK_MS);
+  }
+
+  show() {
+    const seen = new Set(this.conversations.map(({ id }) => id));
+    for (const id of this.rows.keys()) if (!seen.has(id)) this.rows.delete(id);
+    this.note.textContent = this.conversations.length ? '' : words.empty;
+    const sections = groupsOf(this.conversations, new Date()).map(([name, members]) => [name, members.map((each) => this.rowOf(each))]);
+    this.place(sections);
+  }
+
+  rowOf(conversation) {
+    if (!this.rows.has(conversation.id)) this.rows.set(conversation.id, new Row(conversation, this));
+    const row = this.rows.get(conversation.id);
+    row.update(conversation, conversation.id === current().conversation?.id);
+    return row;
+  }
+
+  // Nothing is moved that stands where it should: moving takes the focus away, and menus with it.
+  place(sections) {
+    const order = JSON.stringify(sections.map(([name, rows]) => [name, rows.map(({ id }) => id)]));
+    if (order === this.order) return;
+    this.order = order;
+    const focused = this.body.contains(document.activeElement) ? document.activeElement : null;
+    this.body.replaceChildren(...sections.map(([name, rows]) => {
+      const heading = make('h2', { id: `list-${name}` }, words.groups[name]);
+      return make('section', { 'aria-labelledby': heading.id }, heading, make('ul', {}, ...rows.map(({ node }) => node)));
+    }));
+    focused?.focus({ preventScroll: true });
+  }
+
+  mark(id) {
+    for (const row of this.rows.values()) row.mark(row.id === id);
+  }
+
+  // Where the focus goes when `row` leaves.
+  neighbour(row) {
+    const links = [...this.body.querySelectorAll('.row > a')];
+    const at = links.indexOf(row.link);
+    return links[at + 1] ?? links[at - 1] ?? this.nav.querySelector('.fresh');
+  }
+}
+
+export const startList = (nav) => {
+  const list = new ConversationList(nav);
+  list.refresh();
+  return list;
+};

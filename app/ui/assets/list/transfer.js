@@ -1,0 +1,78 @@
+// Conversations into files and back.
+import { call } from '../shared/api.js';
+import { button, make } from '../shared/dom.js';
+import { words } from '../words/list.js';
+import { openMenu } from './menu.js';
+
+const MAX_BYTES = 64 * 2 ** 20;
+
+// Links that download `path` in each format, and whether thoughts go along.
+export const exportItems = (path, close) => {
+  const { transfer } = words;
+  const thoughts = make('input', { type: 'checkbox', onchange: () => aim() });
+  thoughts.checked = true;
+  const links = Object.entries(transfer.formats).map(([format, [name, what]]) =>
+    make('a', { 'data-format': format, download: '', onclick: () => setTimeout(close) }, name, make('small', {}, what)));
+  const aim = () => links.forEach((link) => {
+    link.href = `${path}?${new URLSearchParams({ format: link.dataset.format, thoughts: thoughts.checked ? 1 : 0 })}`;
+  });
+  aim();
+  return [make('p', { class: 'soft' }, transfer.export), make('label', {}, thoughts, transfer.thoughts), ...links];
+};
+
+export const openExport = (anchor, path) => openMenu(anchor, words.transfer.export, (close) => exportItems(path, close));
+
+// A button that takes files, and the same for files dropped on `zone`.
+export class Importer {
+  constructor(zone, toast, onDone) {
+    this.toast = toast;
+    this.onDone = onDone;
+    const { transfer } = words;
+    this.field = make('input', { type: 'file', accept: '.json,.jsonl,application/json', multiple: true, 'aria-label': transfer.importLabel, tabindex: -1,
+      onchange: () => this.take(this.field.files) });
+    this.field.hidden = true;
+    this.node = make('span', {}, button(transfer.import, () => this.field.click(), { class: 'quiet' }), this.field);
+    this.bind(zone);
+  }
+
+  bind(zone) {
+    const hasFiles = (event) => event.dataTransfer.types.includes('Files');
+    let depth = 0;
+    const over = (by) => {
+      depth = Math.max(0, depth + by);
+      zone.classList.toggle('dropping', depth > 0);
+    };
+    zone.dataset.drop = words.transfer.drop;
+    zone.addEventListener('dragenter', (event) => { if (hasFiles(event)) over(1); });
+    zone.addEventListener('dragleave', (event) => { if (hasFiles(event)) over(-1); });
+    zone.addEventListener('dragover', (event) => { if (hasFiles(event)) event.preventDefault(); });
+    zone.addEventListener('drop', (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      over(-depth);
+      this.take(event.dataTransfer.files);
+    });
+  }
+
+  async take(files) {
+    let n = 0;
+    const failures = [];
+    for (const file of [...files]) {
+      this.toast.say(words.transfer.reading(file.name));
+      try {
+        n += await this.send(file);
+      } catch (error) {
+        failures.push(words.transfer.failed(file.name, error.message));
+      }
+    }
+    this.field.value = '';
+    await this.onDone();
+    if (failures.length) this.toast.fail(failures.join(' '));
+    else this.toast.say(n ? words.transfer.imported(n) : words.transfer.nothing);
+  }
+
+  async send(file) {
+    if (file.size > MAX_BYTES) throw new Error(words.transfer.large(file.size, MAX_BYTES));
+    return (await call('POST', '/page/import', file)).imported;
+  }
+}
