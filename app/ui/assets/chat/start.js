@@ -1,6 +1,6 @@
 // The chat's parts, laid out and wired. Begins when the tab is shown for the first time.
 import '../shared/rooms.js';
-import { get, post } from '../shared/api.js';
+import { get } from '../shared/api.js';
 import { emit, on } from '../shared/bus.js';
 import { make } from '../shared/dom.js';
 import { words } from '../words/chat.js';
@@ -37,6 +37,7 @@ class Chat {
     root.append(this.nav, this.main);
     // What a new chat will be asked with, until it exists.
     this.plans = {};
+    this.defaults = {};
   }
 
   // What turns may ask for; an error is told at the box, wherever it came from.
@@ -76,9 +77,10 @@ class Chat {
     this.main.classList.toggle('begun', path.length > 0);
     this.transcript.show(entriesOf(path, groups, (message) => session.together(message)));
     this.toolbar.show(conversation, conversation?.settings.model ?? '');
+    this.picker?.show(conversation, this.plans);
     this.composer.show(conversation?.id ?? null);
     this.composer.live(session.live.length > 0);
-    this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...(conversation?.settings ?? this.plans) });
+    this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...this.defaults, ...(conversation?.settings ?? this.plans) });
     this.tell();
     this.address(conversation?.id ?? null);
   }
@@ -97,9 +99,13 @@ class Chat {
   }
 
   lost(isLost) {
-    clearTimeout(this.losing);
-    if (isLost && !this.banner.textContent) this.losing = setTimeout(() => { this.banner.textContent = words.lost; }, LOST_MS);
-    else if (!isLost) this.banner.textContent = '';
+    if (isLost) {
+      this.losing ??= setTimeout(() => { this.banner.textContent = words.lost; }, LOST_MS);
+    } else if (this.losing) {
+      clearTimeout(this.losing);
+      this.losing = null;
+      this.banner.textContent = '';
+    }
   }
 
   gone() {
@@ -170,13 +176,9 @@ class Chat {
     this.toolbar.list.setAttribute('aria-expanded', isOver);
   }
 
+  // Of a chat that does not exist yet: those of new ones.
   async openSettings() {
     const { openSettings } = await import('../list/settings.js');
-    if (!current().conversation) {
-      const conversation = await post('/page/conversations', { settings: this.plans });
-      this.session.open(conversation.id);
-      return openSettings(conversation);
-    }
     return openSettings(current().conversation);
   }
 
@@ -197,11 +199,23 @@ class Chat {
       '?': () => { this.openShortcuts(); },
     }, () => this.root.offsetParent !== null);
     this.addRooms();
+    on('defaults-changed', () => this.readDefaults());
+    await this.readDefaults();
     const { models = [], default_model: name } = await get('/page/state');
     this.welcome.demo(models.some((model) => model.id === name && model.bundled));
   }
 
+  // What new chats are asked with, where nothing else was said.
+  async readDefaults() {
+    ({ settings: this.defaults } = await get('/page/settings'));
+    this.show();
+  }
+
   async addRooms() {
+    const { ModelPicker } = await import('../shelf/picker.js');
+    this.picker = new ModelPicker({ onChoose: (model) => { if (!current().conversation) this.plans = { ...this.plans, model }; } });
+    this.toolbar.model.replaceWith(this.picker.node);
+    this.picker.show(current().conversation, this.plans);
     try {
       const { startList } = await import('../list/list.js');
       startList(this.nav);

@@ -1,5 +1,5 @@
 // A small menu that names the conversation's model and lets another be chosen: loaded ones, those here, and the way
-// to more. Whoever mounts `node` calls `show` with the conversation; for a new one `model` is what it shall begin with.
+// to more. Whoever mounts `node` calls `show` with the conversation, and with the settings planned for a new one.
 import { get, patch, post } from '../shared/api.js';
 import { emit, on } from '../shared/bus.js';
 import { make } from '../shared/dom.js';
@@ -21,7 +21,7 @@ export class ModelPicker {
   #button;
   #menu;
 
-  // `onChoose(model)` is called once a choice holds; '' is the server's default model.
+  // `onChoose(model)` is called once a choice holds, for the plans of a new chat; '' is the server's default model.
   constructor({ onChoose = () => {} } = {}) {
     this.#onChoose = onChoose;
     this.#button = make('button', { type: 'button', class: 'quiet', 'aria-haspopup': 'menu', 'aria-expanded': 'false',
@@ -37,17 +37,18 @@ export class ModelPicker {
 
   get model() { return this.#model; }
 
-  // The conversation that is shown, as the server tells it; null for a new one, which keeps what was chosen.
-  show(conversation) {
+  // The conversation that is shown, as the server tells it; null for a new one.
+  show(conversation, plans = {}) {
     this.#conversation = conversation;
-    if (conversation) this.#model = conversation.settings.model;
+    this.#model = (conversation?.settings ?? plans).model ?? '';
     this.#draw();
   }
 
+  // The name and its state come cheaply; what else there is, is asked while the menu is open.
   async refresh() {
     clearTimeout(this.#timer);
     try {
-      this.#shelf = await get('/page/shelf');
+      this.#shelf = this.#menu.hidden ? served(await get('/page/state')) : await get('/page/shelf');
     } catch {
       return; // the rest of the page tells that the server is away
     }
@@ -108,6 +109,16 @@ export class ModelPicker {
       item(words.pickerMore, '', { role: 'menuitem', class: 'more', onclick: () => { this.#toggle(false); emit('show-room', { name: 'shelf' }); } }),
     );
     if (focus) this.#items().find((node) => node.dataset.model === focus)?.focus();
+    this.#place();
+  }
+
+  // Within the window, below the button or above it.
+  #place() {
+    const { style, classList } = this.#menu;
+    classList.toggle('up', this.#button.getBoundingClientRect().top > window.innerHeight / 2);
+    style.insetInlineStart = '';
+    const over = this.#menu.getBoundingClientRect().right + 8 - document.documentElement.clientWidth;
+    if (over > 0) style.insetInlineStart = `${-over}px`;
   }
 
   #item(model) {
@@ -157,6 +168,8 @@ export class ModelPicker {
     this.#said.textContent = message ?? '';
   }
 }
+
+const served = ({ models, default_model: name }) => ({ models: models.map((model) => ({ ...model, is_default: model.id === name })) });
 
 const group = (label, items) => (items.length ? [make('div', { role: 'group', 'aria-label': label }, make('p', { class: 'soft', 'aria-hidden': 'true' }, label), ...items)] : []);
 
