@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ ${window.pwned='template'} {{constructor.constructor('window.pwned=1')()}} `${wi
 SCRIPTS = {
     "LONG": "".join(f"step {n} goes on\n" if n % 5 == 0 else f"word{n} " for n in range(LONG_WORDS))
     + "</think>\n\ndone",
+    "PLAIN": "".join(f"word{n} " for n in range(60)) + "</think>\n\ndone",
     "SPEECH": "".join(f"word{n} " for n in range(LONG_WORDS // 2)) + "</think>\n\ndone",
     "MARKUP": "Let me write it down.\n</think>\n\nSo \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"
     "```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]",
@@ -83,8 +84,10 @@ class PageServer:
         *,
         api_keys: tuple[str, ...] = (),
         loaded: bool = True,
+        more: Mapping[str, EngineConfig] | None = None,
     ) -> None:
         self._engine_config = engine_config
+        self._more = {name: ModelSpec(id=name, config=config) for name, config in (more or {}).items()}
         self._label = label
         self._data = data
         self._api_keys = api_keys
@@ -120,7 +123,7 @@ class PageServer:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._manager = ModelManager(ModelSpec(id="demo", config=self._engine_config))
+        self._manager = ModelManager(ModelSpec(id="demo", config=self._engine_config), self._more.get)
         models = LocalModels(self._manager)
         if self._loaded:
             await models.start()
@@ -168,7 +171,7 @@ class Visit:
         self.complaints: list[str] = []
         tab.on("request", self._on_request)
         tab.on("pageerror", lambda error: self.complaints.append(str(error)))
-        tab.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        tab.on("console", self._on_console)
         tab.set_default_timeout(PATIENCE_S * 1000)
         tab.goto(url)
         tab.wait_for_selector("#question")
@@ -189,14 +192,33 @@ class Visit:
         """What the newest turn shows there."""
         return self.tab.inner_text(f".turn:last-child {selector}")
 
+    def begin_anew(self) -> None:
+        """A new chat, with what runs stopped and what the page remembers forgotten."""
+        if self.tab.is_visible("#stop"):
+            self.tab.keyboard.press("Escape")
+            self.tab.wait_for_selector("#ask")
+        self.tab.fill("#question", "")
+        self.tab.evaluate("localStorage.clear()")
+        self.tab.click("#new-chat")
+        self.tab.wait_for_selector(".welcome")
+
     def reload(self) -> None:
         """As a person does in the middle of something."""
         self.tab.reload()
         self.tab.wait_for_selector("#question")
 
+    @property
+    def conversation(self) -> str:
+        """The id of the one that is shown."""
+        return self.tab.url.partition("?c=")[2]
+
     def json(self, path: str) -> Any:
         """What the page's own routes say."""
         return self.tab.context.request.get(self.url + path).json()
+
+    def _on_console(self, line: Any) -> None:
+        if line.type == "error" and "/page/assets/" not in line.location.get("url", ""):
+            self.complaints.append(f"{line.text} {line.location.get('url', '')}")
 
     def _on_request(self, request: Any) -> None:
         if not request.url.startswith((self.url, "data:", "blob:")):
@@ -208,6 +230,23 @@ def window(browser: Browser) -> Iterator[BrowserContext]:
     """Tabs share what the browser keeps of the page's files; what the page keeps in it ends with each test."""
     with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
         yield context
+
+
+@pytest.fixture(scope="module")
+def chat_tab(browser: Browser, server: PageServer) -> Iterator[Visit]:
+    """One tab for the tests of a module: a load of the page takes longer than most of them."""
+    with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        yield Visit(context.new_page(), server.url)
+
+
+@pytest.fixture
+def chat(chat_tab: Visit) -> Iterator[Visit]:
+    """That tab on a new chat, with nothing remembered. It must never complain, and never fetch from elsewhere."""
+    chat_tab.begin_anew()
+    yield chat_tab
+    assert chat_tab.complaints == []
+    assert chat_tab.foreign == []
 
 
 @pytest.fixture

@@ -1,160 +1,176 @@
-"""A person asks, watches the thought, reads the answer, stops, begins anew."""
+"""A person asks, watches the thought, reads the answer, stops, goes on, begins anew."""
 
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING
 
-from r1chat.app.ui.page import EXAMPLES
+import pytest
 
 from .conftest import TOKENS_PER_S
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Route
+
     from .conftest import PageServer, Visit
 
+HEADER = ".trace .header"
+LIVE = re.compile(r"Thinking \d+ s, [\d,]+ tokens?(, \d+ tok/s)?")
+ENDED = re.compile(r"Thought [\d.]+ s, [\d,]+ tokens, \d+ tok/s")
 
-def tokens(visit: Visit) -> int:
-    """The count in the trace's header."""
-    found = re.search(r"(\d+) tok\b", visit.text("summary"))
+
+def tokens(chat: Visit) -> int:
+    """The count in the thought's header."""
+    found = re.search(r"([\d,]+) token", chat.text(HEADER))
     assert found
-    return int(found[1])
+    return int(found[1].replace(",", ""))
 
 
-def test_trace_grows_while_the_model_thinks_and_the_answer_follows(visit: Visit) -> None:
-    visit.ask("How many sheep? LONG")
-    visit.wait("thinking")
+def test_thought_grows_while_the_model_thinks_and_the_answer_follows(chat: Visit) -> None:
+    chat.ask("How many sheep? LONG")
+    chat.wait("thinking")
     lengths = []
     for _ in range(3):
-        visit.tab.wait_for_timeout(400)
-        lengths.append(len(visit.text(".trace .text")))
+        chat.tab.wait_for_timeout(300)
+        lengths.append(len(chat.tab.locator(".trace .text").text_content() or ""))
     assert lengths[0] < lengths[1] < lengths[2]
-    assert "Thinking" in visit.text("summary") and "tok" in visit.text("summary")
-    visit.wait("done")
-    assert visit.text(".answer") == "done"
-    assert visit.text("summary").startswith("Thought ") and visit.text("summary").endswith(" tok/s")
-    assert "word399" in visit.text(".trace .text")
-    assert "think>" not in visit.text("")
+    assert LIVE.fullmatch(chat.text(HEADER))
+    chat.wait("done")
+    assert chat.text(".answer") == "done"
+    assert ENDED.fullmatch(chat.text(HEADER))
+    assert "word399" in chat.text(".trace .text")
+    assert "think>" not in chat.text("")
 
 
-def test_trace_folds_and_unfolds_by_mouse_and_keyboard(visit: Visit) -> None:
-    visit.ask("How many sheep?")
-    visit.wait("done")
-    trace, summary = visit.tab.locator(".trace .text"), visit.tab.locator(".trace summary")
-    assert trace.is_visible()
-    summary.click()
-    assert not trace.is_visible()
-    summary.press("Enter")
-    assert trace.is_visible()
-    summary.press("Space")
-    assert not trace.is_visible()
-
-
-def test_a_folded_trace_stays_folded_for_the_next_question(visit: Visit) -> None:
-    visit.ask("How many sheep?")
-    visit.wait("done")
-    visit.tab.click(".trace summary")
-    visit.ask("How many goats?")
-    visit.wait("done")
-    assert not visit.tab.is_visible(".turn:nth-child(2) .trace .text")
-
-
-def test_stop_keeps_the_thought_so_far_and_frees_the_engine(visit: Visit, server: PageServer) -> None:
-    visit.ask("LONG")
-    visit.wait("thinking")
-    visit.tab.wait_for_timeout(500)
-    before = tokens(visit)
-    visit.tab.click("#stop")
-    visit.wait("stopped")
-    visit.tab.wait_for_selector("#ask")
-    assert visit.text("summary").startswith("Stopped after ")
-    assert tokens(visit) - before < TOKENS_PER_S
-    kept = visit.text(".trace .text")
+def test_stop_keeps_the_thought_so_far_and_continue_goes_on_from_it(chat: Visit, server: PageServer) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    chat.tab.wait_for_timeout(400)
+    before = tokens(chat)
+    chat.tab.click("#stop")
+    chat.wait("stopped")
+    chat.tab.wait_for_selector("#ask")
+    assert chat.text(HEADER).startswith("Stopped after ")
+    assert tokens(chat) - before < TOKENS_PER_S
+    kept = chat.text(".trace .text")
     assert "word1 " in kept
     assert server.stats()["running"] == 0
-    visit.ask("How many sheep?")
-    visit.wait("done")
-    assert visit.tab.inner_text(".turn:first-child .trace .text") == kept
+    chat.tab.click(".go-on")
+    chat.wait("done")
+    whole = chat.text(".trace .text")
+    assert whole.startswith(kept.rstrip()) and "word399" in whole
+    assert chat.text(".answer") == "done"
 
 
-def test_escape_stops_too(visit: Visit) -> None:
-    visit.ask("LONG")
-    visit.wait("thinking")
-    visit.tab.keyboard.press("Escape")
-    visit.wait("stopped")
+def test_stopping_is_said_at_once_by_button_header_and_key(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    # What is asked for shows before the server has answered.
+    held: list[Route] = []
+    chat.tab.route("**/control", lambda route: held.append(route))
+    chat.tab.keyboard.press("Escape")
+    assert chat.tab.inner_text("#stop") == "Stopping…"
+    assert chat.text(HEADER) == "Stopping…"
+    chat.tab.unroute("**/control")
+    held[0].continue_()
+    chat.wait("stopped")
+    assert not chat.tab.is_visible("#stop")
 
 
-def test_new_chat_in_the_middle_of_a_thought_leaves_an_empty_page(visit: Visit, server: PageServer) -> None:
-    visit.ask("LONG")
-    visit.wait("thinking")
-    visit.tab.click("#new-chat")
-    visit.tab.wait_for_selector(".welcome", state="visible")
-    visit.tab.wait_for_timeout(500)
-    assert visit.tab.locator(".turn").count() == 0
-    assert server.stats()["running"] == 0
-    visit.ask("How many sheep?")
-    visit.wait("done")
-    assert visit.tab.locator(".turn").count() == 1
+def test_new_chat_in_the_middle_of_a_thought_lets_it_go_on_elsewhere(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    address = chat.tab.url
+    chat.tab.click("#new-chat")
+    chat.tab.wait_for_selector(".welcome")
+    assert chat.tab.locator(".turn").count() == 0 and "?c=" not in chat.tab.url
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    assert chat.tab.locator(".turn").count() == 1
+    chat.tab.goto(address)
+    chat.wait("done")
+    assert chat.text(".answer") == "done"
 
 
-def test_closing_the_tab_stops_the_engine(visit: Visit, server: PageServer) -> None:
-    visit.ask("LONG")
-    visit.wait("thinking")
-    visit.tab.close()
-    deadline = time.monotonic() + 5
-    while server.stats()["running"] and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert server.stats()["running"] == 0
+def test_an_example_is_asked_by_a_click(chat: Visit) -> None:
+    example = chat.tab.inner_text(".example >> nth=0")
+    chat.tab.click(".example >> nth=0")
+    chat.wait("done")
+    assert chat.text(".question") == example
+    assert not chat.tab.is_visible(".welcome")
 
 
-def test_an_example_is_asked_by_a_click(visit: Visit) -> None:
-    visit.tab.click(f".example >> text={EXAMPLES[0]}")
-    visit.wait("done")
-    assert visit.text(".question") == EXAMPLES[0]
-    assert not visit.tab.is_visible(".welcome")
+def test_an_empty_question_is_not_asked(chat: Visit) -> None:
+    chat.tab.fill("#question", "   ")
+    chat.tab.press("#question", "Enter")
+    chat.tab.wait_for_timeout(300)
+    assert chat.tab.is_visible(".welcome")
 
 
-def test_an_empty_question_is_not_asked(visit: Visit) -> None:
-    visit.tab.fill("#question textarea", "   ")
-    visit.tab.press("#question textarea", "Enter")
-    visit.tab.wait_for_timeout(500)
-    assert visit.tab.is_visible(".welcome")
-
-
-def test_formulas_and_code_are_drawn(visit: Visit) -> None:
-    visit.ask("MARKUP")
-    visit.wait("done")
-    answer = visit.tab.locator(".answer")
+def test_formulas_and_code_are_drawn(chat: Visit) -> None:
+    chat.ask("MARKUP")
+    chat.wait("done")
+    answer = chat.tab.locator(".answer")
     assert answer.locator("math mfrac").count() == 1
     assert answer.locator("menclose").text_content() == "36"
     assert answer.locator("pre code").inner_text() == "if x < 2:\n\tprint(36)\n"
     assert answer.locator("strong").inner_text() == "36"
 
 
-def test_a_crash_of_the_engine_is_told_and_the_next_question_works(visit: Visit) -> None:
-    visit.ask("LONG")
-    visit.wait("thinking")
-    visit.tab.wait_for_timeout(300)
-    visit.tab.keyboard.press("Escape")
-    visit.wait("stopped")
-    visit.ask("CUT")
-    visit.wait("failed")
-    assert "I begin to think" in visit.text(".trace .text")
-    assert visit.text(".error")
-    visit.ask("How many sheep?")
-    visit.wait("done")
+def test_answer_and_thought_are_copied_each_by_itself_and_exactly(chat: Visit) -> None:
+    chat.ask("MARKUP")
+    chat.wait("done")
+    copied = "navigator.clipboard.readText()"
+    chat.tab.click(".copy")
+    chat.tab.wait_for_selector(".copy >> text=Copied")
+    assert chat.tab.evaluate(copied) == (
+        "So \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]"
+    )
+    chat.tab.click(".copy-thought")
+    chat.tab.wait_for_selector(".copy-thought >> text=Copied")
+    thought = chat.tab.evaluate(copied)
+    assert thought.strip() == "Let me write it down." and "think>" not in thought
 
 
-def test_too_long_a_question_is_told_with_both_numbers(visit: Visit) -> None:
-    visit.ask("sheep " * 5000)
-    visit.wait("failed")
-    assert "4096" in visit.text(".error")
+def test_a_crash_of_the_engine_is_told_with_what_to_do_and_trying_again_works(chat: Visit) -> None:
+    chat.ask("CUT")
+    chat.wait("failed")
+    assert "I begin to think" in chat.text(".trace .text")
+    assert "Try again" in chat.text(".error")
+    assert chat.tab.is_visible(".again >> text=Try again")
+    chat.ask("How many sheep?")
+    chat.wait("done")
 
 
-def test_two_tabs_do_not_share_a_conversation(visit: Visit) -> None:
-    visit.ask("How many sheep?")
-    visit.wait("done")
-    other = visit.tab.context.new_page()
-    other.goto(visit.url)
-    other.wait_for_selector(".welcome", state="visible")
+def test_too_long_a_question_is_told_with_both_numbers(chat: Visit) -> None:
+    chat.ask("sheep " * 5000)
+    chat.wait("failed")
+    assert "4096" in chat.text(".error")
+
+
+def test_a_question_that_the_server_refuses_stays_in_the_box(chat: Visit) -> None:
+    chat.tab.route("**/page/ask", lambda route: route.fulfill(status=503, json={"error": {"message": "Too busy."}}))
+    chat.tab.fill("#question", "How many sheep?")
+    chat.tab.press("#question", "Enter")
+    chat.tab.wait_for_selector("#composer .alarm >> text=Too busy.")
+    assert chat.tab.input_value("#question") == "How many sheep?"
+    chat.tab.unroute("**/page/ask")
+    chat.complaints.clear()
+
+
+def test_two_tabs_do_not_share_a_conversation(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    other = chat.tab.context.new_page()
+    other.goto(chat.url)
+    other.wait_for_selector(".welcome")
     assert other.locator(".turn").count() == 0
+    other.close()
+
+
+@pytest.mark.parametrize(("answers", "title"), [(True, "How many sheep?"), (False, "New chat")])
+def test_the_conversation_is_named_by_its_first_line(chat: Visit, answers: bool, title: str) -> None:
+    if answers:
+        chat.ask("How many sheep?\nAnd how many goats?")
+        chat.wait("done")
+    chat.tab.wait_for_selector(f".toolbar .title >> text={title}")

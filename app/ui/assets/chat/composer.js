@@ -50,9 +50,8 @@ export class Composer {
     if (id === this.id && this.isShown) return;
     this.isShown = true;
     this.id = id;
-    this.box.value = draftOf(id);
+    this.put(draftOf(id));
     this.fail('');
-    this.fit();
   }
 
   focus() { this.box.focus({ preventScroll: true }); }
@@ -62,17 +61,21 @@ export class Composer {
     this.isAsking = true;
     this.fail('');
     const { id } = this;
+    const isTyped = text === this.text;
+    if (isTyped) this.put('');
     try {
       await this.onAsk(text);
-      if (text === this.text) {
-        this.box.value = '';
-        this.fit();
-      }
       keepDraft(id, '');
     } catch (error) {
+      if (isTyped && !this.text) this.put(text);
       this.fail(error.message);
     }
     this.isAsking = false;
+  }
+
+  put(text) {
+    this.box.value = text;
+    this.fit();
   }
 
   async stop() {

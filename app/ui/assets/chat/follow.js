@@ -1,5 +1,8 @@
 // Keeps a scrolled box at its end until the reader moves up, and again once they are back at the end.
 const NEAR = 48;
+// A scroll so soon after a wheel, a key or a touch is the reader's; any other is layout's.
+const SOON_MS = 800;
+const BY_HAND = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'];
 
 export class Follower {
   // `source` tells of scrolling: the box itself, or the window for the page's own box.
@@ -7,20 +10,33 @@ export class Follower {
     this.box = box;
     this.isStuck = true;
     this.top = box.scrollTop;
+    this.touched = -Infinity;
+    for (const name of BY_HAND) source.addEventListener(name, (event) => this.touch(event), { passive: true });
     source.addEventListener('scroll', () => this.look(), { passive: true });
   }
 
-  // Growing text moves the end away without anybody having scrolled: only a move up unsticks.
+  touch(event) {
+    if (event.type !== 'pointermove' || event.buttons) this.touched = performance.now();
+  }
+
   look() {
     const { scrollTop, scrollHeight, clientHeight } = this.box;
     if (scrollHeight - scrollTop - clientHeight < NEAR) this.isStuck = true;
-    else if (scrollTop < this.top - 1) this.isStuck = false;
+    else if (scrollTop < this.top - 1 && performance.now() - this.touched < SOON_MS) this.isStuck = false;
     this.top = scrollTop;
   }
 
-  // To be called after the box has grown.
+  // To be called after the box has grown. What comes into view is laid out only then and may grow it once more.
   follow() {
     if (!this.isStuck) return;
+    this.end();
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      if (this.isStuck) this.end();
+    });
+  }
+
+  end() {
     this.box.scrollTop = this.box.scrollHeight;
     this.top = this.box.scrollTop;
   }

@@ -34,9 +34,16 @@ export class Lines {
 
   open() {
     if (!this.chunk || this.chunk.childElementCount >= LINES_PER_CHUNK) {
+      this.settle();
       this.chunk = this.box.appendChild(make('div', { class: 'chunk' }));
     }
     this.line = this.chunk.appendChild(make('p')).appendChild(document.createTextNode(''));
+  }
+
+  // How high a chunk stays that is not laid out any more, so that the box does not jump.
+  settle() {
+    const height = this.chunk?.offsetHeight;
+    if (height) this.chunk.style.containIntrinsicSize = `auto ${height}px`;
   }
 
   write(piece) {

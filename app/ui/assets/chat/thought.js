@@ -16,6 +16,8 @@ export const preferredFold = () => {
   return FOLDS.includes(kept) ? kept : 'peek';
 };
 
+export const keepFold = (fold) => localStorage.setItem(KEPT, fold);
+
 export class Thought {
   constructor(message, fold, onFork) {
     this.message = message;
@@ -53,7 +55,7 @@ export class Thought {
 
   // What the person chose is remembered for the next thoughts.
   choose(fold) {
-    localStorage.setItem(KEPT, fold);
+    keepFold(fold);
     rescueFocus(this.foot, this.toggle);
     const fromBelow = this.node.getBoundingClientRect().top < 0;
     this.fold(fold);

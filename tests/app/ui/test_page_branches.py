@@ -1,0 +1,65 @@
+"""Other versions: of a reply, of an answer to the same thought, of the question. None is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .conftest import Visit
+
+AT = ".reply .branches .at"
+
+
+def test_regenerate_makes_a_second_version_and_arrows_lead_between_them(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    chat.tab.click(".again")
+    chat.tab.wait_for_selector(f"{AT} >> text=2 / 2")
+    chat.wait("done")
+    chat.tab.click(".reply .branches button >> nth=0")
+    chat.tab.wait_for_selector(f"{AT} >> text=1 / 2")
+    assert chat.tab.is_disabled(".reply .branches button >> nth=0")
+    chat.reload()
+    chat.tab.wait_for_selector(f"{AT} >> text=1 / 2")
+
+
+def test_a_new_answer_keeps_the_thought(chat: Visit) -> None:
+    chat.ask("MARKUP")
+    chat.wait("done")
+    thought = chat.text(".trace .text")
+    chat.tab.click(".same-thought")
+    chat.tab.wait_for_selector(f"{AT} >> text=2 / 2")
+    chat.wait("done")
+    assert chat.text(".trace .text").strip() == thought.strip()
+    assert chat.tab.locator(".answer menclose").text_content() == "36"
+
+
+def test_a_question_asked_otherwise_is_a_new_branch_and_the_old_one_stays(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    chat.ask("And goats?")
+    chat.wait("done")
+    first = chat.tab.locator(".turn >> nth=0")
+    first.hover()
+    first.locator(".edit").click()
+    assert first.locator("textarea").input_value() == "How many sheep?"
+    first.locator("textarea").fill("How many ewes?")
+    first.locator("textarea").press("Enter")
+    chat.tab.wait_for_selector(".question >> text=How many ewes?")
+    chat.wait("done")
+    assert chat.tab.locator(".turn").count() == 1
+    assert chat.text(".tools .at") == "2 / 2"
+    chat.tab.click(".tools .branches button >> nth=0")
+    chat.tab.wait_for_selector(".question >> text=And goats?")
+    assert chat.tab.locator(".turn").count() == 2
+
+
+def test_escape_leaves_the_question_as_it_was(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    chat.tab.hover(".turn")
+    chat.tab.click(".edit")
+    chat.tab.fill(".editing textarea", "nothing")
+    chat.tab.keyboard.press("Escape")
+    assert chat.text(".question") == "How many sheep?"
+    assert chat.tab.evaluate("document.activeElement.classList.contains('edit')")

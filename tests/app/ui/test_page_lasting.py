@@ -1,0 +1,117 @@
+"""Nothing is lost by a reload, a second tab, a closed one or a server that goes away."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .conftest import LABEL, PageServer, Visit, scripted
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+def test_a_reload_in_mid_thought_shows_the_same_turn_and_goes_on(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    chat.reload()
+    began = time.monotonic()
+    chat.wait("thinking")
+    assert time.monotonic() - began < 10
+    chat.wait("done")
+    reply = chat.json(f"/page/conversations/{chat.conversation}")["path"][-1]
+    whole = chat.json(f"/page/messages/{reply['id']}")["reasoning"]
+    shown = chat.tab.eval_on_selector_all(".trace .text p", "lines => lines.map(line => line.textContent).join('\\n')")
+    assert shown == whole and "word399" in whole
+
+
+def test_a_second_tab_sees_the_same_words(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    other = Visit(chat.tab.context.new_page(), chat.tab.url)
+    other.wait("thinking")
+    chat.wait("done")
+    other.wait("done")
+    assert other.text(".trace .text") == chat.text(".trace .text")
+    chat.ask("How many sheep?")
+    other.tab.wait_for_selector(".question >> text=How many sheep?")
+    other.wait("done")
+    other.tab.close()
+
+
+def test_a_closed_tab_comes_back_to_a_finished_answer(chat: Visit) -> None:
+    tab = chat.tab.context.new_page()
+    leaving = Visit(tab, chat.url)
+    leaving.ask("SPEECH")
+    leaving.wait("thinking")
+    address = tab.url
+    tab.close()
+    chat.tab.wait_for_timeout(1500)
+    back = Visit(chat.tab.context.new_page(), address)
+    back.wait("done")
+    assert back.text(".answer") == "done"
+    back.tab.close()
+
+
+def test_what_is_typed_and_not_asked_survives_a_reload(chat: Visit) -> None:
+    chat.tab.fill("#question", "How many sh")
+    chat.reload()
+    assert chat.tab.input_value("#question") == "How many sh"
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    chat.reload()
+    assert chat.tab.input_value("#question") == ""
+
+
+def test_when_the_server_goes_away_the_page_says_so_and_keeps_the_text(browser: Browser, tmp_path: Path) -> None:
+    script = " ".join(f"thought {n}" for n in range(1000))  # one that repeats itself would be ended as a loop
+    with browser.new_context() as context:
+        with PageServer(scripted({"script": script, "tokens_per_s": 50}), LABEL, tmp_path) as server:
+            visit = Visit(context.new_page(), server.url)
+            visit.ask("How many sheep?")
+            visit.wait("thinking")
+            visit.tab.wait_for_timeout(400)
+            server.cut()
+        visit.tab.wait_for_selector(".banner >> text=The connection to the server is lost")
+        assert "thought" in visit.text(".trace .text")
+
+
+def test_forty_long_turns_are_light_and_a_thought_comes_when_it_is_opened(chat: Visit, server: PageServer) -> None:
+    conversation = long_conversation(server)
+    began = time.monotonic()
+    chat.tab.goto(f"{chat.url}/?c={conversation}")
+    chat.tab.wait_for_selector(".turn >> nth=39")
+    took = time.monotonic() - began
+    n_nodes = chat.tab.evaluate("document.querySelectorAll('*').length")
+    assert n_nodes <= 5000
+    assert took < 20
+    first = chat.tab.locator(".turn >> nth=0")
+    assert "line 1 " not in (first.text_content() or "")
+    first.locator(".fold").click()
+    first.locator(".text >> text=line 1 ").first.wait_for()
+    print(f"{n_nodes} nodes, shown after {took:.1f} s")
+
+
+def long_conversation(server: PageServer, n_turns: int = 40) -> str:
+    """Turns with thoughts of 80 KB each, as if they had been asked here; its id."""
+    from r1chat.app.conversations.records import Message
+
+    store = server.services.store
+    conversation = store.create("")
+    thought = "".join(f"line {n} of a thought that was long\n" for n in range(2200))
+    parent = None
+    for turn in range(n_turns):
+        for role, content, reasoning in (("user", f"Question {turn}?", ""), ("assistant", f"Answer **{turn}**.", thought)):
+            message = Message(
+                id=f"long-{turn}-{role}",
+                conversation=conversation.id,
+                parent=parent,
+                role=role,  # type: ignore[arg-type]
+                content=content,
+                reasoning=reasoning,
+                reasoning_tokens=len(reasoning) // 4,
+                created=time.time(),
+            )
+            parent = store.add(message).id
+    return conversation.id

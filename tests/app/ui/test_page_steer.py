@@ -1,0 +1,80 @@
+"""Thinking under the person's hand: answer now, think more, off, a budget and its gauge."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .conftest import Visit
+
+
+def think(chat: Visit, mode: str) -> None:
+    chat.tab.click(f".thinking label:has(input[value={mode}])")
+
+
+def test_answer_now_ends_the_thought_and_keeps_it(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    chat.tab.wait_for_timeout(300)
+    chat.tab.click(".answer-now")
+    chat.wait("done")
+    assert chat.text(".answer") == "done"
+    assert "word1 " in chat.text(".trace .text") and "word399" not in chat.text(".trace .text")
+    assert "You asked for the answer" in chat.text(".notes")
+    assert not chat.tab.is_visible(".answer-now")
+
+
+def test_answer_now_has_a_key(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    chat.tab.keyboard.press("Control+.")
+    chat.wait("done")
+    assert "You asked for the answer" in chat.text(".notes")
+
+
+def test_think_more_lets_it_go_on_where_it_would_have_ended(chat: Visit) -> None:
+    chat.ask("PLAIN")
+    chat.wait("thinking")
+    chat.tab.click(".think-more")
+    chat.wait("done")
+    assert re.search(r"word59\W+Wait", chat.text(".trace .text"))
+
+
+def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Visit) -> None:
+    think(chat, "budget")
+    chat.tab.fill(".budget input[type=number]", "120")
+    chat.tab.press(".budget input[type=number]", "Tab")
+    chat.ask("LONG")
+    chat.wait("thinking")
+    gauge = chat.tab.locator(".gauge")
+    gauge.wait_for()
+    assert gauge.get_attribute("aria-valuemax") == "120"
+    chat.tab.wait_for_selector(".gauge.near")
+    chat.wait("done")
+    assert not gauge.is_visible()
+    assert "budget" in chat.text(".notes")
+    assert "word399" not in chat.text(".trace .text")
+
+
+def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    think(chat, "budget")
+    chat.tab.fill(".budget input[type=number]", "100")
+    chat.tab.press(".budget input[type=number]", "Tab")
+    chat.tab.wait_for_selector(".gauge[aria-valuemax='100']")
+    chat.wait("done")
+    assert "word399" not in chat.text(".trace .text")
+    chat.reload()
+    chat.wait("done")
+    assert chat.tab.is_checked(".thinking input[value=budget]")
+    assert chat.tab.input_value(".budget input[type=number]") == "100"
+
+
+def test_without_thinking_there_is_an_answer_and_no_thought(chat: Visit) -> None:
+    think(chat, "off")
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    assert chat.tab.locator(".answer menclose").text_content() == "9"
+    assert not chat.tab.is_visible(".trace") and not chat.tab.is_visible(".copy-thought")
