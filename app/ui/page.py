@@ -21,7 +21,7 @@ from .services import PageServices
 
 # In the order of the tabs; the first is what a newcomer sees.
 ROOMS = {"chat": "Chat", "stars": "Distil set", "runs": "Runs", "shelf": "Models"}
-STYLES = ("base", "chat/style", "trace/style", "list/style", "stars/style", "runs/style", "shelf/style")
+STYLES = ("base", "chat/style", "trace/style", "many/style", "list/style", "stars/style", "runs/style", "shelf/style")
 SANS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 ASSETS = Path(str(files(__package__) / "assets"))

@@ -1,0 +1,113 @@
+// One of several replies: what it does, its thought, its answer, what became of it, and the choice to go on with it.
+import { post } from '../shared/api.js';
+import { button, make } from '../shared/dom.js';
+import { Answer } from '../chat/answer.js';
+import { words } from '../words/many.js';
+import { Tail } from './tail.js';
+
+const SIGNS = { right: '✓', majority: '✓', wrong: '✗', minority: '✗' };
+const TONES = { right: 'good', majority: 'good', wrong: 'bad', minority: 'bad' };
+
+const phaseOf = (message) => {
+  if (message.state !== 'live') return message.state;
+  return message.state2 ?? (message.html || message.tail ? 'answering' : message.reasoning ? 'thinking' : 'waiting');
+};
+
+export class Card {
+  // `title` names it; `onChoose` makes the conversation go on from it.
+  constructor(message, title, onChoose) {
+    this.title = title;
+    this.name = make('h3', { tabindex: -1, id: `reply-${message.id}` }, title);
+    this.state = make('span', { class: 'state' });
+    this.mark = make('span', { class: 'mark' });
+    this.trace = make('div', { class: 'thought' });
+    this.answer = new Answer();
+    this.note = make('p', { class: 'note' });
+    this.error = make('p', { class: 'alarm' });
+    this.choice = button(words.card.choose, onChoose, { class: 'quiet', 'aria-pressed': 'false' });
+    this.node = make('section', { class: 'card', 'aria-labelledby': this.name.id },
+      make('header', {}, this.name, this.mark), this.state, this.answer.node, this.trace, this.note, this.error, this.choice);
+    this.update(message);
+  }
+
+  get isLive() { return this.message.state === 'live'; }
+
+  // The whole message: new, or as it ended.
+  update(message) {
+    this.message = { ...message };
+    this.answer.update(message.html ?? '', message.tail ?? '');
+    if (this.isLive) {
+      this.tail = new Tail(message.reasoning ?? '');
+      this.trace.replaceChildren(this.tail.node);
+    } else {
+      this.tail = null;
+      this.trace.replaceChildren(...this.fold());
+    }
+    this.draw();
+  }
+
+  grow({ reasoning = '', html = '', tail = '', ...stands }) {
+    Object.assign(this.message, stands);
+    if (reasoning) this.tail?.append(reasoning);
+    if (html || tail) this.answer.append(html, tail);
+    this.draw();
+  }
+
+  // A finished thought is opened on demand.
+  fold() {
+    const { reasoning_chars: n_chars, thinking_s: seconds, reasoning_tokens: tokens } = this.message;
+    if (!n_chars) return [];
+    const body = make('div', { class: 'body', id: `thought-of-${this.message.id}`, hidden: true });
+    const toggle = button(words.card.trace(seconds, tokens), () => this.toggle(toggle, body),
+      { class: 'fold', 'aria-expanded': 'false', 'aria-controls': body.id });
+    return [toggle, body];
+  }
+
+  async toggle(toggle, body) {
+    body.hidden = !body.hidden;
+    toggle.setAttribute('aria-expanded', String(!body.hidden));
+    if (body.hidden || body.firstChild) return;
+    const { FinishedThought } = await import('../trace/trace.js');
+    const thought = new FinishedThought(this.message, {
+      onFork: (at, text) => post(`/page/messages/${this.message.id}/fork`, { at, text }),
+    });
+    body.replaceChildren(thought.node);
+    try {
+      await thought.open();
+    } catch (error) {
+      body.replaceChildren(make('p', { class: 'alarm' }, error.message));
+    }
+  }
+
+  draw() {
+    const { message } = this;
+    const phase = phaseOf(message);
+    const { thinking_s: seconds = 0, reasoning_tokens: n_thought = 0, answer_tokens: n_answer = 0 } = message;
+    const said = {
+      waiting: () => words.card.waiting(message.position ?? 0),
+      thinking: () => words.card.thinking(seconds, n_thought),
+      answering: () => words.card.answering(n_answer),
+    }[phase] ?? (() => words.card.done(message.total_s ?? 0, n_thought + n_answer));
+    this.node.dataset.state = phase;
+    // What is finished says it at its fold.
+    this.state.textContent = this.isLive || !message.reasoning_chars ? said() : '';
+    this.note.textContent = this.isLive ? '' : this.ending();
+    this.error.textContent = message.error ?? '';
+    this.trace.classList.toggle('past', phase === 'answering');
+    this.choice.hidden = this.isLive;
+  }
+
+  ending() {
+    const { state, finish_reason: reason } = this.message;
+    return words.card[{ stopped: 'early', length: 'length' }[reason]] ?? words.card[{ stopped: 'stopped', interrupted: 'interrupted' }[state]] ?? '';
+  }
+
+  // `mark`: a word of words.marks, or null where nothing can be said of it.
+  show(mark, isChosen) {
+    this.node.dataset.tone = TONES[mark] ?? '';
+    this.mark.replaceChildren();
+    if (mark) this.mark.append(make('span', { 'aria-hidden': 'true' }, SIGNS[mark] ?? '–'), ` ${words.marks[mark]}`);
+    this.choice.setAttribute('aria-pressed', String(isChosen));
+    this.choice.textContent = isChosen ? words.card.chosen : words.card.choose;
+  }
+}
