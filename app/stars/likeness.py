@@ -1,16 +1,18 @@
-"""Which stars are the same, and which ask nearly the same: by distill's own measure of wording."""
+"""Which stars are the same, and which ask nearly the same: by distill's own reading of wording."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher
 
 from ...distill.filter.duplicates import text_key as key_of_text
-from ...distill.filter.wording import runs, signs, words
+from ...distill.filter.wording import signs, words
 from .records import Similar, Star, Turn
 
-_RUN = 3  # words
-_NEAR = 0.5
+_NEAR = 0.7
 _MOST = 5
+# Of a question; what follows is a text that it is about.
+_WORDS = 300
 
 
 def text_key(turn: Turn) -> str:
@@ -19,20 +21,20 @@ def text_key(turn: Turn) -> str:
 
 
 def similar_to(star: Star, others: Iterable[Star]) -> list[Similar]:
-    """Others that ask nearly the same or just that, the nearest first."""
-    mine = _phrases(star.turn.question)
-    shares = (
-        Similar(id=other.id, question=other.turn.question[:200], share=_jaccard(mine, _phrases(other.turn.question)))
-        for other in others
-        if other.id != star.id
-    )
-    return sorted((each for each in shares if each.share >= _NEAR), key=lambda each: -each.share)[:_MOST]
+    """Others that ask just that or nearly so, the nearest first. Those with other numbers only are among them, as a
+    person may want few of one kind.
+    """
+    found = sorted(_near(star, others), key=lambda pair: -pair[0])[:_MOST]
+    return [Similar(id=other.id, question=other.turn.question[:200], share=share) for share, other in found]
 
 
-def _phrases(question: str) -> set[str]:
-    said = words(question)
-    return set(runs(said, min(_RUN, max(1, len(said)))))
-
-
-def _jaccard(one: set[str], other: set[str]) -> float:
-    return len(one & other) / max(1, len(one | other))
+def _near(star: Star, others: Iterable[Star]) -> Iterator[tuple[float, Star]]:
+    # what is set second is looked through once for all
+    matcher = SequenceMatcher[str](autojunk=False)
+    matcher.set_seq2(words(star.turn.question)[:_WORDS])
+    for other in others:
+        matcher.set_seq1(words(other.turn.question)[:_WORDS])
+        if other.id == star.id or matcher.real_quick_ratio() < _NEAR or matcher.quick_ratio() < _NEAR:
+            continue
+        if (share := matcher.ratio()) >= _NEAR:
+            yield share, other

@@ -9,7 +9,7 @@ export const offerRun = (told, traces, onBegun) => new Offer(told, traces, onBeg
 class Offer {
   constructor({ students, n_stars: stars, runs }, traces, onBegun) {
     this.onBegun = onBegun;
-    this.taken = new Set(runs.map(({ id }) => id));
+    this.taken = new Set(runs.flatMap(({ id, name }) => [id, name]));
     this.student = make('select', { id: 'new-student', onchange: () => this.#suggest() }, ...students.map((name) => make('option', { value: name }, words.students[name] ?? name)));
     this.name = make('input', { type: 'text', id: 'new-name', required: true, maxlength: 64, autocomplete: 'off', 'aria-describedby': 'new-name-hint' });
     this.traces = ['stars', 'generated'].map((kind) => {

@@ -93,6 +93,7 @@ export class Chart {
   }
 
   #point(offset) {
+    if (!this.#points.length) return;
     const step = this.first + ((offset - LEFT) / (this.#width - LEFT - RIGHT)) * (this.last - this.first);
     let nearest = 0;
     this.#points.forEach(([at], i) => { if (Math.abs(at - step) < Math.abs(this.#points[nearest][0] - step)) nearest = i; });
@@ -101,13 +102,14 @@ export class Chart {
 
   #key(event) {
     const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
-    if (!(event.key in moves)) return;
+    if (!(event.key in moves) || !this.#points.length) return;
     event.preventDefault();
     const from = this.#at ?? (moves[event.key] > 0 ? -1 : this.#points.length);
     this.#read(Math.max(0, Math.min(this.#points.length - 1, from + moves[event.key])));
   }
 
   #read(at) {
+    if (!this.#points.length) return;
     this.#at = at;
     if (at === null) {
       this.mark?.replaceChildren();

@@ -53,7 +53,7 @@ export class Review {
       this.#word(),
       this.said,
       ...PARTS.map((part) => this.#part(part)),
-      this.#similar(),
+      ...this.#similar(),
       this.#made(),
       make('div', { class: 'buttons' },
         button(words.openChat, () => { emit('show-room', { name: 'chat' }); emit('open-conversation', { id: star.source.conversation }); }),
@@ -107,9 +107,9 @@ export class Review {
 
   #similar() {
     const { similar } = this.#star;
-    if (!similar.length) return null;
-    return make('section', { class: 'similar' }, make('h3', {}, words.similar), make('ul', {}, ...similar.map((other) => make('li', {},
-      button(other.question, () => this.#on.onOpen(other.id), { class: 'quiet' }), ' ', make('span', { class: 'soft small' }, words.alike(other.share))))));
+    if (!similar.length) return [];
+    return [make('section', { class: 'similar' }, make('h3', {}, words.similar), make('ul', {}, ...similar.map((other) => make('li', {},
+      button(other.question, () => this.#on.onOpen(other.id), { class: 'quiet' }), ' ', make('span', { class: 'soft small' }, words.alike(other.share))))))];
   }
 
   #made() {

@@ -87,7 +87,7 @@ class StarsRoom {
     const open = make('button', { type: 'button', class: 'row', 'data-star': star.id, onclick: () => this.#open(star.id, true) },
       make('span', { class: 'badge', 'data-state': star.state }, words.states[star.state]),
       make('span', { class: 'question' }, star.question),
-      make('span', { class: 'soft small' }, [words.by(star.model), words.thoughtTokens(star.thought_tokens), star.edited.length ? words.edited : null].filter(Boolean).join(' · ')),
+      make('span', { class: 'soft small' }, [words.by(star.model), words.thoughtTokens(star.thought_tokens), star.by ? words.checkedBy[star.by] : null, star.edited.length ? words.edited : null].filter(Boolean).join(' · ')),
       against ? make('span', { class: 'against' }, against) : null);
     return make('li', {}, open);
   }

@@ -104,6 +104,7 @@ export const words = {
   when: (seconds) => new Date(seconds * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' }),
   thoughtTokens: (n) => (n ? `${plural(n, 'token', 'tokens')} of thought` : null),
   edited: 'Edited by you',
+  checkedBy: { gold: 'known answer', vote: 'by vote', person: 'checked by you' },
   gates: 'What speaks for and against it',
   question: 'Question',
   thought: 'Thought',
