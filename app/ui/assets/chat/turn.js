@@ -3,17 +3,28 @@ import { make } from '../shared/dom.js';
 import { Question } from './question.js';
 import { Reply } from './reply.js';
 
-// A record is told once; what came since is told as deltas.
+// A record is told once; what came since is told as deltas. What comes while the view is fetched waits for it.
 class Many {
   constructor(id, told) {
     this.id = id;
     this.told = new Set(told);
     this.view = null;
+    this.early = [];
   }
 
   tell(record) {
-    if (!this.told.has(record)) this.view?.update(record);
+    if (!this.told.has(record)) this.pass(record);
     this.told.add(record);
+  }
+
+  pass(news) {
+    if (this.view) this.view.update(news);
+    else this.early.push(news);
+  }
+
+  open(view) {
+    this.view = view;
+    for (const news of this.early.splice(0)) view.update(news);
   }
 }
 
@@ -49,7 +60,7 @@ export class Turn {
     try {
       const { ManyReplies } = await import('../many/many.js');
       if (this.many !== many) return;
-      many.view = new ManyReplies(group, members);
+      many.open(new ManyReplies(group, members));
       this.node.append(many.view.node);
     } catch {
       this.many = null;
@@ -79,7 +90,7 @@ export class Turn {
       this.reply.grow(delta);
       this.node.dataset.state = this.reply.node.dataset.state;
     } else {
-      this.many?.view?.update(delta);
+      this.many?.pass(delta);
     }
   }
 }
