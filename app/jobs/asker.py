@@ -20,6 +20,7 @@ from .prompts import Into
 from .registry import JobRegistry
 from .sources import Place, Source, asked, going_on
 
+STILL_WRITTEN = "The reply is still being written; stop it, or wait for its end."
 CAN_GO_ON = frozenset({"stopped", "failed", "interrupted"})
 
 
@@ -55,7 +56,7 @@ class Asker:
             conversation = self._conversation(owner, conversation_id, settings)
             behind = conversation.head if at_head else parent
             if behind is not None and self._message_of(owner, conversation, behind).state == "live":
-                raise InvalidRequestError("The reply is still being written; stop it, or wait for its end.")
+                raise InvalidRequestError(STILL_WRITTEN)
             question = self._store.add(
                 Message(
                     id=new_id(),
@@ -88,13 +89,14 @@ class Asker:
         """Another reply to the same question."""
         conversation, before = await self._ended(owner, message_id)
         question = await asyncio.to_thread(self._store.message, owner, before.parent or "")
-        reply = await self.reply(owner, conversation, question, "regenerate")
+        reply = await self.reply(owner, _as_asked(conversation, before), question, "regenerate")
         await self._told(owner, conversation.id)
         return reply
 
     async def answer_again(self, owner: str, message_id: str) -> Message:
         """The same thought, another answer."""
         conversation, before = await self._ended(owner, message_id)
+        conversation = _as_asked(conversation, before)
         if not _has_ended_thought(before):
             raise InvalidRequestError("This reply has no thought that came to its end.")
         place = _place(before, conversation, "think_end")
@@ -110,6 +112,7 @@ class Asker:
     async def fork(self, owner: str, message_id: str, at: int, text: str) -> Message:
         """Goes on behind `at` characters of the thought and then `text`."""
         conversation, before = await self._ended(owner, message_id)
+        conversation = _as_asked(conversation, before)
         if not 0 <= at <= len(before.reasoning):
             raise InvalidRequestError(f"The thought has {len(before.reasoning)} characters.", "at")
         if not before.reasoning and not text:
@@ -124,8 +127,9 @@ class Asker:
     async def go_on(self, owner: str, message_id: str) -> Message:
         """Continues a reply that was broken off, in the same message."""
         before, conversation = await self._reply_of(owner, message_id)
-        if before.state == "live":
-            raise InvalidRequestError("The reply is still being written.")
+        conversation = _as_asked(conversation, before)
+        if before.state == "live" or self._jobs.live(message_id):
+            raise InvalidRequestError(STILL_WRITTEN)
         if before.state not in CAN_GO_ON and before.finish_reason != "length":
             raise InvalidRequestError("This reply came to its own end; ask for another one instead.")
         branch = await asyncio.to_thread(self._branch_of, owner, before)
@@ -218,6 +222,14 @@ def _reply(conversation: Conversation, question: str | None, origin: Origin) -> 
         origin=origin,
         settings=settings,
     )
+
+
+def _as_asked(conversation: Conversation, reply: Message) -> Conversation:
+    """One of several models that were compared goes on as itself."""
+    if reply.group is None or reply.settings is None:
+        return conversation
+    settings = msgspec.structs.replace(conversation.settings, model=reply.settings.model)
+    return msgspec.structs.replace(conversation, settings=settings)
 
 
 def _has_ended_thought(reply: Message) -> bool:

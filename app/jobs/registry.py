@@ -50,6 +50,8 @@ class JobRegistry:
         """
         if self._closed:
             raise InvalidRequestError("The server is shutting down.")
+        if message.id in self._jobs:
+            raise InvalidRequestError("The reply is being written already.")
         model = message.settings.model if message.settings else message.model
         job = ReplyJob(
             LiveReply(message),

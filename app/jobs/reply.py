@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 
+import msgspec
+
 from ...serve.client import Client, ReasoningDelta
 from ...serve.errors import R1ChatError
 from ..conversations.records import Message, State
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 SAVE_S = 0.3
 HEALTH_S = 0.5
+NOT_SAVED = "This reply could not be saved; copy it before you leave."
 OUR_FAULT = "Something went wrong on the page's side; the server's log says what."
 
 
@@ -34,14 +37,16 @@ class Saver:
         self._ended = asyncio.Event()
         self._task = asyncio.create_task(self._save_regularly())
 
-    async def finish(self, message: Message) -> None:
-        """Nothing is saved behind this. A reply that cannot be saved is told in the log; it ends all the same."""
+    async def finish(self, message: Message) -> Message:
+        """Nothing is saved behind this. A reply that cannot be saved ends all the same, and says so."""
         self._ended.set()
         await self._task
         try:
-            await asyncio.to_thread(self._store.finish, message)
-        except Exception:
+            return await asyncio.to_thread(self._store.finish, message)
+        except Exception as error:
             logger.exception("a reply could not be saved")
+            reason = f" {error}" if isinstance(error, R1ChatError) else ""
+            return msgspec.structs.replace(message, state="failed", error=f"{NOT_SAVED}{reason}")
 
     async def _save_regularly(self) -> None:
         while not self._ended.is_set():
@@ -123,10 +128,12 @@ class ReplyJob:
         state, error = await self._outcome()
         if self._owed is not None:
             self._owed.cancel()
-        await self._client.aclose()
         ended = self.live.ended(state, error)
-        await self._saver.finish(ended)
-        self._on_end(ended)
+        try:
+            ended = await self._saver.finish(ended)
+            await self._client.aclose()
+        finally:
+            self._on_end(ended)
 
     async def _outcome(self) -> tuple[State, str]:
         await asyncio.wait({self._reading})

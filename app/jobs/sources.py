@@ -58,7 +58,8 @@ def going_on(
                         yield event
                 return
             except ApiError as error:
-                if error.status != 404:
+                # Not kept any more, or not to be forked there; once it has begun, it fails with another status.
+                if error.status not in (400, 404):
                     raise
         messages = [*prompt(branch, settings), begun(reply, into)]
         async with aclosing(client.stream(messages, continue_final_message=into, **params(settings))) as events:

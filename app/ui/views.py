@@ -15,16 +15,18 @@ import msgspec
 from ..conversations.records import Conversation, Group, Message
 from ..conversations.store import ConversationStore
 from ..jobs.events import Delta
-from .markup import GrowingMarkup, render
+from .markup import FormulaCap, GrowingMarkup, render
 
 # A conversation is opened more often than its answers change.
 _N_KEPT = 512
+# Each takes a few milliseconds; an answer with more is drawn with the source of the rest.
+_MAX_FORMULAS = 2000
 
 
 @lru_cache(_N_KEPT)
 def answer_html(text: str) -> str:
     """HTML of a finished answer."""
-    return render(text)
+    return render(text, FormulaCap(_MAX_FORMULAS))
 
 
 def conversation_json(conversation: Conversation, *, live: bool) -> dict[str, Any]:
@@ -85,6 +87,10 @@ class Opened:
     path: list[Message]
     siblings: dict[str, list[str]]
     groups: dict[str, tuple[Group, list[Message]]]
+
+    @property
+    def messages(self) -> list[Message]:
+        return [*self.path, *(reply for _, replies in self.groups.values() for reply in replies)]
 
 
 def opened(store: ConversationStore, owner: str, conversation_id: str) -> Opened:

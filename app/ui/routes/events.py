@@ -14,7 +14,7 @@ from starlette.responses import Response
 from ....serve.api.security import owner_of
 from ....serve.api.sse import KEEP_ALIVE, SseResponse
 from ...conversations.records import Message
-from ...jobs.events import ConversationChanged, Event, Gone, GroupChanged, MessageChanged
+from ...jobs.events import ConversationChanged, Delta, Event, Gone, GroupChanged, MessageChanged
 from ...jobs.subscriptions import Subscription
 from ..markup import GrowingMarkup
 from ..services import PageServices
@@ -41,8 +41,8 @@ def events_router(services: PageServices) -> APIRouter:
 async def _frames(services: PageServices, owner: str, conversation_id: str) -> AsyncGenerator[bytes, None]:
     with services.jobs.subscribed(conversation_id) as subscription:
         teller = _Teller(services, subscription)
-        found = await asyncio.to_thread(_read, services, owner, conversation_id)
-        yield _frame(teller.opened(found))
+        found = await asyncio.to_thread(opened, services.store, owner, conversation_id)
+        yield _frame(await teller.opened(found))
         async with aclosing(subscription.events()) as events:
             async for event in events:
                 yield _frame(await teller.told(event))
@@ -56,15 +56,20 @@ class _Teller:
         self._subscription = subscription
         self._markups: dict[str, GrowingMarkup] = {}
 
-    def opened(self, found: Opened) -> dict[str, Any]:
+    async def opened(self, found: Opened) -> dict[str, Any]:
         live = self._services.jobs.is_live(found.conversation.id)
-        return {"type": "open", **opened_json(found, live=live, show=self._shown)}
+        followed = {message.id: self._subscription.follow(message) for message in found.messages}
+
+        def show(message: Message, siblings: list[str]) -> dict[str, Any]:
+            return self._shown(followed[message.id], siblings)
+
+        return {"type": "open", **await asyncio.to_thread(opened_json, found, live=live, show=show)}
 
     async def told(self, event: Event) -> dict[str, Any]:
         match event:
             case MessageChanged(message):
-                siblings = await asyncio.to_thread(self._siblings, message)
-                return {"type": "message", "message": self._shown(message, siblings)}
+                followed = self._subscription.follow(message)
+                return {"type": "message", "message": await asyncio.to_thread(self._message, followed)}
             case ConversationChanged(conversation):
                 live = self._services.jobs.is_live(conversation.id)
                 return {"type": "conversation", "conversation": conversation_json(conversation, live=live)}
@@ -73,32 +78,21 @@ class _Teller:
             case Gone():
                 return {"type": "gone"}
             case deltas:
-                return {"type": "deltas", "replies": [delta_json(delta, self._markups[delta.id]) for delta in deltas]}
+                return {"type": "deltas", "replies": await asyncio.to_thread(self._deltas, deltas)}
+
+    # What lays text out runs on threads: the event loop has others to serve.
+
+    def _deltas(self, deltas: tuple[Delta, ...]) -> list[dict[str, Any]]:
+        return [delta_json(delta, self._markups[delta.id]) for delta in deltas]
+
+    def _message(self, message: Message) -> dict[str, Any]:
+        return self._shown(message, self._services.store.siblings(message))
 
     def _shown(self, message: Message, siblings: list[str]) -> dict[str, Any]:
-        message = self._subscription.follow(message)
         if message.state != "live":
-            self._markups.pop(message.id, None)
             return message_json(message, siblings)
         markup = self._markups[message.id] = grown(message.content)
         return message_json(message, siblings, markup=markup)
-
-    def _siblings(self, message: Message) -> list[str]:
-        _prepare(message)
-        return self._services.store.siblings(message)
-
-
-def _read(services: PageServices, owner: str, conversation_id: str) -> Opened:
-    found = opened(services.store, owner, conversation_id)
-    for message in found.path:
-        _prepare(message)
-    return found
-
-
-def _prepare(message: Message) -> None:
-    """A long answer takes a while to lay out; the event loop finds it done."""
-    if message.state != "live":
-        message_json(message, [])
 
 
 def _frame(value: dict[str, Any]) -> bytes:

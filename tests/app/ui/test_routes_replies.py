@@ -16,8 +16,11 @@ from .person import Person, Screen
 
 COUNT = "".join(f"one{n} two{n}, then.\n" for n in range(60))
 PLAIN = "First I look.\nThen I add: 7 and 5 make 12.\n</think>\n\nIt is \\boxed{12}."
+LINES = "".join(
+    f"{n} tabs:\tso{n}.\r\nA family 👨‍👩‍👧‍👦 of {n}, e\u0301 <div>no{n} markup</div> & `</b>`\n" for n in range(20)
+)
 EXACT = (
-    "A tab:\tand so.\r\nA family 👨‍👩‍👧‍👦 and e\u0301 <div>not markup</div> & `</b>`\n</think>\n\n"
+    f"{LINES}</think>\n\n"
     "Code:\r\n\r\n```python\nif x:\n\treturn '<div>'\r\n```\n\n👩🏽‍🚀 **done** <b>so</b>\n\n- a\n- b\n\nThe end\t."
 )
 SCRIPTS = {
