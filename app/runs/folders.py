@@ -72,7 +72,7 @@ class Runs:
 
     def __init__(self, folder: Path, processes: Processes) -> None:
         self.folder = folder
-        self._processes = processes
+        self.processes = processes
         self._open: OrderedDict[str, OpenRun] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -118,7 +118,7 @@ class Runs:
         record, begin = _json(root / "run.json"), begun(root)
         done = {name: each for name, each in _dict(record, "stages").items() if isinstance(each, dict)}
         open_run = self.opened(root)
-        running = self._processes.works(root)
+        running = self.processes.works(root)
         with open_run.lock:
             open_run.events.read_on()
             stages = _stages(open_run.events, done, running=running)
@@ -130,7 +130,7 @@ class Runs:
             name=str(config.get("name") or root.name),
             student=_student(config, record),
             state=state,
-            created=float(record.get("created") or begin.started or last),
+            created=_number(record, "created") or begin.started or last,
             updated=last,
             share=1.0 if state == "done" else _share(stages),
             stage=next((stage.name for stage in stages if stage.state == "running"), None),
@@ -158,9 +158,9 @@ def _state(root: Path, done: dict[str, Any], begin: Begun, *, running: bool) -> 
         return "running", ""
     if set(STAGES) <= done.keys():
         return "done", ""
-    last = next((line for line in reversed(log_tail(root).splitlines()) if line.strip()), "")
-    if not begin.started or last.startswith("Stopped;"):
+    if not begin.started or begin.stopped:
         return "stopped", ""
+    last = next((line for line in reversed(log_tail(root).splitlines()) if line.strip()), "")
     return "failed", last.removeprefix("r1chat: ")[:1000]
 
 
@@ -172,9 +172,7 @@ def _stage(name: str, events: EventLog, record: dict[str, Any] | None, *, runnin
     told = events.stages.get(name)
     numbers = {metric: series.last for (stage, metric), series in events.series.items() if stage == name}
     if record is not None:
-        seconds = record.get("seconds")
-        return Stage(name=name, state="done", share=1.0, numbers=numbers,
-                     seconds=float(seconds) if isinstance(seconds, (int, float)) else None)  # fmt: skip
+        return Stage(name=name, state="done", share=1.0, numbers=numbers, seconds=_number(record, "seconds"))
     if told is None:
         return Stage(name=name, state="waiting")
     now = running and events.current == name
@@ -209,6 +207,11 @@ def _json(path: Path) -> dict[str, Any]:
 def _dict(record: dict[str, Any], name: str) -> dict[str, Any]:
     value = record.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _number(record: dict[str, Any], name: str) -> float | None:
+    value = record.get(name)
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _time(path: Path) -> float:

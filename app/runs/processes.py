@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,12 +20,15 @@ BEGUN = "begun.json"
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page writes beside a run that it begins: who asked for it, and the process that does it."""
+    """What the page writes beside a run that it begins: who asked for it, and the process that does it. `stopped`:
+    somebody had it stopped since.
+    """
 
     owner: str = ""
     pid: int = 0
     started: float = 0.0
     traces: str = ""
+    stopped: bool = False
 
 
 class Processes:
@@ -44,8 +48,7 @@ class Processes:
                 start_new_session=True,
             )
         self._children[root] = child
-        record = Begun(owner=owner, pid=child.pid, started=time.time(), traces=traces)
-        (root / BEGUN).write_bytes(msgspec.json.encode(record))
+        _write(root, Begun(owner=owner, pid=child.pid, started=time.time(), traces=traces))
 
     def works(self, root: Path) -> bool:
         """Whether a process works in the folder, or will as soon as it has loaded."""
@@ -54,9 +57,13 @@ class Processes:
     def stop(self, root: Path) -> bool:
         """Asks the process to end; False where it is none of the page's."""
         pid = self._pid(root)
-        if pid is not None:
-            os.kill(pid, signal.SIGINT)
-        return pid is not None
+        if pid is None:
+            return False
+        _write(root, msgspec.structs.replace(begun(root), stopped=True))
+        with suppress(ProcessLookupError):  # it has just ended
+            # the whole session, as a terminal would
+            os.killpg(pid, signal.SIGINT)
+        return True
 
     def _pid(self, root: Path) -> int | None:
         child = self._children.get(root)
@@ -72,6 +79,10 @@ def begun(root: Path) -> Begun:
         return msgspec.json.decode((root / BEGUN).read_bytes(), type=Begun)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Begun()
+
+
+def _write(root: Path, record: Begun) -> None:
+    (root / BEGUN).write_bytes(msgspec.json.encode(record))
 
 
 def is_locked(root: Path) -> bool:

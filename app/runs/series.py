@@ -30,7 +30,8 @@ class Series:
         self._steps.append(step)
         self._values.append(value)
         if len(self._steps) >= 2 * KEPT:
-            self._steps, self._values = self._steps[::2], self._values[::2]
+            # of an even number, the newest stays
+            self._steps, self._values = self._steps[1::2], self._values[1::2]
 
     def points(self, most: int = 500) -> list[tuple[float, float]]:
         """At most so many, of each stretch the lowest and the highest: no spike is lost."""

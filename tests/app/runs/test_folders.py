@@ -1,0 +1,157 @@
+"""Which runs there are, how far each is, and that a name from outside leads nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from filelock import FileLock
+
+from r1chat.app.distilling.progress import STAGES
+from r1chat.app.runs.folders import Run, Runs
+from r1chat.app.runs.processes import BEGUN, LOG, Begun, Processes
+from r1chat.distill.rows import ProblemRow, SampleRow, Teacher, TraceRow, write_rows
+from r1chat.distill.run_folder import RunFolder
+from r1chat.serve.errors import NotFoundError
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path / "runs", Processes())
+
+
+def made(runs: Runs, name: str, *stages: str, **record: Any) -> RunFolder:
+    """A run as distill leaves it when these stages are done."""
+    folder = RunFolder(runs.folder / name)
+    done = {stage: {"finished": 2.0, "seconds": 1.0, "summary": {"verdict": "Better."}} for stage in stages}
+    config = {"name": f"{name}-r1", "student": {"name": "tiny"}}
+    folder.write_json(folder.record, {"created": 1.0, "config": config, "stages": done, **record})
+    return folder
+
+
+def begun(folder: RunFolder, log: str = "", **fields: Any) -> None:
+    (folder.root / BEGUN).write_bytes(msgspec.json.encode(Begun(started=1.0, pid=0, **fields)))
+    (folder.root / LOG).write_text(log)
+
+
+def only(runs: Runs) -> Run:
+    (run,) = runs.all_for("")
+    return run
+
+
+def test_where_there_is_no_folder_there_are_no_runs(runs: Runs) -> None:
+    assert runs.all_for("") == []
+
+
+def test_a_finished_run_tells_its_verdict_and_has_a_report(runs: Runs) -> None:
+    folder = made(runs, "one", *STAGES)
+    folder.report.mkdir()
+    (folder.report / "index.html").write_text("<p>")
+    run = only(runs)
+    assert (run.id, run.name, run.student, run.state, run.share) == ("one", "one-r1", "tiny", "done", 1.0)
+    assert (run.verdict, run.has_report, run.mine) == ("Better.", True, False)
+
+
+def test_a_run_under_way_is_known_by_its_lock_and_tells_how_far_it_is(runs: Runs) -> None:
+    folder = made(runs, "one", "base", "generate")
+    folder.log("sft", 7, share=0.25, loss=3.5)
+    with FileLock(folder.root / ".lock"):
+        run = only(runs)
+    assert (run.state, run.stage) == ("running", "sft")
+    stages = {stage.name: stage for stage in run.stages}
+    assert (stages["base"].state, stages["sft"].state, stages["export"].state) == ("done", "running", "waiting")
+    assert (stages["sft"].share, stages["sft"].numbers["loss"]) == (0.25, 3.5)
+    assert run.share == pytest.approx(2.25 / 8)
+    run = only(runs)
+    assert (run.state, run.stage) == ("stopped", None)
+
+
+@pytest.mark.parametrize(
+    ("log", "fields", "state", "error"),
+    [
+        ("training\nStopped; what is done is kept.\n", {"stopped": True}, "stopped", ""),
+        (
+            "training\nr1chat: The disk is full. Make room: df -h\n\n",
+            {},
+            "failed",
+            "The disk is full. Make room: df -h",
+        ),
+        ("", {}, "failed", ""),
+    ],
+    ids=["stopped", "failed", "killed"],
+)
+def test_how_a_run_of_the_page_ended_is_told(
+    runs: Runs, log: str, fields: dict[str, Any], state: str, error: str
+) -> None:
+    begun(made(runs, "one", "base"), log, **fields)
+    assert (only(runs).state, only(runs).error) == (state, error)
+
+
+@pytest.mark.parametrize(
+    "record", ["", "{", "[]", "3", '{"stages": 3}', '{"stages": {"base": 3}, "created": "x", "config": {"student": 1}}']
+)
+def test_a_damaged_record_spoils_no_list(runs: Runs, record: str) -> None:
+    made(runs, "good", *STAGES)
+    folder = RunFolder(runs.folder / "bad")
+    folder.record.write_text(record)
+    begun(folder)
+    (folder.root / BEGUN).write_text("{")
+    assert {run.id: run.state for run in runs.all_for("")} == {"good": "done", "bad": "stopped"}
+
+
+def test_runs_that_the_page_began_are_their_owners(runs: Runs) -> None:
+    made(runs, "by-command", *STAGES)
+    begun(made(runs, "mine", *STAGES), owner="me")
+    assert {run.id for run in runs.all_for("me")} == {"by-command", "mine"}
+    assert {run.id for run in runs.all_for("other")} == {"by-command"}
+    with pytest.raises(NotFoundError):
+        runs.get("other", "mine")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../secret", "one/../../secret", "/etc", "one\0", "ONE", "missing"])
+def test_no_other_name_leads_anywhere(runs: Runs, tmp_path: Path, name: str) -> None:
+    made(runs, "one", *STAGES)
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "run.json").write_text("{}")
+    with pytest.raises(NotFoundError):
+        runs.root("", name)
+
+
+def test_rollouts_are_found_by_problem_while_the_file_grows(runs: Runs) -> None:
+    folder = made(runs, "one")
+    run = runs.opened(folder.root)
+    problems = [ProblemRow(id=f"p{n}", prompt=f"{n}?", gold=str(n), source="test") for n in range(3)]
+    rows = [trace(problem, sample) for sample in range(2) for problem in problems]
+    write_rows(folder.verified, rows[:3])
+    run.verified.read_on()
+    assert run.verified.problems() == ["p0", "p1", "p2"]
+    assert [row["sample"] for row in run.verified.rows("p1", 9)] == [0]
+    with folder.verified.open("ab") as file:
+        file.write(b"".join(msgspec.json.encode(row) + b"\n" for row in rows[3:]) + b'{"id": "cut')
+    run.verified.read_on()
+    assert [row["sample"] for row in run.verified.rows("p1", 9)] == [0, 1]
+    assert run.verified.rows("p1", 9)[1]["reasoning"] == "thought 1 of p1"
+    assert run.verified.problems(not_right=True) == ["p1"]
+
+
+def trace(problem: ProblemRow, sample: int) -> TraceRow:
+    verdict = "wrong" if (problem.id, sample) == ("p1", 1) else "right"
+    return TraceRow(
+        id=f"{problem.id}-{sample}", problem=problem, teacher=Teacher(name="t"), sample=sample, answer="a",
+        reasoning=f"thought {sample} of {problem.id}", finish_reason="stop", created=0.0, verdict=verdict,
+    )  # fmt: skip
+
+
+def test_samples_of_models_are_found_by_problem(runs: Runs) -> None:
+    folder = made(runs, "one")
+    rows = [
+        SampleRow(model=model, quant="Q8_0", set="s", problem_id="p", sample=0, reasoning=None, answer=model,
+                  finish_reason="stop", verdict="right")
+        for model in ("teacher", "base", "student")
+    ]  # fmt: skip
+    write_rows(folder.samples, rows)
+    run = runs.opened(folder.root)
+    run.samples.read_on()
+    assert [row["answer"] for row in run.samples.rows("p", 9)] == ["teacher", "base", "student"]
