@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -73,8 +74,11 @@ def run(args: argparse.Namespace) -> int:
 
     terminal = Terminal(color=args.color, trace=not args.hide_thinking, as_json=args.json)
     folder = data_folder(args)
+    server = _server(args)
+    if args.url is None and sys.stdin.isatty():
+        terminal.say(f"Loading {args.model} ...")
     with _store(None if args.no_save else folder) as store:
-        background = Background(store, _server(args), lambda url, model: _client(args, url, model))
+        background = Background(store, server, lambda url, model: _client(args, url, model))
         lines = Lines(None if args.no_save else folder / HISTORY)
         try:
             session = Session(background, _owner(args), _changes(args))

@@ -1,0 +1,211 @@
+"""r1chat chat on a real terminal and in a pipe: what it shows, what Ctrl-C does, what is kept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from live_server import LiveServer, start
+from terminal_session import CTRL_C, CTRL_D, UP, TerminalSession, on_terminal
+
+from r1chat.app.conversations.records import Conversation, Message
+from r1chat.app.conversations.store import ConversationStore
+from r1chat.app.folders import CONVERSATIONS
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+ENDLESS = " ".join(f"Step {i} goes on." for i in range(3000))
+SCRIPTS = {
+    "LONG": f"{ENDLESS} </think> Cut to nine.",
+    "TWICE": "Doubled.</think>It is two.",
+    "SHY": "Not a word.</think>",
+}
+SCRIPTS["WORDY"] = f"{ENDLESS} </think> {ENDLESS.replace('Step', 'Word')}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LiveServer]:
+    """LONG in a question has it think for minutes."""
+    with start({"scripts": SCRIPTS, "tokens_per_s": 200, "n_ctx": 16384}) as running:
+        yield running
+
+
+@pytest.fixture
+def session(server: LiveServer, tmp_path: Path) -> Iterator[TerminalSession]:
+    with on_terminal("chat", "--url", server.url, "--data", str(tmp_path)) as running:
+        yield running
+
+
+def kept(folder: Path) -> tuple[Conversation, list[Message]]:
+    """The newest conversation, with all of its messages."""
+    store = ConversationStore(folder / CONVERSATIONS)
+    try:
+        newest = store.list("")[0]
+        return newest, store.messages("", newest.id)
+    finally:
+        store.close()
+
+
+def test_a_conversation_shows_thoughts_and_answers_and_is_kept(session: TerminalSession, tmp_path: Path) -> None:
+    session.expect("Ctrl-C: answer now · twice: stop · three times: leave")
+    session.ask("How many sheep?")
+    for text in ("Let me count the sheep.", "so nine are left.", "The answer is \\boxed{9}.", "thought "):
+        session.expect(text)
+    session.ask('"""TWICE\n  and indented')
+    session.expect("... ")
+    session.type('"""\n')
+    session.expect("It is two.")
+    session.ask("/nonsense")
+    session.expect("There is no command /nonsense. See what there is: /help")
+    session.ask("/set temperature 9")
+    session.expect("temperature must be from 0 to 2")
+    session.ask("/set temperature 0.3")
+    session.ask("/think 40")
+    session.expect("at most 40 tokens")
+    session.ask("/system Be brief.")
+    session.expect("DeepSeek advises R1 models to be asked without a system prompt")
+    session.expect(">>> ")
+    session.type(CTRL_D)
+    assert session.end() == 0
+    conversation, messages = kept(tmp_path)
+    assert conversation.title == "How many sheep?"
+    settings = conversation.settings
+    assert (settings.temperature, settings.budget, settings.system) == (0.3, 40, "Be brief.")
+    assert [message.content.strip() for message in messages] == [
+        "How many sheep?", "The answer is \\boxed{9}.", "TWICE\n  and indented", "It is two.",
+    ]  # fmt: skip
+    assert messages[1].reasoning.startswith("Let me count")
+
+
+def test_ctrl_c_once_has_it_answer_now(session: TerminalSession, tmp_path: Path) -> None:
+    session.ask("Be LONG now")
+    session.expect("Step 5 goes on.")
+    session.type(CTRL_C)
+    session.expect("[answering now]")
+    session.expect("Cut to nine.")
+    session.ask("/bye")
+    assert session.end() == 0
+    _, (_, reply) = kept(tmp_path)
+    assert (reply.state, reply.content.strip()) == ("done", "Cut to nine.")
+    assert "Step 5 goes on." in reply.reasoning
+    assert session.shown.count("Step 5 goes on.") == 1
+
+
+def test_ctrl_c_twice_stops_the_reply_and_three_times_leaves(session: TerminalSession, tmp_path: Path) -> None:
+    session.ask("Be WORDY now")
+    session.expect("Step 3 goes on.")
+    session.type(CTRL_C)
+    session.expect("Word 1 goes on.")
+    session.type(CTRL_C)
+    session.expect("[stopped; /more goes on]")
+    session.expect(">>> ")
+    session.type(CTRL_C)
+    assert session.end() == 130
+    _, (_, reply) = kept(tmp_path)
+    assert reply.state == "stopped"
+    assert reply.reasoning.startswith("Step 0 goes on. Step 1")
+    assert "Word 1 goes on." in reply.content
+
+
+def test_a_reply_may_be_had_again_in_other_words_and_longer(session: TerminalSession, tmp_path: Path) -> None:
+    session.ask("How many sheep?")
+    session.expect("thought ")
+    session.ask("/retry")
+    session.expect("thought ")
+    session.ask("/edit")
+    session.expect(">>> How many sheep?")
+    session.type(" TWICE\n")
+    session.expect("It is two.")
+    session.ask("/more")
+    session.expect("Wait, let me check that again.")
+    session.ask(f"/save {tmp_path / 'chat.md'}")
+    session.expect("saved as")
+    session.ask(f"/save {tmp_path / 'chat.md'}")
+    session.expect("Take another name")
+    session.ask("/new")
+    session.ask("/list sheep")
+    session.expect("  1  How many sheep?")
+    session.ask("/open 1")
+    session.expect("you: How many sheep? TWICE")
+    session.ask("/bye")
+    assert session.end() == 0
+    _, messages = kept(tmp_path)
+    assert [(message.role, message.origin) for message in messages] == [
+        ("user", "ask"), ("assistant", "ask"), ("assistant", "regenerate"), ("user", "ask"), ("assistant", "ask"),
+        ("assistant", "fork"),
+    ]  # fmt: skip
+    assert messages[3].content == "How many sheep? TWICE"
+    assert "It is two." in (tmp_path / "chat.md").read_text()
+
+
+def test_what_was_typed_is_there_again_the_next_time(server: LiveServer, tmp_path: Path) -> None:
+    arguments = ("chat", "--url", server.url, "--data", str(tmp_path))
+    with on_terminal(*arguments) as first:
+        first.ask("How many sheep?")
+        first.expect("thought ")
+        first.ask("/bye")
+        assert first.end() == 0
+    with on_terminal(*arguments, "--continue") as second:
+        second.expect(">>> ")
+        second.type(f"{UP}{UP}\n")
+        second.expect("\\boxed{9}")
+        second.ask("/bye")
+        assert second.end() == 0
+    assert len(kept(tmp_path)[1]) == 4
+    assert (tmp_path / "typed").stat().st_mode & 0o077 == 0
+
+
+def test_in_a_pipe_each_line_is_asked_and_answers_alone_are_on_stdout(
+    r1chat: Run, server: LiveServer, tmp_path: Path
+) -> None:
+    lines = '"""How many\nsheep?"""\n\n/new\nTWICE\n'
+    done = r1chat("chat", "--url", server.url, "--data", str(tmp_path), input=lines)
+    assert (done.returncode, done.stdout) == (0, "The answer is \\boxed{9}.\nIt is two.\n")
+    assert "Let me count the sheep." in done.stderr and ">>>" not in done.stderr
+    store = ConversationStore(tmp_path / CONVERSATIONS)
+    assert [one.title for one in store.list("")] == ["TWICE", "How many"]
+    store.close()
+
+
+def test_json_is_one_object_a_line_and_the_first_failure_gives_the_status(
+    r1chat: Run, server: LiveServer, tmp_path: Path
+) -> None:
+    lines = "NAN\n/new\nTWICE\n"
+    done = r1chat("chat", "--url", server.url, "--no-save", "--json", "--data", str(tmp_path / "none"), input=lines)
+    failed, whole = map(json.loads, done.stdout.splitlines())
+    assert (failed["answer"], failed["state"], whole["answer"]) == ("", "failed", "It is two.")
+    assert failed["error"].startswith("The model produced")
+    assert whole["reasoning"] == "Doubled." and whole["usage"]["total_tokens"] > 0
+    assert done.returncode == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_wrong_command_in_a_pipe_ends_it_with_a_line(r1chat: Run, server: LiveServer) -> None:
+    done = r1chat("chat", "--url", server.url, "--no-save", input="/dance\nTWICE\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "r1chat: There is no command /dance. See what there is: /help"
+
+
+def test_a_server_that_is_away_is_told(r1chat: Run) -> None:
+    done = r1chat("chat", "--url", "http://127.0.0.1:9", "--no-save", input="Q?\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "r1chat: No answer from http://127.0.0.1:9" in done.stderr
+
+
+def test_its_own_server_outlives_ctrl_c(noise_model: Path, tmp_path: Path) -> None:
+    with on_terminal("chat", str(noise_model), "--data", str(tmp_path)) as session:
+        session.expect("Loading ")
+        for question in ("First?", "Second?"):
+            session.ask(question)
+            session.expect(f"{question}\n")
+            session.expect_anything()
+            session.type(CTRL_C)
+            session.expect("[answering now]")
+            session.type(CTRL_C)
+            session.expect("[stopped; /more goes on]")
+        session.ask("/bye")
+        assert session.end() == 0
+    assert [m.state for m in kept(tmp_path)[1] if m.role == "assistant"] == ["stopped", "stopped"]
