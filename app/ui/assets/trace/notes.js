@@ -28,7 +28,7 @@ const budgetButton = (id, budget) => {
     }
   };
   const said = make('span', { role: 'status' });
-  return make('span', {}, button(words.setBudget, set, { class: 'set-budget' }), said);
+  return make('span', {}, button(words.setBudget(budget), set, { class: 'set-budget' }), said);
 };
 
 const mixed = ({ languages }, show) => {

@@ -40,6 +40,9 @@ export class FinishedThought {
       this.list, ...(thought.cut ? [make('p', { class: 'soft' }, words.cut(thought.cut))] : []));
     this.sentences = new Sentences(this.list, new CodePoints(thought.text), this.onFork);
     this.markKept(this.message.kept_chars ?? 0);
+    for (const block of this.list.querySelectorAll('p:has(math)')) {
+      if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
+    }
     this.node.addEventListener('keydown', (event) => this.onKey(event));
   }
 
@@ -48,7 +51,7 @@ export class FinishedThought {
     const said = make('div', { class: 'said' });
     markup(said, html);
     // Most steps work on it; a word beside each of them would be noise.
-    const label = kind === 'try' ? null : make('span', { class: 'marker', title: tells }, marker);
+    const label = make('span', { class: 'marker', title: kind === 'try' ? null : tells }, kind === 'try' ? '' : marker);
     return make('li', { class: 'step', 'data-kind': kind, 'data-start': start, 'data-end': end, tabindex: -1 }, label, said);
   }
 
@@ -98,8 +101,9 @@ export class FinishedThought {
 
   show(step, target = step) {
     this.lastShown = step;
-    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    target.scrollIntoView({ block: 'center', behavior: calm ? 'auto' : 'smooth' });
+    target.scrollIntoView({ block: 'center' });
+    // Steps out of sight get their true height only when they come into it.
+    requestAnimationFrame(() => target.scrollIntoView({ block: 'center' }));
     if (target === step) step.focus({ preventScroll: true });
     else this.sentences.focus(target);
     target.classList.add('shown');

@@ -10,7 +10,7 @@ export const words = {
     setup: { marker: 'Set-up', legend: 'set-up', tells: 'says what is asked and given' },
     try: { marker: 'Try', legend: 'try', tells: 'works on it' },
     check: { marker: 'Check', legend: 'check', tells: 'verifies what it has' },
-    reflection: { marker: 'Turn', legend: 'turn', tells: 'doubts or takes something back' },
+    reflection: { marker: 'Rethink', legend: 'rethink', tells: 'doubts or takes something back' },
     alternative: { marker: 'Other way', legend: 'other way', tells: 'tries another approach' },
     final: { marker: 'Answer', legend: 'answer', tells: 'states an answer or sums up' },
   },
@@ -22,7 +22,7 @@ export const words = {
   help: 'Arrow keys go through the sentences, Enter shows what can be done from one, C goes to the next check.',
   reached: (share) => `Answer first reached at ${Math.round(share * 100)} %`,
   suggests: (budget) => `a budget of about ${budget.toLocaleString('en')} tokens would do`,
-  setBudget: 'Set for this chat',
+  setBudget: (budget) => `Set ${budget.toLocaleString('en')} for this chat`,
   budgetSet: (budget) => `This chat now thinks ${budget.toLocaleString('en')} tokens at most.`,
   show: 'Show',
   mixed: (languages, main, share, n) =>
