@@ -199,7 +199,10 @@ class Visit:
             self.tab.wait_for_selector("#ask")
         self.tab.fill("#question", "")
         self.tab.evaluate("localStorage.clear()")
-        self.tab.click("#new-chat")
+        self.new_chat()
+
+    def new_chat(self) -> None:
+        self.tab.keyboard.press("Control+Shift+O")
         self.tab.wait_for_selector(".welcome")
 
     def reload(self) -> None:
@@ -217,7 +220,7 @@ class Visit:
         return self.tab.context.request.get(self.url + path).json()
 
     def _on_console(self, line: Any) -> None:
-        if line.type == "error" and "/page/assets/" not in line.location.get("url", ""):
+        if line.type == "error":
             self.complaints.append(f"{line.text} {line.location.get('url', '')}")
 
     def _on_request(self, request: Any) -> None:

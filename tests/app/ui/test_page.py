@@ -81,8 +81,7 @@ def test_new_chat_in_the_middle_of_a_thought_lets_it_go_on_elsewhere(chat: Visit
     chat.ask("LONG")
     chat.wait("thinking")
     address = chat.tab.url
-    chat.tab.click("#new-chat")
-    chat.tab.wait_for_selector(".welcome")
+    chat.new_chat()
     assert chat.tab.locator(".turn").count() == 0 and "?c=" not in chat.tab.url
     chat.ask("How many sheep?")
     chat.wait("done")

@@ -134,13 +134,13 @@ export class Session {
       .filter(({ state }) => state === 'live');
   }
 
-  // `settings` are those of a chat that does not exist yet.
-  async ask(text, { parent, settings } = {}) {
+  // `settings` are those of a chat that does not exist yet; `many` asks for several replies (assets/many).
+  async ask(text, { parent, settings, many } = {}) {
     const { conversation } = current();
-    const body = { conversation: conversation?.id ?? null, text };
+    const body = { conversation: conversation?.id ?? null, text, ...many };
     if (parent !== undefined) body.parent = parent;
     if (!conversation && settings) body.settings = settings;
-    this.begun(await post('/page/ask', body));
+    this.begun(await post(many ? '/page/many' : '/page/ask', body));
   }
 
   // What was asked by any room's route that answers {conversation, question, reply or replies, group}.
@@ -173,7 +173,11 @@ export class Session {
     return post(`/page/messages/${id}/control`, tokens === undefined ? { action } : { action, tokens });
   }
 
-  stop() { return Promise.all(this.live.map(({ id }) => this.control(id, 'stop'))); }
+  // What was asked together is stopped together.
+  stop() {
+    const paths = this.live.map(({ id, group }) => (group ? `/page/groups/${group}/stop` : `/page/messages/${id}/control`));
+    return Promise.all([...new Set(paths)].map((path) => post(path, path.endsWith('control') ? { action: 'stop' } : {})));
+  }
 
   // Shows the newest leaf under a message.
   async choose(id) { await this.update({ head: id }); }

@@ -59,7 +59,8 @@ class Chat {
 
   async ask(text) {
     this.transcript.toEnd();
-    await this.session.ask(text, { settings: this.plans });
+    await this.session.ask(text, { settings: this.plans, many: this.many?.value });
+    this.many?.asked();
     this.transcript.toEnd();
   }
 
@@ -212,6 +213,9 @@ class Chat {
   }
 
   async addRooms() {
+    const { ManyControl } = await import('../many/ask.js');
+    this.many = new ManyControl();
+    this.composer.slot.append(this.many.node);
     const { ModelPicker } = await import('../shelf/picker.js');
     this.picker = new ModelPicker({ onChoose: (model) => { if (!current().conversation) this.plans = { ...this.plans, model }; } });
     this.toolbar.model.replaceWith(this.picker.node);

@@ -36,17 +36,19 @@ export class Transcript {
   // Turns that stay keep their place, their folds and their text.
   show(entries) {
     const kept = new Map();
+    const fresh = [];
     for (const [index, entry] of entries.entries()) {
       const key = keyOf(entry);
       const turn = this.turns.get(key) ?? new Turn(entry.question, this.commands);
       const isNew = entry.reply?.state === 'live' || index === entries.length - 1;
       turn.update(entry, isNew ? preferredFold() : 'closed');
+      if (!this.turns.has(key)) fresh.push(turn);
       kept.set(key, turn);
     }
     for (const [key, turn] of this.turns) if (kept.get(key) !== turn) { turn.end(); turn.node.remove(); }
     this.place([...kept.values()]);
     this.turns = kept;
-    for (const turn of kept.values()) turn.question?.settle();
+    for (const turn of fresh) turn.question?.settle();
     this.follower.follow();
   }
 
