@@ -77,7 +77,8 @@ def test_the_snippet_marks_what_was_found(store: ConversationStore) -> None:
 @pytest.mark.parametrize(
     "text",
     ['"', '""', "'", "*", "a*", "(", ")", "NOT", "a AND", "OR b", "NEAR(a b)", "col:a", "content: x", "-a", "^a", "+",
-     "a\0b", "\ud800", "_", "²", "\U000323af", "{a b}:c", "; DROP TABLE messages", "a" * 100_000, "w " * 5000],
+     "a\0b", "\ud800", "_", "²", "\U000323af", "{a b}:c", "; DROP TABLE messages", "a" * 100_000, "w " * 5000,
+     "世" * 100_000, "世 " * 5000, "世\\", "世\0_%"],
 )  # fmt: skip
 @pytest.mark.parametrize("where", ["answers", "thoughts"])
 def test_nothing_typed_is_an_error(store: ConversationStore, text: str, where: str) -> None:
@@ -88,6 +89,25 @@ def test_nothing_typed_is_an_error(store: ConversationStore, text: str, where: s
 @given(st.text(max_size=40))
 def test_no_text_at_all_is_an_error(store: ConversationStore, text: str) -> None:
     found(store, text)
+
+
+def test_scripts_without_spaces_are_found_within_a_line(tmp_path: Path) -> None:
+    store = ConversationStore(tmp_path / "c.sqlite")
+    conversation = store.create("")
+    store.add(Message(id="q", conversation=conversation.id, parent=None, role="user", content="你好世界，100%对吗？"))
+    thought = Message(
+        id="a", conversation=conversation.id, parent="q", role="assistant", content="はい OK", reasoning="让我想想" * 30
+    )
+    store.add(thought)
+    assert found(store, "世界") == [None, "q"]
+    assert found(store, "世界 100% 对吗") == [None, "q"]
+    assert found(store, "世界 200") == found(store, "%世%") == []
+    assert found(store, "ok はい") == ["a"]
+    (hit,) = store.search("", "想想", "thoughts")
+    assert hit.snippet[:3] == [("让我", False), ("想想", True), ("让我", False)]
+    assert sum(len(text) for text, _ in hit.snippet) <= 121
+    assert store.search("bert", "世界") == []
+    store.close()
 
 
 def test_no_more_than_the_limit_the_newest_first(tmp_path: Path) -> None:
