@@ -22,6 +22,8 @@ def changed_settings(before: Settings, given: dict[str, Any]) -> Settings:
     """`before` with what is given. Raises InvalidRequestError."""
     try:
         settings = msgspec.convert({**msgspec.to_builtins(before), **given}, Settings)
-    except msgspec.ValidationError as error:
+        # Half a surrogate pair is no character, and cannot be kept.
+        msgspec.json.encode(settings)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise InvalidRequestError(f"Settings: {error}", "settings") from None
     return check_settings(settings)

@@ -18,6 +18,7 @@ from ..services import PageServices
 from ..views import conversation_json, message_json, opened, opened_json
 from .bodies import Strict, changed_settings
 
+Before = Annotated[float | None, Query(allow_inf_nan=False)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -47,7 +48,7 @@ def chats_router(services: PageServices) -> APIRouter:
         return message_json(live.snapshot() if live else message, siblings)
 
     @router.get("/conversations")
-    def list_conversations(request: Request, limit: Limit = 200, before: float | None = None) -> dict[str, Any]:
+    def list_conversations(request: Request, limit: Limit = 200, before: Before = None) -> dict[str, Any]:
         found = services.store.list(owner_of(request), limit, before)
         return {"conversations": [shown(conversation) for conversation in found]}
 

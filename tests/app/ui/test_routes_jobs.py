@@ -168,7 +168,7 @@ def fill(page: PageServer, conversation: str, parent: str) -> None:
     store = page.services.store
     answer = "So \\( \\frac{36}{240} \\) and **36** it is.\n\n```python\nprint(36)\n```\n\n" * 4
     for n in range(40):
-        about = {"conversation": conversation, "created": time.time()}
+        about: dict[str, Any] = {"conversation": conversation, "created": time.time()}
         question = store.add(Message(id=f"q{n}", parent=parent, role="user", content=f"Question {n}?", **about))
         thought = "I think. " * 8888 + "x" * 8
         reply = Message(id=f"r{n}", parent=question.id, role="assistant", content=answer, reasoning=thought, **about)

@@ -1,0 +1,116 @@
+"""A reply's job, on the real store: it ends exactly once and leaves what it had, whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r1chat.app.conversations.records import Message
+from r1chat.app.conversations.store import ConversationStore
+from r1chat.app.jobs.events import MessageChanged
+from r1chat.app.jobs.live import Event
+from r1chat.app.jobs.registry import JobRegistry
+from r1chat.serve.client import Client, ReasoningDelta
+from r1chat.serve.errors import InvalidRequestError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ConversationStore:
+    return ConversationStore(tmp_path / "conversations.sqlite")
+
+
+def begun(store: ConversationStore) -> Message:
+    conversation = store.create("")
+    about: dict[str, Any] = {"conversation": conversation.id, "model": "demo"}
+    store.add(Message(id="q", parent=None, role="user", content="?", **about))
+    return store.add(Message(id="r", parent="q", role="assistant", state="live", **about))
+
+
+def registry(store: ConversationStore) -> JobRegistry:
+    """Nothing listens there; the sources below ask nobody."""
+    return JobRegistry(store, lambda owner, model: Client("http://127.0.0.1:9"))
+
+
+async def endless(client: Client) -> AsyncGenerator[Event, None]:
+    n = 0
+    while True:
+        yield ReasoningDelta(f"{n} ", "id")
+        n += 1
+        await asyncio.sleep(0.01)
+
+
+async def broken(client: Client) -> AsyncGenerator[Event, None]:
+    yield ReasoningDelta("so far ", "id")
+    raise RuntimeError("a secret of the inside")
+
+
+async def ended(jobs: JobRegistry, message: Message) -> Message:
+    """The record that watchers are told of."""
+    with jobs.subscribed(message.conversation) as subscription:
+        async for event in subscription.events():
+            if isinstance(event, MessageChanged) and event.message.state != "live":
+                return event.message
+    raise AssertionError("nobody was told")
+
+
+def test_pieces_are_on_disk_while_it_is_written_and_whole_at_its_end(store: ConversationStore) -> None:
+    async def scenario() -> tuple[str, str]:
+        jobs, message = registry(store), begun(store)
+        jobs.start("", message, endless)
+        await asyncio.sleep(0.5)
+        early = store.message("", "r")
+        assert early.state == "live"
+        await jobs.stop("r")
+        late = store.message("", "r")
+        assert late.state == "stopped" and jobs.n_live == 0
+        assert await jobs.stop("r") is False
+        return early.reasoning, late.reasoning
+
+    early, late = asyncio.run(scenario())
+    assert early and late.startswith(early)
+    assert late == "".join(f"{n} " for n in range(late.count(" ")))
+
+
+def test_a_fault_of_ours_is_a_failed_reply_that_tells_nothing_of_the_inside(store: ConversationStore) -> None:
+    async def scenario() -> Message:
+        jobs, message = registry(store), begun(store)
+        jobs.start("", message, broken)
+        return await ended(jobs, message)
+
+    left = asyncio.run(scenario())
+    assert (left.state, left.reasoning) == ("failed", "so far ")
+    assert "log" in left.error and "secret" not in left.error
+    assert store.message("", "r") == left
+
+
+def test_a_reply_that_cannot_be_saved_ends_and_says_so(store: ConversationStore, tmp_path: Path) -> None:
+    async def scenario() -> Message:
+        jobs, message = registry(store), begun(store)
+        with sqlite3.connect(tmp_path / "conversations.sqlite") as other:
+            other.execute("DROP TABLE pieces")
+        jobs.start("", message, broken)
+        return await ended(jobs, message)
+
+    left = asyncio.run(scenario())
+    assert left.state == "failed" and "could not be saved" in left.error and left.reasoning == "so far "
+
+
+def test_what_runs_when_the_server_ends_is_interrupted_and_nothing_starts_then(store: ConversationStore) -> None:
+    async def scenario() -> None:
+        jobs, message = registry(store), begun(store)
+        jobs.start("", message, endless)
+        with pytest.raises(InvalidRequestError, match="already"):
+            jobs.start("", message, endless)
+        await asyncio.sleep(0.05)
+        await jobs.stop_all()
+        with pytest.raises(InvalidRequestError, match="shutting down"):
+            jobs.start("", message, endless)
+
+    asyncio.run(scenario())
+    left = store.message("", "r")
+    assert left.state == "interrupted" and left.reasoning.startswith("0 1 ")
