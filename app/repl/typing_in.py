@@ -21,6 +21,8 @@ class Lines:
 
     def __init__(self, history: Path | None) -> None:
         self.is_terminal = sys.stdin.isatty()
+        # A byte that is no text must not end the conversation.
+        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
         self._history = history
         self._readline = _readline() if self.is_terminal else None
         if self._readline and history is not None:
