@@ -35,6 +35,15 @@ export const choiceCells = (choice, { offline, disk }, act) => {
   ];
 };
 
+const chatWith = (id) => keyed(`chat ${id}`, words.chat, () => {
+  emit('choose-model', { model: id });
+  emit('show-room', { name: 'chat' });
+}, { 'aria-label': words.onModel(words.chat, id) });
+
+// A model of the server behind this one: it can be chosen, and that is all.
+export const upstreamRow = ({ id }) => make('li', { class: 'row there', 'data-model': id },
+  make('h3', {}, make('span', { class: 'name' }, id)), make('div', { class: 'buttons' }, chatWith(id)));
+
 export class LocalRow {
   #model;
   #act;
@@ -81,7 +90,7 @@ export class LocalRow {
       emit('models-changed');
     });
     return [
-      named('chat', words.chat, () => { emit('choose-model', { model: id }); emit('show-room', { name: 'chat' }); }),
+      chatWith(id),
       state === 'loaded' ? named('unload', words.unload, send('/page/shelf/unload')) : null,
       state === 'unloaded' || state === 'failed' ? named('load', words.load, send('/page/shelf/load')) : null,
       removable ? named('remove', words.remove, () => this.#remove()) : null,

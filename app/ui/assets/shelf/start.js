@@ -4,7 +4,7 @@ import { get } from '../shared/api.js';
 import { on } from '../shared/bus.js';
 import { make } from '../shared/dom.js';
 import { words } from '../words/shelf.js';
-import { CatalogueRow, LocalRow } from './rows.js';
+import { CatalogueRow, LocalRow, upstreamRow } from './rows.js';
 import { firstRun } from './first_run.js';
 import { Lookup } from './lookup.js';
 import { Arriving } from './arriving.js';
@@ -19,6 +19,7 @@ class ShelfView {
   #first = make('div');
   #here = make('ul', { class: 'rows', 'aria-label': words.here });
   #toFetch = make('ul', { class: 'rows', 'aria-label': words.toFetch });
+  #there = make('ul', { class: 'rows' });
   #body = make('div', { hidden: true });
   #arriving;
   #lookup;
@@ -41,7 +42,7 @@ class ShelfView {
       this.#lookup.node,
     );
     this.#machine.append(words.loadingPage);
-    root.append(make('div', { class: 'shelf' }, this.#machine, this.#note, this.#said, this.#body));
+    root.append(make('div', { class: 'shelf' }, this.#machine, this.#note, this.#said, this.#there, this.#body));
     pulls.follow((list) => this.#progress(list));
     on('models-changed', ({ arrived, said }) => {
       this.#said.textContent = arrived ? words.arrived(arrived) : said ?? '';
@@ -67,6 +68,7 @@ class ShelfView {
     this.#body.hidden = told.upstream;
     if (told.upstream) {
       this.#machine.replaceChildren(words.upstream(told.where));
+      this.#there.replaceChildren(...told.models.map(upstreamRow));
       return;
     }
     const { cores, gpus } = told.hardware;
