@@ -1,7 +1,6 @@
 // How many replies a question gets: one, a vote of several thoughts, or two models. A button with a small panel;
 // whoever mounts `node` asks for `value` and tells `asked()` when a question went out.
 import { get } from '../shared/api.js';
-import { on } from '../shared/bus.js';
 import { button, make } from '../shared/dom.js';
 import { words } from '../words/many.js';
 
@@ -25,7 +24,6 @@ export class ManyControl {
       this.goldRow, button(words.ask.done, () => this.toggle(false), { class: 'done' }));
     this.node = make('div', { class: 'ask-many', onfocusout: (event) => this.left(event), onkeydown: (event) => this.onKey(event) },
       this.press, this.panel);
-    on('models-changed', () => { this.isKnown = false; });
     this.choose('one');
   }
 
@@ -80,14 +78,12 @@ export class ManyControl {
   }
 
   async load() {
-    if (this.isKnown) return;
     let models;
     try {
       ({ models } = await get('/page/state'));
     } catch {
       return; // the rest of the page tells that the server is away
     }
-    this.isKnown = true;
     const names = models.map(({ id }) => id);
     this.models.forEach((select, index) => {
       const before = select.value;

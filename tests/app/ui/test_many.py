@@ -1,0 +1,264 @@
+"""Replies side by side in a real browser: asked for at the box, watched while they grow, counted, marked, chosen."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import LABEL, PageServer, Visit, scripted
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+def script(n_lines: int, answer: str) -> str:
+    return "".join(f"line {n} of it and more\n" for n in range(n_lines)) + f"</think>\n\n{answer}"
+
+
+SCRIPTS = {
+    # by index: 24, 36, 36 written otherwise, none, and 36 at length
+    "VOTES": [
+        script(2, "It is \\boxed{24}."),
+        script(4, "It is \\boxed{36}."),
+        script(6, "So **it** is \\boxed{36.0}."),
+        script(8, "I cannot say."),
+        script(30, "It is \\boxed{36}."),
+    ],
+    "TIE": [script(2, "\\boxed{2}"), script(2, "\\boxed{3}"), script(2, "\\boxed{3}"), script(2, "\\boxed{2}")],
+    "SILENT": [script(2, "No."), script(2, "No idea.")],
+    "EARLY": [script(2, "\\boxed{7}"), script(2, "\\boxed{7}"), script(900, "\\boxed{1}")],
+    "LONG": script(900, "\\boxed{1}"),
+    "SHEEP": script(20, "\\boxed{9}"),
+}
+STUDENT = {"SHEEP": script(5, "\\boxed{8}"), "LONG": script(900, "\\boxed{1}")}
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
+    """A page with two models whose thoughts come in a known order, for the person asks with a seed."""
+    runner_args = {"scripts": SCRIPTS, "tokens_per_s": 250, "n_ctx": 16384}
+    student = scripted({"scripts": STUDENT, "tokens_per_s": 250})
+    with (
+        PageServer(scripted(runner_args), LABEL, tmp_path_factory.mktemp("data"), more={"student": student}) as server,
+        browser.new_context(viewport={"width": 1280, "height": 860}) as context,
+    ):
+        context.request.put(f"{server.url}/page/settings", data={"settings": {"seed": 0}})
+        # what is loaded can be chosen
+        context.request.post(f"{server.url}/page/shelf/load", data={"model": "student"})
+        yield Visit(context.new_page(), server.url)
+
+
+@pytest.fixture
+def many(tab: Visit) -> Iterator[Visit]:
+    tab.begin_anew()
+    yield tab
+    assert tab.complaints == []
+    assert tab.foreign == []
+
+
+def choose(visit: Visit, mode: str, n: int = 5, gold: str = "") -> None:
+    """In the panel at the box."""
+    visit.tab.click(".ask-many > button")
+    visit.tab.check(f".ask-many input[value={mode}]")
+    if mode == "vote":
+        visit.tab.select_option(".ask-many .option select", str(n))
+    if mode != "one":
+        visit.tab.fill(".ask-many .right input", gold)
+    visit.tab.click(".ask-many .done")
+
+
+def ask(visit: Visit, text: str, mode: str = "vote", n: int = 5, gold: str = "") -> None:
+    choose(visit, mode, n, gold)
+    visit.ask(text)
+    visit.tab.wait_for_selector(".turn:last-child .many .card")
+
+
+def over(visit: Visit) -> None:
+    """All replies have ended, and what they came to is told."""
+    visit.tab.wait_for_function(
+        "document.querySelectorAll('.many .card [aria-pressed]:not([hidden])').length"
+        " === document.querySelectorAll('.many .card').length"
+    )
+    visit.tab.wait_for_function(
+        "!/have finished|at once|broke off|at work/.test(document.querySelector('.standing').textContent)"
+    )
+
+
+def marks(visit: Visit) -> list[str]:
+    return [text.split(" ", 1)[-1] for text in visit.tab.locator(".many .mark").all_inner_texts()]
+
+
+def bars(visit: Visit) -> list[tuple[str, str, str]]:
+    """Answer, share and voters of each bar."""
+    rows = visit.tab.locator(".many .bars li")
+    return [
+        (
+            row.locator(".answered").inner_text(),
+            row.locator(".share").inner_text(),
+            " ".join(row.locator(".voter").all_inner_texts()),
+        )
+        for row in rows.all()
+    ]
+
+
+def test_a_vote_is_asked_for_watched_and_counted(many: Visit) -> None:
+    ask(many, "VOTES please", gold="36")
+    assert many.tab.locator(".many .card").count() == 5
+    last = many.tab.locator(".many .card >> nth=4")
+    last.locator(".tail-end >> text=line 3 of it").wait_for()
+    assert many.tab.locator(".many .tail-end").count() >= 1
+    many.tab.wait_for_function("document.querySelectorAll('.many .bars li').length > 0")
+    assert "have finished" in many.text(".standing"), "the tally grows while others think"
+    over(many)
+    assert many.text(".standing") == "3 of 5 say 36: 60 % agree."
+    assert bars(many) == [
+        ("36", "3 of 5, 60 %", "2 3 5"),
+        ("24", "1 of 5, 20 %", "1"),
+        ("no answer", "1 of 5, 20 %", "4"),
+    ]
+    assert many.text(".remarks") == "Minority: 24."
+    many.tab.wait_for_function("document.querySelectorAll('.many [data-tone]:not([data-tone=\"\"])').length === 4")
+    assert marks(many) == ["wrong", "right", "right", "no answer", "right"]
+    assert many.text(".counted") == "3 right, 1 wrong, 1 without an answer"
+    assert many.tab.locator(".many .card >> nth=2").locator(".answer strong").inner_text() == "it"
+    assert many.tab.input_value(".ask-many .right input") == "", "the next question has another right answer"
+    many.tab.click(".many .bars .voter >> text=5")
+    assert many.tab.evaluate("document.activeElement.textContent") == "Thought 5", "a bar leads to who is behind it"
+
+
+def test_without_a_gold_answer_the_vote_marks_them(many: Visit) -> None:
+    ask(many, "VOTES please")
+    over(many)
+    many.tab.locator(".many .mark >> text=minority").wait_for()
+    assert marks(many) == ["minority", "majority", "majority", "no answer", "majority"]
+    many.tab.fill(".many .gold input", "24")
+    many.tab.press(".many .gold input", "Enter")
+    many.tab.locator(".many .mark >> text=right").wait_for()
+    assert marks(many) == ["right", "wrong", "wrong", "no answer", "wrong"]
+    many.tab.click(".many .gold >> text=Take back")
+    many.tab.locator(".many .mark >> text=minority").wait_for()
+
+
+def test_a_tie_is_told_as_one(many: Visit) -> None:
+    ask(many, "TIE please", n=4)
+    over(many)
+    assert many.text(".standing") == "A tie: 2 and 3 have 2 votes each. The earliest thought decides."
+    assert marks(many) == ["tied"] * 4 and many.text(".remarks") == ""
+
+
+def test_silence_is_told_as_such(many: Visit) -> None:
+    ask(many, "SILENT please", n=2)
+    over(many)
+    assert many.text(".standing") == "None of the 2 thoughts gave an answer in \\boxed{}."
+    assert bars(many) == [] and marks(many) == ["no answer"] * 2
+
+
+def test_a_vote_that_is_decided_stops_early_and_says_so(many: Visit) -> None:
+    ask(many, "EARLY please", n=3)
+    over(many)
+    assert many.text(".standing") == "2 of 3 say 7: 67 % agree."
+    assert many.text(".remarks") == "Stopped early: the majority could not change, so 1 thought did not have to end."
+    assert marks(many)[-1] == "stopped early"
+
+
+def test_two_models_stand_side_by_side(many: Visit) -> None:
+    ask(many, "SHEEP please", "two", gold="9")
+    assert many.tab.locator(".many h3").all_inner_texts() == ["demo", "student"]
+    over(many)
+    many.tab.locator(".many .mark >> text=wrong").wait_for()
+    assert marks(many) == ["right", "wrong"]
+    said = many.text(".standing")
+    assert said.startswith("They differ: 9 and 8. demo thinks "), said
+    ratio = re.search(r"demo thinks ([\d.]+) times as long as student", said)
+    assert ratio and 3 < float(ratio[1]) < 5
+
+
+def test_stop_stops_all_of_them(many: Visit) -> None:
+    ask(many, "LONG please", n=8)
+    many.tab.locator(".many .card >> nth=7").locator(".tail-end >> text=line 4").wait_for()
+    began = time.monotonic()
+    many.tab.keyboard.press("Escape")
+    over(many)
+    assert time.monotonic() - began < 5
+    assert marks(many) == ["stopped"] * 8 and many.text(".standing") == "Stopped; 0 of 8 had finished."
+
+
+def test_what_is_shown_of_growing_thoughts_stays_small(many: Visit) -> None:
+    ask(many, "LONG please", n=8)
+    many.tab.locator(".many .card >> nth=7").locator(".tail-end >> text=line 90 ").wait_for()
+    sizes = many.tab.evaluate(
+        "[...document.querySelectorAll('.many .tail-end')].map((n) => [n.textContent.length, n.clientHeight])"
+    )
+    assert all(length <= 1500 for length, _ in sizes) and len({height for _, height in sizes}) == 1
+    assert many.tab.evaluate("document.querySelectorAll('.many *').length") < 400
+
+
+def test_a_reload_finds_them_where_they_are(many: Visit) -> None:
+    ask(many, "VOTES please", gold="36")
+    many.tab.locator(".many .card >> nth=4").locator(".tail-end >> text=line 3 of it").wait_for()
+    many.reload()
+    many.tab.wait_for_selector(".many .card")
+    assert many.tab.locator(".many .card").count() == 5
+    over(many)
+    assert many.text(".standing") == "3 of 5 say 36: 60 % agree."
+    many.reload()
+    many.tab.locator(".many .mark >> text=wrong").wait_for()
+    assert marks(many) == ["wrong", "right", "right", "no answer", "right"], "kept"
+
+
+def test_the_conversation_goes_on_behind_the_chosen_one(many: Visit) -> None:
+    ask(many, "VOTES please")
+    over(many)
+    pressed = many.tab.locator(".many [aria-pressed=true]")
+    many.tab.wait_for_function(
+        "[...document.querySelectorAll('.many .card')].findIndex((c) => c.querySelector('[aria-pressed=true]')) === 1"
+    )
+    many.tab.click(".many .card >> nth=2 >> text=Go on with this")
+    many.tab.wait_for_function(
+        "[...document.querySelectorAll('.many .card')].findIndex((c) => c.querySelector('[aria-pressed=true]')) === 2"
+    )
+    assert pressed.count() == 1 and pressed.inner_text() == "Goes on from here"
+    choose(many, "one")
+    many.ask("SHEEP then")
+    many.wait("done")
+    path: list[dict[str, Any]] = many.json(f"/page/conversations/{many.conversation}")["path"]
+    assert [message["choice"] for message in path] == [0, 2, 0, 0]
+    assert many.tab.locator(".turn").count() == 2 and many.tab.locator(".many .card").count() == 5
+
+
+def test_a_thought_is_read_on_demand(many: Visit) -> None:
+    ask(many, "TIE please", n=4)
+    over(many)
+    card = many.tab.locator(".many .card >> nth=1")
+    assert "line 1 of it" not in card.inner_text()
+    card.locator(".fold").press("Enter")
+    card.locator("text=line 1 of it").first.wait_for()
+    assert card.locator(".fold").get_attribute("aria-expanded") == "true"
+
+
+def test_the_panel_is_a_matter_of_keys_too(many: Visit) -> None:
+    choose(many, "one")
+    many.tab.focus(".ask-many > button")
+    many.tab.keyboard.press("Enter")
+    assert many.tab.get_attribute(".ask-many > button", "aria-expanded") == "true"
+    many.tab.keyboard.press("ArrowDown")
+    assert many.tab.inner_text(".ask-many > button") == "5 thoughts"
+    many.tab.keyboard.press("Escape")
+    assert many.tab.is_hidden(".ask-many .panel")
+    assert many.tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Replies: 5 thoughts"
+
+
+def test_narrow_they_are_stacked_and_nothing_is_cut_off(many: Visit) -> None:
+    many.tab.set_viewport_size({"width": 320, "height": 700})
+    ask(many, "VOTES please", gold="36")
+    over(many)
+    lefts = many.tab.evaluate(
+        "[...document.querySelectorAll('.many .card')].map((n) => n.getBoundingClientRect().left)"
+    )
+    assert len(set(lefts)) == 1
+    assert many.tab.evaluate("document.documentElement.scrollWidth") <= 320
+    many.tab.set_viewport_size({"width": 1280, "height": 860})
