@@ -123,7 +123,8 @@ def test_answer_and_thought_are_copied_each_by_itself_and_exactly(chat: Visit) -
     chat.tab.click(".copy")
     chat.tab.wait_for_selector(".copy >> text=Copied")
     assert chat.tab.evaluate(copied) == (
-        "So \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]"
+        "So \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"
+        "```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]"
     )
     chat.tab.click(".copy-thought")
     chat.tab.wait_for_selector(".copy-thought >> text=Copied")

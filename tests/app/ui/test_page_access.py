@@ -62,13 +62,13 @@ def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, server: PageServe
         visit.ask(f"WIDE {'q' * 300}")
         visit.wait("done")
         assert visit.tab.evaluate("document.documentElement.scrollWidth") <= width
-        for control in ("#ask", "#new-chat", ".trace summary", ".copy"):
+        for control in ("#ask", "#new-chat", ".trace .fold", ".copy", ".thinking label >> nth=0"):
             box = visit.tab.locator(control).bounding_box()
             assert box and box["height"] >= 24 and box["x"] >= 0 and box["x"] + box["width"] <= width
 
 
-def test_a_turn_is_announced_in_a_few_words_and_not_token_by_token(visit: Visit) -> None:
-    visit.tab.evaluate(
+def test_a_turn_is_announced_in_a_few_words_and_not_token_by_token(chat: Visit) -> None:
+    chat.tab.evaluate(
         """() => {
             window.said = [];
             for (const node of document.querySelectorAll('[aria-live], [role=status], [role=log], [role=alert]')) {
@@ -77,23 +77,77 @@ def test_a_turn_is_announced_in_a_few_words_and_not_token_by_token(visit: Visit)
             }
         }"""
     )
-    visit.ask("SPEECH")
-    visit.wait("done")
-    said = visit.tab.evaluate("window.said")
-    assert said[:1] == ["Waiting"] and "Thinking" in said and said[-1].startswith("Done. Thought ")
+    chat.ask("SPEECH")
+    chat.wait("done")
+    said = chat.tab.evaluate("window.said")
+    assert said[:1] == ["Waiting"] and "Thinking" in said and said[-1].startswith("Done")
     assert len(said) < 10
+    assert chat.tab.get_attribute(".turns", "aria-live") == "off"
 
 
-def test_the_box_has_the_focus_at_first_and_after_a_turn(visit: Visit) -> None:
-    focused = "document.activeElement.closest('#question') !== null"
-    visit.tab.wait_for_function(focused)
-    visit.tab.fill("#question textarea", "How many sheep?")
-    visit.tab.click("#ask")
-    visit.wait("done")
-    assert visit.tab.evaluate(focused)
-    visit.tab.click("#new-chat")
-    visit.tab.wait_for_selector(".welcome", state="visible")
-    visit.tab.wait_for_function(focused)
+FOCUSED = "document.activeElement.id === 'question'"
+
+
+def test_the_box_has_the_focus_at_first_after_a_turn_and_when_a_button_leaves_with_it(chat: Visit) -> None:
+    chat.tab.wait_for_function(FOCUSED)
+    chat.tab.fill("#question", "LONG")
+    chat.tab.click("#ask")
+    chat.wait("thinking")
+    chat.tab.focus(".answer-now")
+    chat.tab.keyboard.press("Enter")
+    chat.wait("done")
+    assert chat.tab.evaluate(FOCUSED)
+    chat.new_chat()
+    chat.tab.wait_for_function(FOCUSED)
+
+
+def test_everything_is_reached_and_done_by_keyboard(chat: Visit) -> None:
+    chat.tab.keyboard.type("How many sheep?")
+    chat.tab.keyboard.press("Enter")
+    chat.wait("done")
+    reached = []
+    for _ in range(60):
+        chat.tab.keyboard.press("Shift+Tab")
+        name = chat.tab.evaluate("document.activeElement.className + '#' + document.activeElement.id")
+        reached.append(name)
+        assert chat.tab.evaluate("document.activeElement.matches(':focus-visible')"), name
+        if "fold" in name.split("#")[0].split():
+            break
+    for control in ("copy", "copy-thought", "again", "same-thought", "text", "size", "fold"):
+        assert any(control in name.split("#")[0].split() for name in reached), control
+    chat.tab.keyboard.press("Space")
+    assert not chat.tab.is_visible(".trace .text")
+    chat.tab.keyboard.press("Enter")
+    assert chat.tab.is_visible(".trace .text")
+
+
+def test_escape_closes_a_dialog_before_it_stops_the_reply(chat: Visit) -> None:
+    chat.ask("LONG")
+    chat.wait("thinking")
+    chat.tab.keyboard.press("Control+/")
+    chat.tab.wait_for_selector("dialog[open]")
+    chat.tab.keyboard.press("Escape")
+    chat.tab.wait_for_selector("dialog", state="detached")
+    assert chat.text(".trace .header").startswith("Thinking")
+    chat.tab.keyboard.press("Escape")
+    chat.wait("stopped")
+
+
+def test_the_box_grows_with_its_lines_and_an_input_methods_enter_asks_nothing(chat: Visit) -> None:
+    height = "document.querySelector('#question').offsetHeight"
+    before = chat.tab.evaluate(height)
+    chat.tab.keyboard.type("one")
+    chat.tab.keyboard.press("Shift+Enter")
+    chat.tab.keyboard.type("two")
+    assert chat.tab.input_value("#question") == "one\ntwo"
+    assert chat.tab.evaluate(height) > before
+    chat.tab.evaluate(
+        """() => document.querySelector('#question').dispatchEvent(
+            new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true, cancelable: true }))"""
+    )
+    chat.tab.wait_for_timeout(200)
+    assert chat.tab.locator(".turn").count() == 0
+    assert chat.tab.input_value("#question") == "one\ntwo"
 
 
 def test_motion_stops_for_those_who_ask_for_less(browser: Browser, server: PageServer) -> None:

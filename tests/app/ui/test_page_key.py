@@ -17,8 +17,8 @@ KEY = "open sésame & co"
 
 
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[PageServer]:
-    with PageServer(scripted({"tokens_per_s": 500}), LABEL, api_key=KEY) as server:
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    with PageServer(scripted({"tokens_per_s": 500}), LABEL, tmp_path_factory.mktemp("data"), api_keys=(KEY,)) as server:
         yield server
 
 

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from r1chat.app.conversations.records import Message
+
 from .conftest import LABEL, PageServer, Visit, scripted
 
 if TYPE_CHECKING:
@@ -95,23 +97,29 @@ def test_forty_long_turns_are_light_and_a_thought_comes_when_it_is_opened(chat: 
 
 def long_conversation(server: PageServer, n_turns: int = 40) -> str:
     """Turns with thoughts of 80 KB each, as if they had been asked here; its id."""
-    from r1chat.app.conversations.records import Message
-
     store = server.services.store
     conversation = store.create("")
     thought = "".join(f"line {n} of a thought that was long\n" for n in range(2200))
     parent = None
     for turn in range(n_turns):
-        for role, content, reasoning in (("user", f"Question {turn}?", ""), ("assistant", f"Answer **{turn}**.", thought)):
-            message = Message(
-                id=f"long-{turn}-{role}",
-                conversation=conversation.id,
-                parent=parent,
-                role=role,  # type: ignore[arg-type]
-                content=content,
-                reasoning=reasoning,
-                reasoning_tokens=len(reasoning) // 4,
-                created=time.time(),
-            )
-            parent = store.add(message).id
+        question = Message(
+            id=f"long-{turn}-asked",
+            conversation=conversation.id,
+            parent=parent,
+            role="user",
+            content=f"Question {turn}?",
+            created=time.time(),
+        )
+        reply = Message(
+            id=f"long-{turn}-said",
+            conversation=conversation.id,
+            parent=question.id,
+            role="assistant",
+            content=f"Answer **{turn}**.",
+            reasoning=thought,
+            reasoning_tokens=len(thought) // 4,
+            created=time.time(),
+        )
+        store.add(question)
+        parent = store.add(reply).id
     return conversation.id
