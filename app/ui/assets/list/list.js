@@ -135,6 +135,7 @@ class ConversationList {
     this.note.textContent = this.conversations.length ? '' : words.empty;
     const sections = groupsOf(this.conversations, new Date()).map(([name, members]) => [name, members.map((each) => this.rowOf(each))]);
     this.place(sections);
+    if (!seen.has(this.stop?.id)) this.stopAt(this.rows.get(current().conversation?.id) ?? sections[0]?.[1][0]);
   }
 
   rowOf(conversation) {
@@ -159,13 +160,27 @@ class ConversationList {
 
   mark(id) {
     for (const row of this.rows.values()) row.mark(row.id === id);
+    if (this.rows.has(id)) this.stopAt(this.rows.get(id));
+  }
+
+  stopAt(row) {
+    this.stop?.stop(false);
+    this.stop = row;
+    row?.stop(true);
+  }
+
+  step(row, by) {
+    this.beside(row, by)?.focus();
   }
 
   // Where the focus goes when `row` leaves.
   neighbour(row) {
+    return this.beside(row, 1) ?? this.beside(row, -1) ?? this.nav.querySelector('.fresh');
+  }
+
+  beside(row, by) {
     const links = [...this.body.querySelectorAll('.row > a')];
-    const at = links.indexOf(row.link);
-    return links[at + 1] ?? links[at - 1] ?? this.nav.querySelector('.fresh');
+    return links[links.indexOf(row.link) + by];
   }
 }
 

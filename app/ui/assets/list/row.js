@@ -15,7 +15,13 @@ export class Row {
     this.link = make('a', { href: `?c=${encodeURIComponent(this.id)}`, onclick: (event) => this.open(event), onkeydown: (event) => this.onKey(event) },
       this.marks, this.title);
     this.moreButton = button('⋯', () => this.openMenu(), { class: 'quiet more', 'aria-expanded': false });
-    this.node = make('li', { class: 'row' }, this.link, this.moreButton);
+    this.node = make('li', { class: 'row', onfocusin: () => this.list.stopAt(this) }, this.link, this.moreButton);
+    this.stop(false);
+  }
+
+  // Whether Tab stops here: at one row of the list, and arrows go on from there.
+  stop(isHere) {
+    for (const control of [this.link, this.moreButton]) control.tabIndex = isHere ? 0 : -1;
   }
 
   get name() { return this.conversation.title || words.untitled; }
@@ -54,7 +60,10 @@ export class Row {
   }
 
   onKey(event) {
-    const act = { F2: () => this.rename(), Delete: () => this.remove() }[event.key];
+    const act = {
+      F2: () => this.rename(), Delete: () => this.remove(),
+      ArrowDown: () => this.list.step(this, 1), ArrowUp: () => this.list.step(this, -1),
+    }[event.key];
     if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     act();
@@ -126,9 +135,9 @@ export class Row {
       this.list.toast.fail(error.message);
       return;
     }
-    if (hadFocus) this.list.neighbour(this).focus();
+    const neighbour = this.list.neighbour(this);
     await this.list.refresh();
-    this.list.toast.offer(words.deleted(this.name), words.undo, () => this.restore(wasShown));
+    this.list.toast.offer(words.deleted(this.name), words.undo, () => this.restore(wasShown), hadFocus ? neighbour : null);
   }
 
   async restore(wasShown) {

@@ -5,6 +5,7 @@ import { make } from '../shared/dom.js';
 import { words } from '../words/list.js';
 
 const SETTLE_MS = 150;
+const MOST = 50;
 
 export class Search {
   // `onState(isSearching)`: the days make room for what is found.
@@ -60,7 +61,7 @@ export class Search {
     if (!text) return;
     const { place } = this;
     try {
-      const { hits } = await get(`/page/search?${new URLSearchParams({ q: text, where: place })}`);
+      const { hits } = await get(`/page/search?${new URLSearchParams({ q: text, where: place, limit: MOST })}`);
       if (this.turn === turn) this.show(hits, place);
     } catch (error) {
       if (this.turn === turn) this.count.textContent = error.message;
@@ -68,7 +69,7 @@ export class Search {
   }
 
   show(hits, place) {
-    this.count.textContent = words.search.found(hits.length);
+    this.count.textContent = words.search.found(hits.length, MOST);
     this.hits.replaceChildren(...hits.map((hit) => this.hit(hit, place)));
   }
 

@@ -166,6 +166,7 @@ class SettingsDialog {
       return;
     }
     if (this.conversation) emit('conversation-changed', { id: this.conversation.id });
+    emit('defaults-changed');
     this.dialog.close();
   }
 }

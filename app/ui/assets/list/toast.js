@@ -16,6 +16,7 @@ export class Toast {
     this.node.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape') return;
       event.preventDefault();
+      event.stopPropagation();
       this.hide();
     });
   }
@@ -24,13 +25,15 @@ export class Toast {
 
   fail(text) { this.show('', text, this.dismiss()); }
 
-  // `act` undoes; what it fails with is told here.
-  offer(text, name, act) {
+  // `act` undoes; what it fails with is told here. The focus goes to its button, and from there to `back`.
+  offer(text, name, act, back) {
     const undo = button(name, async () => {
       this.hide();
       try { await act(); } catch (error) { this.fail(error.message); }
     }, { class: 'primary' });
     this.show(text, '', undo, this.dismiss());
+    this.back = back;
+    if (back) undo.focus();
   }
 
   dismiss() { return button('×', () => this.hide(), { class: 'quiet', 'aria-label': words.dismiss }); }
@@ -40,6 +43,7 @@ export class Toast {
     this.text.textContent = text;
     this.alarm.textContent = alarm;
     this.actions.replaceChildren(...actions);
+    this.back = null;
     this.leaveLater();
   }
 
@@ -51,6 +55,7 @@ export class Toast {
 
   hide() {
     clearTimeout(this.leaving);
+    if (this.node.contains(document.activeElement)) this.back?.focus({ preventScroll: true });
     this.node.hidden = true;
   }
 }

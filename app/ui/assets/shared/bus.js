@@ -2,7 +2,7 @@
 //   open-conversation {id | null}   the chat view shows it (null: a new one)
 //   conversation-changed {id}       its title, branch or state changed; lists look again
 //   show-room {name}                chat, stars, runs, shelf
-//   models-changed, stars-changed
+//   models-changed, stars-changed, defaults-changed
 const target = new EventTarget();
 
 export const emit = (name, detail = {}) => target.dispatchEvent(new CustomEvent(name, { detail }));

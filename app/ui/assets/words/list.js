@@ -3,6 +3,7 @@
 const count = (n) => n.toLocaleString('en');
 const tokens = (n) => `${count(n)} ${n === 1 ? 'token' : 'tokens'}`;
 const conversations = (n) => `${count(n)} ${n === 1 ? 'conversation' : 'conversations'}`;
+const short = (title) => (title.length > 40 ? `${title.slice(0, 39).trimEnd()}…` : title);
 const megabytes = (size) => `${(size / 2 ** 20).toFixed(0)} MB`;
 
 export const words = {
@@ -24,12 +25,12 @@ export const words = {
   search: {
     label: 'Search', placeholder: 'Search (Ctrl+K)', where: 'Search in',
     answers: 'Answers', thoughts: 'Thoughts',
-    found: (n) => (n ? `${count(n)} found` : 'Nothing found'),
+    found: (n, most) => (n >= most ? `The newest ${most}` : n ? `${count(n)} found` : 'Nothing found'),
     roles: { user: 'Question', assistant: 'Answer', title: 'Title' },
     thought: 'Thought',
   },
 
-  deleted: (title) => `Deleted “${title}”.`,
+  deleted: (title) => `Deleted “${short(title)}”.`,
   undo: 'Undo',
   dismiss: 'Dismiss',
 
@@ -100,6 +101,7 @@ export const words = {
         [['Ctrl', 'Shift', 'O'], 'New chat'],
         [['Ctrl', 'K'], 'Search'],
         [['Ctrl', 'E'], 'Export this chat'],
+        [['↑ ↓'], 'Through the list'],
         [['F2'], 'Rename, in the list'],
         [['Del'], 'Delete, in the list'],
       ]],
