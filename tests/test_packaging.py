@@ -64,8 +64,9 @@ def test_the_wheel_has_every_source_file_and_the_data(wheel: Path) -> None:
     sources = {f"r1chat/{path.relative_to(ROOT).as_posix()}" for top in FOLDERS for path in (ROOT / top).rglob("*.py")}
     assert {name for name in inside if name.endswith(".py")} == sources
     data = ("app/ui/assets", "distill/report", "serve/models/bundled", "serve/models/templates")
-    files = {f"r1chat/{path.relative_to(ROOT).as_posix()}" for folder in data for path in (ROOT / folder).iterdir()}
-    expected = {name for name in files if not name.endswith((".py", "__pycache__"))}
+    paths = [path for folder in data for path in (ROOT / folder).rglob("*") if path.is_file()]
+    files = {f"r1chat/{path.relative_to(ROOT).as_posix()}" for path in paths}
+    expected = {name for name in files if not name.endswith((".py", ".pyc"))}
     assert "r1chat/serve/models/bundled/r1chat-demo.gguf" in expected
     assert {name for name in inside if not name.endswith(".py")} == expected
 

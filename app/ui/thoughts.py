@@ -1,6 +1,6 @@
 """A thought as the page shows it: its steps with HTML, their counts, where the answer was first reached.
 
-Knows no route and no store. All of it is made in one go: a thought of 100 KB takes about a second, most of it formulas.
+Knows no route and no store. All of it is made in one go: a thought of 100 KB is parts of a second of computing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...serve.anatomy.steps import Step, steps
 from .markup import FormulaCap, render, render_inline
 
 # More would make the page slow to draw; the rest is shown as it was written.
-MAX_FORMULAS = 400
+MAX_FORMULAS = 800
 # Nobody reads more than that in one piece; what is beyond is not sent, and the page says so.
 MAX_CHARS = 400_000
 MAX_PLACES = 50

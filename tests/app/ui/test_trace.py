@@ -80,7 +80,7 @@ def test_steps_are_marked_and_counted_and_one_kind_can_be_shown_alone(chat: Visi
     thought()
     assert chat.tab.locator(".step[data-kind=check] .marker").all_inner_texts() == ["Check", "Check"]
     assert chat.tab.locator(".step[data-kind=try] .marker").first.text_content() == ""
-    chip = chat.tab.get_by_role("button", name="Only check (2 steps)")
+    chip = chat.tab.get_by_role("button", name="check 2: show only these steps")
     chip.click()
     assert chip.get_attribute("aria-pressed") == "true"
     assert chat.tab.locator(".step:visible").count() == 2
@@ -99,6 +99,9 @@ def test_the_next_check_is_a_key_away_round_and_round(chat: Visit, thought: Any)
     assert _focused(chat).startswith("CheckLet me check that.")
     chat.tab.keyboard.press("Shift+C")
     assert _focused(chat).startswith("CheckLet me verify")
+    chat.tab.get_by_role("button", name="rethink 1").click()
+    chat.tab.get_by_role("button", name="Next check").click()
+    assert _focused(chat).startswith("Check")
 
 
 def test_the_answer_first_reached_is_shown_and_its_budget_set_for_the_chat(chat: Visit, thought: Any) -> None:

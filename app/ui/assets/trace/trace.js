@@ -80,8 +80,9 @@ export class FinishedThought {
 
   // To the next check after where the reader is, round and round.
   jump(direction) {
-    const checks = this.steps.filter((step) => step.dataset.kind === 'check' && !step.hidden);
+    const checks = this.steps.filter((step) => step.dataset.kind === 'check');
     if (!checks.length) return;
+    if (checks[0].hidden) this.overview.choose(null);
     const here = this.list.contains(document.activeElement) ? document.activeElement.closest('.step') : this.lastShown;
     const after = here ? this.steps.indexOf(here) : -1;
     const place = (step) => this.steps.indexOf(step);
