@@ -12,7 +12,7 @@ from filelock import FileLock
 from r1chat.app.distilling.progress import STAGES
 from r1chat.app.runs.folders import Run, Runs
 from r1chat.app.runs.processes import BEGUN, LOG, Begun, Processes
-from r1chat.distill.rows import ProblemRow, SampleRow, Teacher, TraceRow, write_rows
+from r1chat.distill.rows import ProblemRow, SampleRow, Teacher, TraceRow, Verdict, write_rows
 from r1chat.distill.run_folder import RunFolder
 from r1chat.serve.errors import NotFoundError
 
@@ -137,7 +137,7 @@ def test_rollouts_are_found_by_problem_while_the_file_grows(runs: Runs) -> None:
 
 
 def trace(problem: ProblemRow, sample: int) -> TraceRow:
-    verdict = "wrong" if (problem.id, sample) == ("p1", 1) else "right"
+    verdict: Verdict = "wrong" if (problem.id, sample) == ("p1", 1) else "right"
     return TraceRow(
         id=f"{problem.id}-{sample}", problem=problem, teacher=Teacher(name="t"), sample=sample, answer="a",
         reasoning=f"thought {sample} of {problem.id}", finish_reason="stop", created=0.0, verdict=verdict,

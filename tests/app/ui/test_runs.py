@@ -1,0 +1,151 @@
+"""The runs' routes and tab: a run of distill's own files, while it is at work and when it is done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from r1chat.app.distilling.progress import STAGES
+from r1chat.distill.rows import ProblemRow, SampleRow, Teacher, TraceRow, write_rows
+from r1chat.distill.run_folder import RunFolder
+
+from .conftest import PageServer, Visit
+from .person import Person
+
+HOSTILE = "<img src=x onerror=window.pwned=1> \\boxed{1}"
+N_STEPS = 1200
+
+
+@pytest.fixture
+def folder(server: PageServer) -> Iterator[RunFolder]:
+    """A finished run as its stages leave it."""
+    made = RunFolder(server.services.data / "runs" / "one")
+    write_files(made)
+    yield made
+    shutil.rmtree(made.root)
+
+
+def write_files(folder: RunFolder) -> None:
+    done = {name: {"seconds": 2.0, "summary": {"verdict": "The student is better."}} for name in STAGES}
+    config = {"name": "one-r1", "student": {"name": "tiny"}}
+    folder.write_json(folder.record, {"created": 1.0, "config": config, "stages": done})
+    for step in range(1, N_STEPS + 1):
+        folder.log("sft", step, share=step / N_STEPS, loss=4.0 / step)
+    problems = [ProblemRow(id=f"p{n}", prompt=f"What is {n}+0? {HOSTILE}", gold=str(n), source="t") for n in range(12)]
+    write_rows(folder.asked, problems)
+    write_rows(folder.verified, [
+        TraceRow(id=each.id, problem=each, teacher=Teacher(name="demo"), sample=0, reasoning=HOSTILE, answer=HOSTILE,
+                 finish_reason="stop", created=0.0, verdict="right") for each in problems
+    ])  # fmt: skip
+    write_rows(folder.samples, [
+        SampleRow(model=model, quant="Q8_0", set="t", problem_id=each.id, sample=k, reasoning=f"{model} thinks {k}",
+                  answer=HOSTILE, finish_reason="stop", verdict="wrong" if each.id == "p3" and k else "right")
+        for model in ("teacher", "base", "student") for each in problems for k in range(2)
+    ])  # fmt: skip
+    folder.report.mkdir()
+    (folder.report / "index.html").write_text("<!doctype html><title>report</title><p>numbers", encoding="utf-8")
+
+
+@pytest.fixture
+def person(server: PageServer) -> Person:
+    return Person(server.url)
+
+
+def test_a_run_tells_its_numbers_its_rollouts_and_its_report(person: Person, folder: RunFolder) -> None:
+    (run,) = person.get("/runs")["runs"]
+    assert (run["id"], run["name"], run["state"], run["verdict"]) == ("one", "one-r1", "done", "The student is better.")
+    told = person.get("/runs/one")["metrics"]
+    assert {"stage": "sft", "metric": "loss", "points": N_STEPS} in told
+    points = person.get("/runs/one/series?stage=sft&metric=loss")["points"]
+    assert len(points) <= 500
+    assert (points[0], points[-1]) == ([1.0, 4.0], [float(N_STEPS), 4.0 / N_STEPS])
+
+    answers = person.get("/runs/one/rollouts?of=answers&start=0&n=2")
+    assert (answers["total"], len(answers["groups"])) == (12, 2)
+    first = answers["groups"][0]
+    assert first["problem"]["gold"] == "0"
+    assert [row["by"] for row in first["rows"]] == ["teacher/Q8_0"] * 2 + ["base/Q8_0"] * 2 + ["student/Q8_0"] * 2
+    assert "<img" not in first["rows"][0]["html"]
+    wrong = person.get("/runs/one/rollouts?of=answers&not_right=true")
+    assert [group["problem"]["gold"] for group in wrong["groups"]] == ["3"]
+    traces = person.get("/runs/one/rollouts?of=traces&start=11&n=5")
+    assert [row["by"] for group in traces["groups"] for row in group["rows"]] == ["demo"]
+
+    report = person.http.get("/runs/one/report")
+    assert (report.status_code, "numbers" in report.text) == (200, True)
+    policy = report.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "script-src" not in policy
+    assert "sandbox" in policy
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/runs/none", "/runs/none/report", "/runs/%2e%2e/report", "/runs/..%2fone/report", "/runs/one%2f..%2fone/report",
+     "/runs/one/report/..%2frun.json", "/runs/one/series?stage=sft&metric=none"],
+)  # fmt: skip
+def test_what_is_not_there_is_not_found(person: Person, folder: RunFolder, path: str) -> None:
+    assert person.get(path, status=404)["error"]["message"]
+
+
+def test_bad_input_is_told_in_one_line(person: Person, folder: RunFolder) -> None:
+    choice = {"student": "tiny", "name": "two", "traces": "generated"}
+    for answer in [
+        person.get("/runs/one/rollouts?of=secrets", status=400),
+        person.get("/runs/one/rollouts?n=1000", status=400),
+        person.get("/runs/one/series?stage=sft", status=400),
+        person.post("/runs", status=400, **{**choice, "student": "none"}),
+        person.post("/runs", status=400, **{**choice, "name": "../two"}),
+        person.post("/runs", status=400, **{**choice, "name": "one"}),
+        person.post("/runs", status=400, **{**choice, "traces": "/etc/passwd"}),
+        person.post("/runs", status=400, **{**choice, "traces": "stars"}),
+        person.post("/runs/plan", status=400, **choice, run_dir="/"),
+        person.post("/runs/one/stop", status=400),
+    ]:
+        assert answer["error"]["message"]
+    assert [path.name for path in folder.root.parent.iterdir()] == ["one"]
+
+
+def test_a_run_is_watched_while_it_works(visit: Visit, folder: RunFolder) -> None:
+    tab = visit.tab
+    record = folder.read_json(folder.record)
+    for name in ("sft", "export", "evaluate", "report"):
+        del record["stages"][name]
+    folder.write_json(folder.record, record)
+    with FileLock(Path(folder.root) / ".lock"):
+        tab.click("#room-runs-button")
+        tab.wait_for_selector(".run .badge[data-state=running]")
+        tab.wait_for_selector(".chart path.line")
+        assert "over 1,200 steps" in (tab.get_attribute(".chart svg", "aria-label") or "")
+        folder.log("sft", N_STEPS + 300, share=0.5, loss=9.0)
+        tab.wait_for_selector(".chart svg[aria-label*='1,500 steps']")
+        assert "50 %" in tab.inner_text(".stages [data-stage=sft] .told")
+    tab.wait_for_selector(".run .badge[data-state=stopped]")
+    tab.focus(".chart svg")
+    tab.keyboard.press("End")
+    assert tab.inner_text(".chart .readout") == "step 1,500: 9"
+
+    tab.wait_for_selector(".problem")
+    assert tab.locator(".problem").count() == 5
+    tab.select_option("#runs .run section select[aria-label]", "answers")
+    tab.wait_for_function("document.querySelectorAll('.problem:first-child .column').length === 3")
+    tab.check("#runs .tick input")
+    tab.wait_for_function("document.querySelectorAll('.problem').length === 1")
+    assert tab.evaluate("window.pwned") is None
+    assert tab.locator("#runs img").count() == 0
+
+
+def test_a_hidden_tab_does_not_ask(visit: Visit, folder: RunFolder) -> None:
+    asked: list[str] = []
+    visit.tab.on("request", lambda request: asked.append(request.url) if "/page/runs" in request.url else None)
+    visit.tab.click("#room-runs-button")
+    visit.tab.wait_for_selector(".chart path.line")
+    visit.tab.click("#room-stars-button")
+    visit.tab.wait_for_timeout(300)
+    asked.clear()
+    visit.tab.wait_for_timeout(2500)
+    assert asked == []

@@ -1,0 +1,156 @@
+"""From a chat into the distil set: over HTTP before a scripted engine, and in a browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from r1chat.distill.sources.traces import load_traces
+
+from .conftest import LABEL, PageServer, Visit, scripted
+from .person import Person
+
+THOUGHT = "I look at it first, and then I add seven and five, which together make twelve, and that is all there is."
+SCRIPTS = {
+    "ADD": f"{THOUGHT}\n</think>\n\nIt is \\boxed{{12}}.",
+    "CIRCLE": "Wait, let me look at that once more. " * 40 + "\n</think>\n\nIt is \\boxed{12}.",
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    config = scripted({"scripts": SCRIPTS, "n_ctx": 4096})
+    with PageServer(config, LABEL, tmp_path_factory.mktemp("data"), api_keys=("one", "two")) as running:
+        yield running
+
+
+@pytest.fixture
+def person(page: PageServer) -> Person:
+    return Person(page.url, "one")
+
+
+def star(person: Person, text: str, **settings: Any) -> dict[str, Any]:
+    """A turn that was asked, answered and starred."""
+    _, reply = person.answered(text, settings=settings)
+    starred: dict[str, Any] = person.post("/stars", message=reply["id"], agree=True)["star"]
+    return starred
+
+
+def failed(starred: dict[str, Any]) -> list[str]:
+    return [gate["reason"] for gate in starred["gates"] if gate["state"] == "failed"]
+
+
+def test_the_gates_refuse_what_is_unclosed_looped_or_unverified(person: Person, tmp_path: Path) -> None:
+    cut = star(person, "ADD 5 to 7, cut", max_tokens=16)
+    ended = star(person, "ADD 5 to 7, soon", thinking="budget", budget=16)
+    looped = star(person, "CIRCLE 5 and 7")
+    unverified = star(person, "ADD 5 to 7, please")
+    assert [each["state"] for each in (cut, ended, looped, unverified)] == ["refused"] * 3 + ["waiting"]
+    assert failed(cut)[0].startswith("thought_")
+    assert failed(ended) == ["thought_budget"]
+    assert set(failed(looped)) & {"thought_loop", "repeated_words"}
+    assert person.http.get("/stars/export").text == ""
+
+    wrong = person.patch(f"/stars/{unverified['id']}", gold="13")["star"]
+    assert (wrong["state"], failed(wrong)) == ("refused", ["against_gold"])
+    right = person.patch(f"/stars/{unverified['id']}", gold="12")["star"]
+    assert right["state"] == "accepted"
+    file = tmp_path / "set.jsonl"
+    answer = person.http.get("/stars/export")
+    assert "attachment" in answer.headers["content-disposition"]
+    file.write_bytes(answer.content)
+    (row,) = load_traces(str(file))
+    assert (row.problem.prompt, row.problem.gold, row.reasoning) == ("ADD 5 to 7, please", "12", THOUGHT)
+    counts = person.get("/stars")["counts"]
+    assert counts == {"accepted": 1, "waiting": 0, "refused": 3}
+
+
+def test_a_chat_asks_once_whether_it_may_collect(person: Person) -> None:
+    conversation, reply = person.answered("ADD asked")
+    assert person.post("/stars", message=reply["id"]) == {"star": None, "asks": True}
+    assert person.post("/stars", message=reply["id"], agree=True)["star"]["source"]["message"] == reply["id"]
+    assert person.get(f"/conversations/{conversation}")["conversation"]["collects"]
+    _, second = person.answered("ADD again", conversation)
+    assert person.post("/stars", message=second["id"])["star"] is not None
+    marks = person.get(f"/stars/marks?conversation={conversation}")["marks"]
+    states = {message: mark["state"] for message, mark in marks.items()}
+    assert states == {reply["id"]: "waiting", second["id"]: "waiting"}
+
+
+def test_a_star_is_its_owners_alone(page: PageServer, person: Person) -> None:
+    mine = star(person, "ADD mine")
+    other = Person(page.url, "two")
+    assert other.get("/stars")["total"] == 0
+    assert other.http.get("/stars/export").text == ""
+    other.get(f"/stars/{mine['id']}", status=404)
+    other.patch(f"/stars/{mine['id']}", status=404, checked=True)
+    other.delete(f"/stars/{mine['id']}", status=404)
+    other.post("/stars", status=404, message=mine["source"]["message"], agree=True)
+    assert "owner" not in mine
+
+
+def test_bad_input_is_told_in_one_line(person: Person) -> None:
+    mine = star(person, "ADD bad input")
+    for status, answer in [
+        (404, person.post("/stars", status=404, message="none")),
+        (400, person.post("/stars", status=400, message=7)),
+        (400, person.post("/stars", status=400)),
+        (400, person.patch(f"/stars/{mine['id']}", status=400, owner="me")),
+        (400, person.patch(f"/stars/{mine['id']}", status=400, checked="yes")),
+        (400, person.patch(f"/stars/{mine['id']}", status=400, gold="x" * 3000)),
+        (400, person.get("/stars?state=nice", status=400)),
+        (400, person.get("/stars?n=100000", status=400)),
+        (400, person.get("/stars/export?format=exe", status=400)),
+        (404, person.delete("/stars/none", status=404)),
+    ]:
+        assert answer["error"]["message"], status
+
+
+def test_hostile_text_in_the_review_is_text(person: Person) -> None:
+    mine = star(person, "ADD hostile")
+    told = person.patch(f"/stars/{mine['id']}", answer="<img src=x onerror=alert(1)> \\boxed{12}")["star"]
+    assert "<img" not in told["html"]
+    assert "&lt;img" in told["html"]
+
+
+def test_a_turn_is_starred_checked_edited_and_kept_in_the_browser(visit: Visit) -> None:
+    tab = visit.tab
+    visit.ask("PLAIN words, then stop")
+    visit.wait("done")
+    tab.click(".turn:last-child .star")
+    tab.click(".dialog .primary")  # it may collect
+    tab.wait_for_selector(".dialog .gates")
+    assert "Nobody has checked its answer yet." in tab.inner_text(".dialog .gates")
+    tab.click(".dialog .primary")  # I checked it
+    tab.wait_for_selector(".turn:last-child .star[data-state=accepted]")
+    visit.json(f"/page/conversations/{visit.conversation}")
+    tab.context.request.delete(f"{visit.url}/page/conversations/{visit.conversation}", headers={"Origin": visit.url})
+
+    tab.click("#room-stars-button")
+    tab.click("#stars .row")
+    assert tab.inner_text(".review .question") == "PLAIN words, then stop"
+    tab.click(".part[data-part=answer] button")
+    tab.fill(".part[data-part=answer] textarea", "It is done, and <b>well</b>.")
+    tab.click(".part[data-part=answer] .primary")
+    tab.wait_for_selector(".part[data-part=answer] .diff")
+    assert tab.inner_text(".diff ins").split()[0] == "It"
+    assert tab.inner_text(".review .answer") == "It is done, and <b>well</b>."
+    # what was edited is to be looked at again
+    assert tab.inner_text(".review .badge") == "Waiting for a check"
+    tab.check(".review .tick input")
+    tab.wait_for_selector(".review .badge[data-state=accepted]")
+
+    tab.click("#export-stars")
+    with tab.expect_download() as download:
+        tab.click(".dialog .formats a")
+    rows = [json.loads(line) for line in Path(download.value.path()).read_text(encoding="utf-8").splitlines()]
+    assert [row["problem"]["prompt"] for row in rows] == ["PLAIN words, then stop"]
+    assert rows[0]["params"]["edited"] == ["answer"]
+    tab.keyboard.press("Escape")
+    tab.click(".review .danger")
+    tab.click(".dialog .danger")
+    tab.wait_for_function("document.querySelectorAll('#stars .row').length === 0")
