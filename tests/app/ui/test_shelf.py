@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Iterator
@@ -213,17 +212,27 @@ def test_a_model_is_removed_after_a_question_that_says_what_it_frees(tab: Tab, h
     assert not list(house.cache.glob("models--user--tiny-GGUF/**/*.gguf"))
 
 
-def test_the_picker_keeps_the_choice_with_the_conversation(tab: Tab) -> None:
+def test_the_model_is_chosen_in_the_chat_or_on_the_shelf_and_kept_with_the_conversation(tab: Tab) -> None:
     made = tab.page.request.post(f"{tab.url}/page/conversations", data={}).json()
-    _mount_picker(tab, made)
+    route = f"{tab.url}/page/conversations/{made['id']}"
+    tab.page.goto(f"{tab.url}/?c={made['id']}")
     tab.page.click(".model-picker > button")
     menu = tab.page.locator(".model-picker [role=menu]")
-    assert "demo" in menu.inner_text() and "More models" in menu.inner_text()
-    with tab.page.expect_response("**/page/conversations/*"):
+    menu.locator('[data-model="demo"][aria-checked=true]').wait_for()
+    assert "More models" in menu.inner_text()
+    with tab.page.expect_response(route):
         menu.locator('[data-model="r1:1.5b"]').click()
-    kept = tab.page.request.get(f"{tab.url}/page/conversations/{made['id']}").json()
-    assert kept["conversation"]["settings"]["model"] == "r1:1.5b"
+    assert tab.page.request.get(route).json()["conversation"]["settings"]["model"] == "r1:1.5b"
     assert tab.page.inner_text(".model-picker > button .name") == "r1:1.5b"
+    # What was chosen loads at once; the menu's last entry leads to the shelf.
+    tab.page.locator(".model-picker > button").press("ArrowDown")
+    tab.page.keyboard.press("End")
+    tab.page.keyboard.press("Enter")
+    tab.page.locator('#shelf .row[data-model="r1:1.5b"][data-state="loaded"]').wait_for()
+    with tab.page.expect_response(route):
+        tab.press("chat demo")
+    assert tab.page.is_visible("#question")
+    assert tab.page.request.get(route).json()["conversation"]["settings"]["model"] == ""
 
 
 def test_offline_what_is_here_runs_and_the_rest_says_why_not(
@@ -242,22 +251,10 @@ def test_offline_what_is_here_runs_and_the_rest_says_why_not(
             data={"model": "r1:1.5b", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4},
         ).json()
         assert said["usage"]["completion_tokens"] == 4
-        _mount_picker(tab, None)
+        tab.page.click("#room-chat-button")
         tab.page.click(".model-picker > button")
         grey = tab.page.locator('.model-picker [data-model="r1:7b"][aria-disabled=true]')
         assert "HF_HUB_OFFLINE is set" in grey.inner_text()
         refused = tab.page.request.post(f"{tab.url}/page/shelf/lookup", data={"model": "user/tiny-GGUF"})
         assert refused.status == 404 and refused.json()["error"]["message"].endswith("r1chat list")
         tab.close()
-
-
-def _mount_picker(tab: Tab, conversation: Any) -> None:
-    tab.page.evaluate(
-        """(conversation) => import('/page/assets/shelf/picker.js').then(({ ModelPicker }) => {
-            const picker = new ModelPicker();
-            document.querySelector('#shelf').prepend(picker.node);
-            picker.show(conversation);
-            return picker.refresh();
-        })""",
-        json.loads(json.dumps(conversation)),
-    )

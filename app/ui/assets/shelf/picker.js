@@ -47,8 +47,12 @@ export class ModelPicker {
   // The name and its state come cheaply; what else there is, is asked while the menu is open.
   async refresh() {
     clearTimeout(this.#timer);
+    const isBrief = this.#menu.hidden;
     try {
-      this.#shelf = this.#menu.hidden ? served(await get('/page/state')) : await get('/page/shelf');
+      const told = isBrief ? served(await get('/page/state')) : await get('/page/shelf');
+      // Opened meanwhile, the menu has asked for more.
+      if (isBrief && !this.#menu.hidden && this.#shelf?.catalogue) return;
+      this.#shelf = told;
     } catch {
       return; // the rest of the page tells that the server is away
     }
