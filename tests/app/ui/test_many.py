@@ -241,6 +241,7 @@ def test_a_thought_is_read_on_demand(many: Visit) -> None:
 
 
 def test_the_panel_is_a_matter_of_keys_too(many: Visit) -> None:
+    choose(many, "vote", 5)
     choose(many, "one")
     many.tab.focus(".ask-many > button")
     many.tab.keyboard.press("Enter")
@@ -254,6 +255,10 @@ def test_the_panel_is_a_matter_of_keys_too(many: Visit) -> None:
 
 def test_narrow_they_are_stacked_and_nothing_is_cut_off(many: Visit) -> None:
     many.tab.set_viewport_size({"width": 320, "height": 700})
+    many.tab.click(".ask-many > button")
+    panel = many.tab.locator(".ask-many .panel").bounding_box()
+    assert panel and panel["x"] >= 0 and panel["y"] >= 0 and panel["x"] + panel["width"] <= 320
+    many.tab.click(".ask-many .done")
     ask(many, "VOTES please", gold="36")
     over(many)
     lefts = many.tab.evaluate(

@@ -13,6 +13,9 @@ const phaseOf = (message) => {
   return message.state2 ?? (message.html || message.tail ? 'answering' : message.reasoning ? 'thinking' : 'waiting');
 };
 
+// Most of what is drawn ten times a second is as it was.
+const say = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+
 export class Card {
   // `title` names it; `onChoose` makes the conversation go on from it.
   constructor(message, title, onChoose) {
@@ -57,7 +60,7 @@ export class Card {
   fold() {
     const { reasoning_chars: n_chars, thinking_s: seconds, reasoning_tokens: tokens } = this.message;
     if (!n_chars) return [];
-    const body = make('div', { class: 'body', id: `thought-of-${this.message.id}`, hidden: true });
+    const body = make('div', { class: 'body', id: `thought-of-${this.message.id}`, hidden: true, tabindex: 0, role: 'group', 'aria-label': this.title });
     const toggle = button(words.card.trace(seconds, tokens), () => this.toggle(toggle, body),
       { class: 'fold', 'aria-expanded': 'false', 'aria-controls': body.id });
     return [toggle, body];
@@ -88,12 +91,12 @@ export class Card {
       thinking: () => words.card.thinking(seconds, n_thought),
       answering: () => words.card.answering(n_answer),
     }[phase] ?? (() => words.card.done(message.total_s ?? 0, n_thought + n_answer));
-    this.node.dataset.state = phase;
+    if (this.node.dataset.state !== phase) this.node.dataset.state = phase;
     // What is finished says it at its fold.
-    this.state.textContent = this.isLive || !message.reasoning_chars ? said() : '';
-    this.note.textContent = this.isLive ? '' : this.ending();
-    this.error.textContent = message.error ?? '';
-    this.trace.classList.toggle('past', phase === 'answering');
+    say(this.state, this.isLive || !message.reasoning_chars ? said() : '');
+    if (this.isLive && this.choice.hidden) return;
+    say(this.note, this.isLive ? '' : this.ending());
+    say(this.error, message.error ?? '');
     this.choice.hidden = this.isLive;
   }
 

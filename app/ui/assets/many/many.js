@@ -80,11 +80,12 @@ export class ManyReplies {
     return first.length > 1 ? 'tied' : 'majority';
   }
 
-  // The conversation's head where it is one of these; else the one that its branch goes through.
+  // The conversation's head where it is one of these; else the one that its branch goes through. The first stands
+  // for all of them until the vote has chosen.
   chosen() {
     const { conversation, path } = current();
-    if (this.cards.has(conversation?.head)) return conversation.head;
-    return path.find(({ id }) => this.cards.has(id))?.id;
+    const id = this.cards.has(conversation?.head) ? conversation.head : path.find((message) => this.cards.has(message.id))?.id;
+    return this.isLive && id === this.group.report.replies?.[0] ? null : id;
   }
 
   async choose(id) {
