@@ -59,7 +59,7 @@ const problem = ({ problem: asked, rows }) => {
 };
 
 const answerOf = (row) => {
-  const node = make('div', { class: 'answer' });
+  const node = make('div', { class: 'answer', tabindex: '0', role: 'group', 'aria-label': words.answer });
   markup(node, row.html);
   return node;
 };
@@ -94,7 +94,7 @@ class Column {
     this.body.replaceChildren(
       make('p', { class: 'facts' }, row.verdict ? make('span', { class: 'badge', 'data-state': row.verdict }, words.verdict[row.verdict] ?? row.verdict) : null,
         ' ', make('span', { class: 'soft small' }, facts)),
-      make('p', { class: 'thought' }, row.reasoning ?? words.noThought),
+      make('p', { class: 'thought', tabindex: '0', role: 'group', 'aria-label': words.thought }, row.reasoning ?? words.noThought),
       answerOf(row));
   }
 }

@@ -82,6 +82,8 @@ export const words = {
   tokens: (n) => `${count(n)} tokens`,
   cut: 'cut off',
   noThought: 'no thought',
+  thought: 'Thought',
+  answer: 'Answer',
   sample: (number_) => `Sample ${number_}`,
   sampleLabel: 'Sample shown',
 
