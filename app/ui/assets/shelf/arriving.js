@@ -24,7 +24,7 @@ class PullRow {
   update(pull) {
     this.node.dataset.state = pull.state;
     this.#bar.value = words.percent(pull);
-    this.#bar.hidden = !pull.bytes_total;
+    this.#bar.hidden = !pull.bytes_total || !(pull.live || pull.bytes_done);
     this.#told.textContent = words.progress(pull);
     this.#error.hidden = !pull.error;
     this.#error.textContent = pull.error ?? '';

@@ -98,9 +98,9 @@ export const words = {
       checking: 'checks what is here already',
       stopping: 'stops; what has arrived is kept',
       done: 'here',
-      stopped: 'stopped; what has arrived is kept',
-      failed: 'broke off; what has arrived is kept',
-      interrupted: 'the server ended meanwhile; what has arrived is kept',
+      stopped: done ? 'stopped; what has arrived is kept' : 'stopped',
+      failed: done ? 'broke off; what has arrived is kept' : 'did not begin',
+      interrupted: done ? 'the server ended meanwhile; what has arrived is kept' : 'the server ended before it began',
     }[state];
     if (state === 'fetching') return [share, rate ? `${one(rate / 1e6)} MB/s` : 'begins', rate && eta !== null ? left(eta) : null].filter(Boolean).join(', ');
     return [done && total && state !== 'done' ? share : null, told].filter(Boolean).join(', ');
