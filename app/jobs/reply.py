@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 SAVE_S = 0.3
 HEALTH_S = 0.5
+REST_S = 0.03
+BURST_S = 0.005
 NOT_SAVED = "This reply could not be saved; copy it before you leave."
 OUR_FAULT = "Something went wrong on the page's side; the server's log says what."
 
@@ -149,12 +151,18 @@ class ReplyJob:
 
     async def _read(self) -> None:
         self.live.model = self.live.message.model or await _loaded(self._client)
+        now = asyncio.get_running_loop().time
+        rested_at = 0.0
         async with aclosing(self._source(self._client)) as events:
             async for event in events:
                 self.live.take(event)
                 if isinstance(event, ReasoningDelta):
                     self._heed_budget()
                 self._on_change(self.live)
+                # Many tokens in one read of the socket cost a fraction of as many reads.
+                if now() - rested_at > BURST_S:
+                    await asyncio.sleep(REST_S)
+                    rested_at = now()
 
     def _heed_budget(self) -> None:
         spent = self._budget is not None and self.live.reasoning_tokens >= self._budget

@@ -61,7 +61,7 @@ def test_changes_are_told_to_everyone_who_looks(person: Person) -> None:
         told = next(events)
         assert (told["type"], told["conversation"]["title"]) == ("conversation", "Sheep")
         person.post("/ask", conversation=conversation, text="And goats?")
-        seen = []
+        seen: list[dict[str, Any]] = []
         while not seen or seen[-1].get("message", {}).get("state") != "done" or len(seen) < 3:
             seen.append(next(events))
         asked = [event["message"] for event in seen if event["type"] == "message"]
