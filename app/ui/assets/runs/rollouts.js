@@ -22,12 +22,14 @@ export class Rollouts {
       this.list, make('div', { class: 'buttons pages' }, this.previous, this.next, this.place));
   }
 
-  // Once for each run: what one reads is not taken away while it grows.
+  // Once there are any: what one reads is not taken away while it grows.
   async show(run, { answers }) {
-    if (run === this.#run) return;
+    if (run === this.#run && this.list.children.length) return;
+    if (run !== this.#run) {
+      this.of.value = answers ? 'answers' : 'traces';
+      this.notRight.checked = false;
+    }
     this.#run = run;
-    this.of.value = answers ? 'answers' : 'traces';
-    this.notRight.checked = false;
     await this.#turn(0);
   }
 
