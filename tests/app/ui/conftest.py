@@ -127,10 +127,10 @@ class PageServer:
         models = LocalModels(self._manager)
         if self._loaded:
             await models.start()
-        first, *others = self._api_keys or [None]
+        first, others = (self._api_keys[0], self._api_keys[1:]) if self._api_keys else (None, ())
         keys = {owner_named(key): key for key in self._api_keys}
         self.services = PageServices(self._data, lambda: self.url, label=self._label, key_of=keys.get)
-        app = create_app(ServerConfig(api_key=first, more_keys=tuple(others)), models)
+        app = create_app(ServerConfig(api_key=first, more_keys=others), models)
         mount_page(app, self.services)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
@@ -191,6 +191,11 @@ class Visit:
     def text(self, selector: str) -> str:
         """What the newest turn shows there."""
         return self.tab.inner_text(f".turn:last-child {selector}")
+
+    def thought(self) -> str:
+        """The newest turn's, also what is scrolled out of sight and so not laid out."""
+        lines = self.tab.locator(".turn:last-child .trace .text p").all_text_contents()
+        return "\n".join(lines)
 
     def begin_anew(self) -> None:
         """A new chat, with what runs stopped and what the page remembers forgotten."""

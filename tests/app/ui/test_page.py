@@ -38,7 +38,7 @@ def test_thought_grows_while_the_model_thinks_and_the_answer_follows(chat: Visit
     chat.wait("done")
     assert chat.text(".answer") == "done"
     assert ENDED.fullmatch(chat.text(HEADER))
-    assert "word399" in chat.text(".trace .text")
+    assert "word399" in chat.thought()
     assert "think>" not in chat.text("")
 
 
@@ -52,12 +52,12 @@ def test_stop_keeps_the_thought_so_far_and_continue_goes_on_from_it(chat: Visit,
     chat.tab.wait_for_selector("#ask")
     assert chat.text(HEADER).startswith("Stopped after ")
     assert tokens(chat) - before < TOKENS_PER_S
-    kept = chat.text(".trace .text")
+    kept = chat.thought()
     assert "word1 " in kept
     assert server.stats()["running"] == 0
     chat.tab.click(".go-on")
     chat.wait("done")
-    whole = chat.text(".trace .text")
+    whole = chat.thought()
     assert whole.startswith(kept.rstrip()) and "word399" in whole
     assert chat.text(".answer") == "done"
 
@@ -71,9 +71,9 @@ def test_stopping_is_said_at_once_by_button_header_and_key(chat: Visit) -> None:
     chat.tab.keyboard.press("Escape")
     assert chat.tab.inner_text("#stop") == "Stopping…"
     assert chat.text(HEADER) == "Stopping…"
-    chat.tab.unroute("**/control")
     held[0].continue_()
     chat.wait("stopped")
+    chat.tab.unroute("**/control")
     assert not chat.tab.is_visible("#stop")
 
 
@@ -135,7 +135,7 @@ def test_answer_and_thought_are_copied_each_by_itself_and_exactly(chat: Visit) -
 def test_a_crash_of_the_engine_is_told_with_what_to_do_and_trying_again_works(chat: Visit) -> None:
     chat.ask("CUT")
     chat.wait("failed")
-    assert "I begin to think" in chat.text(".trace .text")
+    assert "I begin to think" in chat.thought()
     assert "Try again" in chat.text(".error")
     assert chat.tab.is_visible(".again >> text=Try again")
     chat.ask("How many sheep?")

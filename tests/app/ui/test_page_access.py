@@ -71,7 +71,8 @@ def test_a_turn_is_announced_in_a_few_words_and_not_token_by_token(chat: Visit) 
     chat.tab.evaluate(
         """() => {
             window.said = [];
-            for (const node of document.querySelectorAll('[aria-live], [role=status], [role=log], [role=alert]')) {
+            for (const node of document.querySelectorAll(
+                '[aria-live]:not([aria-live=off]), [role=status], [role=log], [role=alert]')) {
                 new MutationObserver(() => said.push(node.textContent)).observe(node,
                     { childList: true, subtree: true, characterData: true });
             }

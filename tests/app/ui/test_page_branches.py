@@ -26,11 +26,11 @@ def test_regenerate_makes_a_second_version_and_arrows_lead_between_them(chat: Vi
 def test_a_new_answer_keeps_the_thought(chat: Visit) -> None:
     chat.ask("MARKUP")
     chat.wait("done")
-    thought = chat.text(".trace .text")
+    thought = chat.thought()
     chat.tab.click(".same-thought")
     chat.tab.wait_for_selector(f"{AT} >> text=2 / 2")
     chat.wait("done")
-    assert chat.text(".trace .text").strip() == thought.strip()
+    assert chat.thought().strip() == thought.strip()
     assert chat.tab.locator(".answer menclose").text_content() == "36"
 
 

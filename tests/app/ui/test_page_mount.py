@@ -32,7 +32,7 @@ def test_the_bundled_model_answers_the_farmers_riddle_beside_its_thought(browser
         visit.tab.click(".example >> nth=0")
         visit.wait("done")
         assert visit.tab.locator(".answer menclose").text_content() == "9"
-        assert "9" in visit.text(".trace .text")
+        assert "9" in visit.thought()
         assert visit.foreign == [] and visit.complaints == []
 
 

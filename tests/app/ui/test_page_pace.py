@@ -71,7 +71,7 @@ def turn(window: BrowserContext, server: PageServer) -> Iterator[LongTurn]:
         visit.ask("LONG")
         visit.wait("done")
         assert visit.complaints == visit.foreign == []
-        yield LongTurn(tab.evaluate("window.seen"), sizes, visit.text(".trace .text"))
+        yield LongTurn(tab.evaluate("window.seen"), sizes, visit.thought())
 
 
 def test_the_trace_grows_by_appending_about_ten_times_a_second(turn: LongTurn) -> None:

@@ -23,7 +23,7 @@ def test_hostile_model_text_runs_nothing_and_reaches_nobody(visit: Visit) -> Non
     assert visit.tab.evaluate("window.pwned") is None
     assert visit.foreign == []
     assert visit.tab.locator(".turns").locator(ACTIVE).count() == 0
-    assert "<script>" in visit.text(".trace .text"), "the text itself stays readable"
+    assert "<script>" in visit.thought(), "the text itself stays readable"
     assert "<script>" in visit.text(".answer")
 
 

@@ -20,7 +20,7 @@ def test_answer_now_ends_the_thought_and_keeps_it(chat: Visit) -> None:
     chat.tab.click(".answer-now")
     chat.wait("done")
     assert chat.text(".answer") == "done"
-    assert "word1 " in chat.text(".trace .text") and "word399" not in chat.text(".trace .text")
+    assert "word1 " in chat.thought() and "word399" not in chat.thought()
     assert "You asked for the answer" in chat.text(".notes")
     assert not chat.tab.is_visible(".answer-now")
 
@@ -38,7 +38,7 @@ def test_think_more_lets_it_go_on_where_it_would_have_ended(chat: Visit) -> None
     chat.wait("thinking")
     chat.tab.click(".think-more")
     chat.wait("done")
-    assert re.search(r"word59\W+Wait", chat.text(".trace .text"))
+    assert re.search(r"word59\W+Wait", chat.thought())
 
 
 def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Visit) -> None:
@@ -54,7 +54,7 @@ def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Vi
     chat.wait("done")
     assert not gauge.is_visible()
     assert "budget" in chat.text(".notes")
-    assert "word399" not in chat.text(".trace .text")
+    assert "word399" not in chat.thought()
 
 
 def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
@@ -65,7 +65,7 @@ def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
     chat.tab.press(".budget input[type=number]", "Tab")
     chat.tab.wait_for_selector(".gauge[aria-valuemax='100']")
     chat.wait("done")
-    assert "word399" not in chat.text(".trace .text")
+    assert "word399" not in chat.thought()
     chat.reload()
     chat.wait("done")
     assert chat.tab.is_checked(".thinking input[value=budget]")

@@ -104,5 +104,5 @@ def test_an_open_thought_can_be_gone_on_with_from_a_sentence(chat: Visit) -> Non
     assert forked == 200
     chat.tab.wait_for_selector(".branches .at >> text=2 / 2")
     chat.wait("done")
-    assert chat.text(".trace .text").startswith("Let me count the sheep. There are goats, too.")
+    assert chat.thought().startswith("Let me count the sheep. There are goats, too.")
     assert "edited thought" in chat.text(".notes")

@@ -90,9 +90,9 @@ export class Reply {
     const whole = () => get(`/page/messages/${id}`).then((found) => found.reasoning);
     const offer = (text, name, act) => button(text, act, { class: `quiet ${name}` });
     return [
+      canGoOn(message) && offer(answer.goOn, 'go-on', () => commands.goOn(id)),
       message.content && copyButton(answer.copy, 'copy', () => message.content),
       hasThought(message) && copyButton(answer.copyThought, 'copy-thought', whole),
-      canGoOn(message) && offer(answer.goOn, 'go-on', () => commands.goOn(id)),
       offer(message.state === 'failed' ? answer.retry : answer.again, 'again', () => commands.regenerate(id)),
       hasThought(message) && message.content && offer(answer.sameThought, 'same-thought', () => commands.answerAgain(id)),
       branches(message, 'reply', (other) => commands.choose(other)),

@@ -115,6 +115,7 @@ export const words = {
     length: 'Cut off: the reply reached its token limit. Continue goes on from here.',
     noAnswer: 'The model ended without an answer.',
     stopped: (value) => `Stopped after ${seconds(value)}. Continue goes on from here.`,
+    goesOn: 'Continue goes on from here.',
     interrupted: 'The server ended while this was written; what had come is kept. Continue goes on from here.',
     forked: 'Goes on from an edited thought.',
   },
