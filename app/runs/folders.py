@@ -20,7 +20,7 @@ from .rollouts import Rollouts
 
 RunState = Literal["running", "done", "stopped", "failed"]
 # Runs whose events and rows are kept in memory.
-_OPEN_RUNS = 8
+_OPEN_RUNS = 32
 _LOG_TAIL = 16_384
 
 
@@ -77,13 +77,13 @@ class Runs:
         self._lock = threading.Lock()
 
     def all_for(self, owner: str) -> list[Run]:
-        """Those of the command line and the owner's own, the newest first."""
-        found = [self._run(root, owner) for root in self.roots() if self._is_for(root, owner)]
+        """Those of the command line and the owner's own, newest first. Those done come without their numbers."""
+        found = [self._run(root) for root in self.roots() if self._is_for(root, owner)]
         return sorted(found, key=lambda run: -run.created)
 
     def get(self, owner: str, run_id: str) -> Run:
         """Raises NotFoundError."""
-        return self._run(self.root(owner, run_id), owner)
+        return self._run(self.root(owner, run_id), whole=True)
 
     def root(self, owner: str, run_id: str) -> Path:
         """The folder of a run that `owner` may see. Raises NotFoundError; no other name leads anywhere."""
@@ -114,13 +114,14 @@ class Runs:
     def _is_for(self, root: Path, owner: str) -> bool:
         return begun(root).owner in ("", owner)
 
-    def _run(self, root: Path, owner: str) -> Run:
+    def _run(self, root: Path, *, whole: bool = False) -> Run:
         record, begin = _json(root / "run.json"), begun(root)
         done = {name: each for name, each in _dict(record, "stages").items() if isinstance(each, dict)}
         open_run = self.opened(root)
         running = self.processes.works(root)
         with open_run.lock:
-            open_run.events.read_on()
+            if whole or not set(STAGES) <= done.keys():
+                open_run.events.read_on()
             stages = _stages(open_run.events, done, running=running)
         state, error = _state(root, done, begin, running=running)
         config = _dict(record, "config")
