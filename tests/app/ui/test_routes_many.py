@@ -16,7 +16,7 @@ def script(thought: str, answer: str) -> str:
     return f"{thought}\n</think>\n\n{answer}"
 
 
-LONG = script("I go on and " + "on and " * 3000, "\\boxed{1}")
+LONG = script("I go on " + " ".join(f"and on {n}" for n in range(2500)), "\\boxed{1}")
 SCRIPTS = {
     # by index: 24, 36, 36 written otherwise, none, 36 at length
     "VOTES": [
@@ -190,7 +190,7 @@ def test_stop_stops_all_and_keeps_what_there_is(person: Person, page: PageServer
     assert time.monotonic() - began < 1
     finals = [person.message(reply["id"]) for reply in asked["replies"]]
     assert [final["state"] for final in finals] == ["stopped"] * 4
-    assert all(final["reasoning"].startswith("I go on and on") for final in finals)
+    assert all(final["reasoning"].startswith("I go on and on 0") for final in finals)
     deadline = time.monotonic() + 5
     while page.stats()["sequences"]:
         assert time.monotonic() < deadline, "the engine goes on for nobody"
