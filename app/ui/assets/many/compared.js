@@ -16,8 +16,9 @@ const length = (replies) => {
   return words.compared.length(long.model, short.model, ratio(long.reasoning_tokens, short.reasoning_tokens));
 };
 
-export const compared = ({ report: { answers = {}, agree } }, replies) => {
-  if (replies.some(({ state }) => state === 'live')) return words.compared.running;
+// `isOpen`: not all is told yet.
+export const compared = ({ report: { answers = {}, agree } }, replies, isOpen) => {
+  if (isOpen) return words.compared.running;
   const unfinished = replies.filter(({ id }) => !(id in answers));
   if (unfinished.length) return words.compared.failed(unfinished.map(({ model }) => model));
   const silent = replies.filter(({ id }) => answers[id] === null);

@@ -53,10 +53,16 @@ export class ManyReplies {
 
   get isLive() { return [...this.cards.values()].some((card) => card.isLive); }
 
+  // What came of the last reply is told a little after its end, and never where the server ended before it.
+  get isOpen() {
+    const states = [...this.cards.values()].map(({ message }) => message.state);
+    return states.includes('live') || !(this.group.report.over || states.includes('interrupted'));
+  }
+
   draw() {
     const { report } = this.group;
-    if (this.isVote) this.tally.update(report, this.isLive);
-    else this.said.textContent = compared(this.group, [...this.cards.values()].map(({ message }) => message));
+    if (this.isVote) this.tally.update(report, this.isOpen);
+    else this.said.textContent = compared(this.group, [...this.cards.values()].map(({ message }) => message), this.isOpen);
     this.gold.update(this.group);
     const chosen = this.chosen();
     for (const [id, card] of this.cards) card.show(this.mark(id, card.message), id === chosen);

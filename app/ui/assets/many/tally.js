@@ -5,11 +5,11 @@ import { words } from '../words/many.js';
 // Answers with as many votes as the leader; more than one is a tie.
 export const leaders = ({ tally = [] }) => tally.filter(({ votes }) => votes === tally[0]?.votes);
 
-// What the vote came to, or how it stands; `isLive`: some still think.
-export const standing = (report, isLive) => {
+// What the vote came to, or how it stands while it `isOpen`.
+export const standing = (report, isOpen) => {
   const { n, n_finished: finished = 0, tally = [] } = report;
   const first = leaders(report);
-  if (isLive) {
+  if (isOpen) {
     return finished ? words.standing.running(finished, n, tally[0]?.answer ?? null, tally[0]?.votes ?? 0) : words.standing.begins(n);
   }
   if (!report.over) return words.standing.broken(finished, n);
@@ -36,16 +36,16 @@ export class Tally {
     this.node = make('div', { class: 'tally' }, this.sentence, this.bars, this.remarks);
   }
 
-  update(report, isLive) {
+  update(report, isOpen) {
     const { tally = [], n } = report;
-    this.sentence.textContent = standing(report, isLive);
+    this.sentence.textContent = standing(report, isOpen);
     const first = leaders(report).length;
-    const silent = this.silent(report, isLive);
+    const silent = this.silent(report);
     const focused = document.activeElement?.dataset?.voter;
     this.bars.replaceChildren(...tally.map((option, index) => this.bar(option, n, index < first)),
       ...(silent.length && tally.length ? [this.bar({ answer: null, votes: silent.length, choices: silent }, n, false)] : []));
     if (focused !== undefined) this.bars.querySelector(`[data-voter="${focused}"]`)?.focus();
-    this.remarks.textContent = isLive ? '' : remarks(report, first);
+    this.remarks.textContent = isOpen ? '' : remarks(report, first);
   }
 
   // Thoughts that came to their end and gave no answer.
