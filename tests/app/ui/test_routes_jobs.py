@@ -124,7 +124,7 @@ def test_a_reply_goes_on_without_anybody_looking_and_interrupted_with_the_server
     left = store.message("", reply)
     assert left.state == "interrupted" and LONG.startswith(left.reasoning) and len(left.reasoning) > seen + 100
     store.close()
-    with PageServer(engine(), LABEL, tmp_path) as page:
+    with PageServer(engine(tokens_per_s=0), LABEL, tmp_path) as page:
         person = Person(page.url)
         person.post(f"/messages/{reply}/continue")
         assert person.ended(reply)["reasoning"] == LONG
