@@ -64,8 +64,9 @@ class ConversationList {
     let wasOver = false;
     new MutationObserver(() => {
       const isOver = this.nav.classList.contains('over');
-      if (isOver && !wasOver) this.nav.querySelector('.fresh').focus();
-      else if (!isOver && wasOver && this.nav.contains(document.activeElement)) opener()?.focus();
+      const hasFocus = this.nav.contains(document.activeElement);
+      if (isOver && !wasOver && !hasFocus) this.nav.querySelector('.fresh').focus();
+      else if (!isOver && wasOver && hasFocus) opener()?.focus();
       wasOver = isOver;
     }).observe(this.nav, { attributeFilter: ['class'] });
     document.addEventListener('pointerdown', ({ target }) => {

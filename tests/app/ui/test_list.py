@@ -1,0 +1,382 @@
+"""The list of conversations in a browser: by day, found again, changed, brought back, out as files and in again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from .conftest import SCRIPTS, PageServer, Visit, scripted
+
+DAY = 24 * 3600.0
+HOSTILE = "<img src=x onerror=window.pwned='title'> ${window.pwned=1} <script>window.pwned=2</script>"
+
+
+def whole(title: str, *, age: float = 0.0, question: str = "", answer: str = "It is.", **more: Any) -> dict[str, Any]:
+    """A conversation of our own file, last used `age` seconds ago; `thought` and `tokens` are its reply's."""
+    now = time.time() - age
+    message = {"conversation": "c", "created": now}
+    thought, tokens = more.pop("thought", ""), more.pop("tokens", 0)
+    usage = {"prompt_tokens": 30, "completion_tokens": tokens + 10}
+    asked = {"id": "q", "parent": None, "role": "user", "content": question or title}
+    reply = {"id": "a", "parent": "q", "role": "assistant", "content": answer, "reasoning": thought}
+    return {
+        "conversation": {"id": "c", "title": title, "created": now, "updated": now, "head": "a", **more},
+        "messages": [message | asked, message | reply | {"reasoning_tokens": tokens, "usage": usage}],
+    }
+
+
+def own_file(*conversations: dict[str, Any]) -> str:
+    return json.dumps({"format": "r1chat-conversations", "version": 1, "conversations": conversations})
+
+
+class ListVisit(Visit):
+    """A tab on a page whose conversations a test lays out anew."""
+
+    def lay_out(self, *conversations: dict[str, Any]) -> None:
+        request = self.tab.context.request
+        for conversation in self.json("/page/conversations?limit=1000")["conversations"]:
+            request.delete(f"{self.url}/page/conversations/{conversation['id']}")
+        if conversations:
+            headers = {"content-type": "application/json"}
+            assert request.post(f"{self.url}/page/import", data=own_file(*conversations), headers=headers).ok
+        self.tab.evaluate("import('/page/assets/shared/bus.js').then((bus) => bus.emit('conversation-changed'))")
+        here = [f"?c={each['id']}" for each in self.json("/page/conversations?limit=100")["conversations"]]
+        self.tab.wait_for_function(
+            """(here) => JSON.stringify([...document.querySelectorAll('nav.list .row > a')]
+                .map((link) => link.getAttribute('href'))) === JSON.stringify(here)""",
+            arg=here,
+        )
+
+    def rows(self, group: str = "section") -> Any:
+        return self.tab.locator(f"nav.list {group} .row")
+
+    def row(self, title: str) -> Any:
+        return self.tab.locator("nav.list .row").filter(has_text=title)
+
+    def titles(self) -> list[str]:
+        found: list[str] = self.tab.locator("nav.list .row .title").all_text_contents()
+        return found
+
+    def menu(self, title: str) -> Any:
+        """Opens what can be done with a conversation."""
+        self.row(title).hover()
+        self.row(title).locator(".more").click()
+        return self.tab.locator(".popmenu")
+
+    def kept(self, title: str) -> dict[str, Any]:
+        """The conversation as the server has it."""
+        found = self.json("/page/conversations")["conversations"]
+        conversation: dict[str, Any] = next(each for each in found if each["title"] == title)
+        return conversation
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    runner_args = {"tokens_per_s": 150, "scripts": SCRIPTS, "n_ctx": 4096}
+    with PageServer(scripted(runner_args), "page", tmp_path_factory.mktemp("data")) as running:
+        yield running.url
+
+
+@pytest.fixture(scope="module")
+def tab(window: BrowserContext, base: str) -> Iterator[ListVisit]:
+    """One for all tests: a load of the page takes longer than most of them."""
+    visit = ListVisit(window.new_page(), base)
+    visit.tab.set_default_timeout(30_000)
+    yield visit
+
+
+@pytest.fixture
+def page(tab: ListVisit) -> Iterator[ListVisit]:
+    tab.begin_anew()
+    yield tab
+    assert tab.complaints == [] and tab.foreign == []
+    assert tab.tab.evaluate("window.pwned") is None
+
+
+def test_conversations_stand_by_day_with_the_pinned_ones_first(page: ListVisit) -> None:
+    page.lay_out(
+        whole("old", age=30 * DAY),
+        whole("this week", age=4 * DAY),
+        whole("one day ago", age=DAY),
+        whole("newest"),
+        whole("favourite", age=40 * DAY, pinned=True),
+    )
+    assert page.titles() == ["favourite", "newest", "one day ago", "this week", "old"]
+    headings = page.tab.locator("nav.list h2").all_inner_texts()
+    assert headings == ["Pinned", "Today", "Yesterday", "Last week", "Older"]
+
+
+def test_the_shown_conversation_is_marked_and_opened_by_keyboard(page: ListVisit) -> None:
+    page.lay_out(whole("first"), whole("second", age=60), whole("third", age=120))
+    page.row("first").locator("a").focus()
+    page.tab.keyboard.press("ArrowDown")
+    page.tab.keyboard.press("Enter")
+    expect(page.row("second").locator("a")).to_have_attribute("aria-current", "page")
+    expect(page.tab.locator(".question")).to_have_text("second")
+    assert page.tab.locator("nav.list [aria-current]").count() == 1
+    # One row of the list is a stop for Tab, so that what follows is near.
+    stops = "nav.list .row > :is(a, button):not([tabindex='-1'])"
+    assert page.tab.locator(stops).count() == 2
+
+
+def test_a_title_is_changed_in_its_place_and_esc_leaves_it(page: ListVisit) -> None:
+    page.lay_out(whole("before"))
+    link = page.row("before").locator("a")
+    for key, after in (("Escape", "before"), ("Enter", "after all")):
+        link.focus()
+        page.tab.keyboard.press("F2")
+        page.tab.locator("nav.list .row input").fill("after all")
+        page.tab.keyboard.press(key)
+        expect(page.tab.locator("nav.list .row .title")).to_have_text(after)
+    expect(page.row("after all").locator("a")).to_be_focused()
+    assert page.kept("after all")
+
+
+def test_what_was_deleted_comes_back_with_undo(page: ListVisit) -> None:
+    page.lay_out(whole("stays"), whole("goes", age=60))
+    page.row("goes").locator("a").click()
+    expect(page.tab.locator(".question")).to_have_text("goes")
+    page.row("goes").locator("a").focus()
+    page.tab.keyboard.press("Delete")
+    expect(page.row("goes")).to_have_count(0)
+    expect(page.tab.locator(".welcome")).to_be_visible()
+    expect(page.tab.locator(".toast [role=status]")).to_have_text("Deleted “goes”.")
+    expect(page.tab.locator(".toast .primary")).to_be_focused()
+    page.tab.keyboard.press("Enter")
+    expect(page.row("goes").locator("a")).to_have_attribute("aria-current", "page")
+    expect(page.tab.locator(".question")).to_have_text("goes")
+
+
+def test_the_menu_pins_and_collects_and_esc_closes_it_alone(page: ListVisit) -> None:
+    page.lay_out(whole("newer"), whole("older", age=60))
+    page.menu("older").get_by_role("button", name="Pin").click()
+    expect(page.tab.locator("nav.list .row .title").first).to_have_text("older")
+    page.menu("older").get_by_label("Collect for the distil set").check()
+    expect(page.row("older").locator(".collects")).to_be_visible()
+    page.tab.keyboard.press("Escape")
+    expect(page.tab.locator(".popmenu")).to_have_count(0)
+    expect(page.row("older").locator(".more")).to_be_focused()
+    kept = page.kept("older")
+    assert kept["pinned"] and kept["collects"] and not page.kept("newer")["collects"]
+
+
+def test_answers_and_thoughts_are_searched_apart_and_their_text_stays_text(page: ListVisit) -> None:
+    page.lay_out(whole("sheep", answer=f"zebra {HOSTILE}", thought="a quagga"), whole("other", thought="no zebra here"))
+    page.tab.keyboard.press("Control+k")
+    page.tab.keyboard.type("zebr")
+    hits = page.tab.locator(".found li")
+    expect(hits).to_have_count(1)
+    expect(hits.locator("mark")).to_have_text("zebra")
+    expect(hits).to_contain_text("<img src=x")
+    page.tab.get_by_text("Thoughts", exact=True).click()
+    expect(hits.locator(".title")).to_have_text("other")
+    page.tab.get_by_text("Answers", exact=True).click()
+    page.tab.keyboard.press("Control+k")
+    page.tab.keyboard.type('" OR * NEAR(')
+    expect(page.tab.locator(".list [role=status]")).to_have_text("Nothing found")
+    page.tab.keyboard.press("Escape")
+    expect(page.rows()).to_have_count(2)
+
+
+def test_what_was_found_on_another_branch_is_shown(page: ListVisit) -> None:
+    conversation = whole("fork", answer="alpaca")
+    conversation["messages"].append(dict(conversation["messages"][1], id="b", content="llama"))
+    page.lay_out(conversation)
+    page.tab.keyboard.press("Control+k")
+    page.tab.keyboard.type("llama")
+    page.tab.locator(".found li a").click()
+    expect(page.tab.locator(".answer")).to_contain_text("llama")
+    page.tab.locator("nav.list input[type=search]").fill("")
+
+
+def test_a_conversation_leaves_as_a_file_without_its_thoughts_too(page: ListVisit, tmp_path: Path) -> None:
+    page.lay_out(whole("Take me", thought="SECRET", answer="public"))
+    for with_thoughts in (True, False):
+        menu = page.menu("Take me")
+        menu.get_by_label("With thoughts").set_checked(with_thoughts)
+        with page.tab.expect_download() as download:
+            menu.get_by_role("link", name="Markdown").click()
+        assert download.value.suggested_filename == "Take-me.md"
+        download.value.save_as(tmp_path / "file.md")
+        text = (tmp_path / "file.md").read_text(encoding="utf-8")
+        assert "public" in text and ("SECRET" in text) is with_thoughts
+
+
+def test_files_are_imported_and_a_bad_one_says_where(page: ListVisit) -> None:
+    page.lay_out()
+    line = json.dumps({"messages": [{"role": "user", "content": HOSTILE}, {"role": "assistant", "content": "a"}]})
+    chooser = page.tab.locator("nav.list input[type=file]")
+    chooser.set_input_files({"name": "good.jsonl", "mimeType": "application/json", "buffer": line.encode()})
+    expect(page.tab.locator(".toast [role=status]")).to_have_text("1 conversation imported.")
+    expect(page.rows()).to_have_count(1)
+    assert page.titles() == [HOSTILE[:80]]
+    bad = {"name": "bad.jsonl", "mimeType": "application/json", "buffer": f"{line}\n{{".encode()}
+    chooser.set_input_files(bad)
+    expect(page.tab.locator(".toast [role=alert]")).to_contain_text("bad.jsonl: Line 2: ")
+    expect(page.rows()).to_have_count(1)
+    page.tab.locator(".toast").get_by_role("button", name="Dismiss").click()
+    # The browser says by itself that a request was refused.
+    assert [complaint.partition(" (")[0] for complaint in page.complaints] == [
+        "Failed to load resource: the server responded with a status of 400"
+    ]
+    page.complaints.clear()
+
+
+def test_a_file_that_is_dropped_on_the_list_is_imported(page: ListVisit) -> None:
+    page.lay_out()
+    page.tab.evaluate(
+        """(text) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([text], 'dropped.json', { type: 'application/json' }));
+            const nav = document.querySelector('nav.list');
+            for (const name of ['dragenter', 'dragover', 'drop'])
+                nav.dispatchEvent(new DragEvent(name, { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        own_file(whole("dropped")),
+    )
+    expect(page.row("dropped")).to_be_visible()
+    assert "dropping" not in (page.tab.get_attribute("nav.list", "class") or "")
+
+
+def test_a_chat_whose_reply_is_written_is_marked_until_it_ends(page: ListVisit) -> None:
+    page.lay_out(whole("quiet"))
+    page.ask("SPEECH please")
+    dot = page.row("SPEECH please").locator(".dot")
+    expect(dot).to_be_visible()
+    page.row("quiet").locator("a").click()
+    expect(page.tab.locator(".question")).to_have_text("quiet")
+    expect(dot).to_have_count(0, timeout=20_000)
+
+
+def test_a_long_list_is_drawn_as_far_as_it_is_read(page: ListVisit) -> None:
+    page.lay_out(*(whole(f"number {n}", age=n * 60.0) for n in range(130)))
+    last = page.tab.locator("nav.list .row").last
+    last.scroll_into_view_if_needed()
+    expect(page.rows()).to_have_count(130)
+    assert page.titles() == [f"number {n}" for n in range(130)]
+
+
+def opened_settings(page: ListVisit) -> Any:
+    page.tab.click("#open-settings")
+    dialog = page.tab.locator("dialog[open]")
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"), [("temperature", "2.1", "From 0 to 2."), ("top_k", "1.5", "whole")]
+)
+def test_a_setting_out_of_bounds_is_refused_at_its_field(page: ListVisit, field: str, value: str, said: str) -> None:
+    page.lay_out(whole("chat"))
+    page.row("chat").locator("a").click()
+    dialog = opened_settings(page)
+    box = dialog.locator(f"input[name={field}]")
+    box.fill(value)
+    dialog.get_by_role("button", name="Save").click()
+    expect(box).to_be_focused()
+    expect(box).to_have_attribute("aria-invalid", "true")
+    expect(dialog.locator(".field", has=page.tab.locator(f"input[name={field}]"))).to_contain_text(said)
+    page.tab.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert page.kept("chat")["settings"][field] is None
+
+
+def test_settings_are_the_conversations_and_on_request_the_new_ones_too(page: ListVisit) -> None:
+    page.lay_out(whole("chat"))
+    page.row("chat").locator("a").click()
+    dialog = opened_settings(page)
+    dialog.get_by_label("Preset").select_option("creative")
+    expect(dialog).to_contain_text("Rare words get their chance")
+    expect(dialog).to_contain_text("thoughts may lose their thread")
+    dialog.get_by_label("Seed").fill("7")
+    dialog.get_by_label("Also for new chats").check()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    settings = page.kept("chat")["settings"]
+    assert (settings["preset"], settings["temperature"], settings["min_p"], settings["seed"]) == (
+        "creative",
+        1,
+        0.05,
+        7,
+    )
+    page.new_chat()
+    page.ask("MARKUP")
+    page.wait("done")
+    assert page.json(f"/page/conversations/{page.conversation}")["conversation"]["settings"]["seed"] == 7
+    page.new_chat()
+    dialog = opened_settings(page)
+    expect(dialog.locator("h2")).to_have_text("Settings of new chats")
+    expect(dialog.get_by_label("Seed")).to_have_value("7")
+    dialog.get_by_label("Preset").select_option("r1")
+    dialog.get_by_label("Seed").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    assert page.json("/page/settings")["settings"]["seed"] is None
+
+
+def test_the_dialog_counts_what_earlier_thoughts_and_the_context_take(page: ListVisit) -> None:
+    page.lay_out(whole("chat", thought="hm", tokens=1234))
+    page.row("chat").locator("a").click()
+    expect(page.tab.locator(".question")).to_have_text("chat")
+    dialog = opened_settings(page)
+    expect(dialog).to_contain_text("1,234 tokens of earlier thoughts are left out")
+    dialog.get_by_label("Send earlier thoughts").check()
+    expect(dialog).to_contain_text("1,234 tokens of earlier thoughts go with")
+    expect(dialog).to_contain_text("1,274 of 4,096 tokens used, 31 %")
+    dialog.get_by_text("Closed", exact=True).click()
+    dialog.get_by_role("button", name="Cancel").click()
+    assert page.tab.evaluate("localStorage.getItem('r1chat.trace')") == "closed"
+
+
+def test_a_system_prompt_is_warned_of(page: ListVisit) -> None:
+    dialog = opened_settings(page)
+    note = dialog.get_by_text("R1 was trained without one")
+    expect(note).to_have_class("soft")
+    dialog.get_by_label("System prompt").fill("Be brief.")
+    expect(note).to_have_class("warning")
+    page.tab.keyboard.press("Escape")
+
+
+def test_the_sheet_of_keys_opens_and_closes_by_keyboard(page: ListVisit) -> None:
+    page.tab.keyboard.press("Control+/")
+    dialog = page.tab.locator("dialog[open]")
+    expect(dialog).to_contain_text("Answer now")
+    page.tab.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.tab.locator("#question")).to_be_focused()
+
+
+@pytest.fixture
+def narrow(browser: Browser, base: str) -> Iterator[Callable[[], Page]]:
+    with browser.new_context(viewport={"width": 320, "height": 640}) as context:
+        visit = Visit(context.new_page(), base)
+        yield lambda: visit.tab
+        assert visit.complaints == []
+
+
+def test_on_a_narrow_window_the_list_slides_over_and_gives_way(page: ListVisit, narrow: Callable[[], Page]) -> None:
+    page.lay_out(whole("chosen " + "w" * 60))
+    tab = narrow()
+    nav = tab.locator("nav.list")
+    expect(nav).to_be_hidden()
+    tab.click("#show-list")
+    expect(nav.locator(".fresh")).to_be_focused()
+    tab.keyboard.press("Escape")
+    expect(nav).to_be_hidden()
+    expect(tab.locator("#show-list")).to_be_focused()
+    tab.keyboard.press("Control+k")
+    expect(nav.locator("input[type=search]")).to_be_focused()
+    nav.locator(".row a").click()
+    expect(nav).to_be_hidden()
+    expect(tab.locator(".question")).to_contain_text("chosen")
+    tab.click("#open-settings")
+    tab.locator("dialog[open]").wait_for()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 320
+    dialog = tab.locator("dialog[open]")
+    assert dialog.evaluate("(node) => node.scrollWidth <= node.clientWidth")
