@@ -145,8 +145,7 @@ class Client:
 
         Raises as stream() does; ApiError 404 where the server does not keep that reply any more.
         """
-        body = {"id": reply_id, "at": at, "text": text, "stream": True, **params}
-        body["stream_options"] = {"include_usage": True}
+        body = {"id": reply_id, "at": at, "text": text, **params}
         async with aclosing(self._sent("/v1/reasoning/fork", body)) as chunks:
             async for event in _events(chunks):
                 yield event
@@ -210,19 +209,14 @@ class Client:
             raise _api_error(response)
         return _json_object(response.text, response.status_code)
 
-    async def _chunks(
-        self, messages: list[dict[str, Any]], params: dict[str, Any]
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """All chunks of a streamed reply that came to its end. Raises ApiError, ServerUnreachableError."""
-        body = {"messages": messages, "stream": True, "stream_options": {"include_usage": True}, **params}
-        if self.model is not None:
-            body.setdefault("model", self.model)
-        async with aclosing(self._sent("/v1/chat/completions", body)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def _chunks(self, messages: list[dict[str, Any]], params: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        model = {} if self.model is None else {"model": self.model}
+        return self._sent("/v1/chat/completions", {"messages": messages, **model, **params})
 
     async def _sent(self, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        request = self._http.build_request("POST", self.base_url + path, json=body)
+        """All chunks of a reply that came to its end. Raises ApiError, ServerUnreachableError."""
+        streamed = {"stream": True, "stream_options": {"include_usage": True}, **body}
+        request = self._http.build_request("POST", self.base_url + path, json=streamed)
         try:
             response = await self._http.send(request, stream=True)
             try:
