@@ -39,8 +39,7 @@ def test_every_r1chat_command_is_one(arguments: list[str]) -> None:
 
 def test_every_subcommand_is_shown() -> None:
     shown = {words[0] for words in R1CHAT if words and not words[0].startswith("-")}
-    # `chat` is what `r1chat` alone does
-    assert shown == set(COMMANDS) - {"chat"}
+    assert shown == set(COMMANDS)
 
 
 def test_every_make_target_exists() -> None:
@@ -70,7 +69,8 @@ def test_the_tree_shows_what_is_there_and_nothing_else() -> None:
     shown = tree()
     assert [path for path in shown if not (ROOT / path).exists()] == []
     # A folder whose files are not listed stands for them, by name where it names any.
-    folded = {path for path in shown if path.endswith("/") and not any(p != path and p.startswith(path) for p in shown)}
+    files = [path for path in shown if not path.endswith("/")]
+    folded = {path for path in shown if path.endswith("/") and not any(file.startswith(path) for file in files)}
     missing = []
     for file in (path for top in ("app", "serve", "distill") for path in (ROOT / top).rglob("*.py")):
         path = file.relative_to(ROOT).as_posix()
@@ -83,7 +83,7 @@ def test_the_tree_shows_what_is_there_and_nothing_else() -> None:
 
 def test_pictures_and_links_exist() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", README)
-    assert "docs/screenshot.png" in targets
+    assert "docs/screenshots/wide.png" in targets
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
 
 
