@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from ....serve.errors import InvalidRequestError
 from ..records import Conversation, Group, Message
 from ..store import TITLE_CHARS, ConversationStore, new_id
+from .reports import adopted_report
 
 # What SQLite and JavaScript both hold exactly.
 MAX_COUNT = 2**53
@@ -133,9 +134,18 @@ def adopted(tree: Tree, owner: str) -> Tree:
                 group=groups.get(message.group or ""),
                 state="interrupted" if message.state == "live" else message.state,
                 reply_id="",
-                choice=0,
+                # In a group it is the reply's number.
+                choice=message.choice if message.group else 0,
             )
             for message in tree.messages
         ],
-        groups=[replace(group, id=groups[group.id], conversation=conversation_id) for group in tree.groups],
+        groups=[
+            replace(
+                group,
+                id=groups[group.id],
+                conversation=conversation_id,
+                report=adopted_report(group, tree.messages, messages),
+            )
+            for group in tree.groups
+        ],
     )

@@ -138,6 +138,27 @@ def test_what_names_a_reply_on_the_wire_stays_behind_and_what_was_live_is_interr
     assert "chatcmpl-1" not in written("json", tree)
 
 
+def test_an_adopted_group_speaks_of_its_own_replies_and_of_nothing_that_a_vote_never_says() -> None:
+    tree = linear("q", "a")
+    reply = replace(tree.messages[-1], group="g")
+    tree = replace(tree, messages=[tree.messages[0], reply])
+    report = {
+        "replies": [reply.id],
+        "tally": [{"answer": "1", "votes": 1, "choices": [0]}],
+        "answers": {reply.id: "1"},
+        "choice": 0,
+        "over": True,
+    }
+    group = Group(id="g", conversation=tree.conversation.id, kind="vote", report=report)
+    kept = adopted(replace(tree, groups=[group]), "")
+    name = kept.messages[-1].id
+    assert kept.groups[0].report == report | {"replies": [name], "answers": {name: "1"}}
+    for wrong in ({"replies": ["of-another"]}, {"tally": 5}, {"tally": [{}]}, {"choice": 8}, {"replies": 3}):
+        bad = replace(group, report=report | wrong)
+        with pytest.raises(InvalidRequestError, match="group 'g'"):
+            adopted(replace(tree, groups=[bad]), "")
+
+
 def test_thoughts_can_be_left_out_of_every_format() -> None:
     tree = linear("q", "answer", reasoning="SECRET")
     for name in FORMATS:
@@ -201,7 +222,13 @@ def test_nothing_said_breaks_a_fold_or_becomes_html(question: str, thought: str,
         assert seen.depth == 0 and seen.tags.count("details") == seen.tags.count("summary") == 2
         assert set(seen.tags) <= MARKUP | {"details", "summary"}
         # Line ends are the viewer's, and control characters are drawn.
-        plain = (thought + ".\n").replace("\r", "\n").replace("\x00", "\u2400").replace("\x1b", "\u241b")
+        plain = (
+            (thought + ".\n")
+            .replace("\r\n", "\n")
+            .replace("\r", "\n")
+            .replace("\x00", "\u2400")
+            .replace("\x1b", "\u241b")
+        )
         assert seen.thoughts == [plain, plain]
 
 
