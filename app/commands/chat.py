@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import CommandError, UsageError
 from ..folders import CONVERSATIONS, data_folder
 from ..parser import Parser
 from .engine_options import add_load_options, entry_of, load_options
@@ -66,6 +67,8 @@ def thinking(text: str) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Until the person leaves or the pipe ends."""
+    if args.go_on and args.no_save:
+        raise UsageError("What is not kept cannot be gone on with. Leave one out: r1chat chat --continue")
     from ..repl.background import Background
     from ..repl.loop import Loop
     from ..repl.screen import Terminal
@@ -74,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     terminal = Terminal(color=args.color, trace=not args.hide_thinking, as_json=args.json)
     folder = data_folder(args)
+    changes = _changes(args)
     server = _server(args)
     if args.url is None and sys.stdin.isatty():
         terminal.say(f"Loading {args.model} ...")
@@ -81,9 +85,10 @@ def run(args: argparse.Namespace) -> int:
         background = Background(store, server, lambda url, model: _client(args, url, model))
         lines = Lines(None if args.no_save else folder / HISTORY)
         try:
-            session = Session(background, _owner(args), _changes(args))
+            session = Session(background, _owner(args), changes)
             if args.go_on and (newest := session.list(1)):
                 session.open(newest[0].id)
+                session.change(**changes)
             return Loop(background, session, terminal, lines, _owner(args)).run()
         finally:
             lines.close()
@@ -105,7 +110,7 @@ def _store(folder: Path | None) -> Iterator[ConversationStore]:
 
 def _server(args: argparse.Namespace) -> AbstractAsyncContextManager[str]:
     if args.url is not None:
-        return _running(args.url)
+        return _running(args.url, _key(args))
     from ..server import local_server
 
     args.model = args.model or "demo"
@@ -113,7 +118,22 @@ def _server(args: argparse.Namespace) -> AbstractAsyncContextManager[str]:
 
 
 @asynccontextmanager
-async def _running(url: str) -> AsyncIterator[str]:
+async def _running(url: str, key: str | None) -> AsyncIterator[str]:
+    """Asked for its models at first: what is wrong with the address is said before anything is typed."""
+    from ...serve.client import ApiError, Client, ServerUnreachableError
+
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url} is no address of a server. Use: r1chat chat --url http://127.0.0.1:8000")
+    try:
+        async with Client(url, api_key=key, timeout=30) as client:
+            await client.models()
+    except ServerUnreachableError as error:
+        raise CommandError(f"{error}. Start one: r1chat serve") from error
+    except ApiError as error:
+        if error.status in (401, 403):
+            wants = "wants another key" if key else "wants its key"
+            raise CommandError(f"{url} {wants}. Give it: R1CHAT_API_KEY=... r1chat chat --url {url}") from error
+        # Some servers do not list theirs.
     yield url
 
 
@@ -136,5 +156,6 @@ def _owner(args: argparse.Namespace) -> str:
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
-    model = {"model": args.model} if args.url and args.model else {}
+    """Here the model that was named is the server's own, whatever a conversation had before."""
+    model = {"model": args.model if args.url else ""} if args.model else {}
     return {**(args.think or {}), **model}

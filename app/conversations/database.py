@@ -104,7 +104,10 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(_sentence(self.path, error)) from error
         except OSError as error:
-            raise StoreError(f"Conversations cannot be kept in {self.path}: {error.strerror or error}") from error
+            reason = error.strerror or error
+            raise StoreError(
+                f"Conversations cannot be kept in {self.path}: {reason}. Name another folder: --data FOLDER"
+            ) from error
 
 
 def _ended(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:

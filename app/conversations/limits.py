@@ -46,7 +46,7 @@ def check_settings(settings: Settings, where: str = "Settings") -> Settings:
         value = getattr(settings, name)
         # Said this way round, nan is refused, too.
         if value is not None and not limit.low <= value <= limit.high:
-            raise InvalidRequestError(f"{where}: {name} must be from {limit.low:g} to {limit.high:g}.", name)
+            raise InvalidRequestError(f"{where}: {name} must be from {limit.low:g} to {limit.high:.16g}.", name)
     if len(settings.system) > MAX_SYSTEM:
         raise InvalidRequestError(f"{where}: the system prompt is longer than {MAX_SYSTEM} characters.", "system")
     if max(len(settings.model), len(settings.preset)) > MAX_NAME:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ...serve.errors import InvalidRequestError
+from ...serve.errors import InvalidRequestError, NotFoundError
 from ..conversations.presets import PRESETS, preset
 from ..conversations.records import Message
 from ..conversations.transfer.writing import FORMATS
@@ -22,6 +22,8 @@ from .typing_in import Lines
 from .watching import Leave
 
 LISTED = 20
+# Python turns no more than some thousand digits into a number.
+MAX_DIGITS = 20
 SYSTEM_WARNING = "DeepSeek advises R1 models to be asked without a system prompt: instructions belong in the question."
 NUMBERS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "max_tokens")
 SWITCHES = {"on": True, "off": False}
@@ -76,7 +78,7 @@ class Commands:
         self._terminal.say('A question over several lines stands between """ and """; one that begins with / after //.')
 
     def _think(self, rest: str) -> None:
-        if rest.isdecimal():
+        if rest.isdecimal() and len(rest) <= MAX_DIGITS:
             settings = self._session.change(thinking="budget", budget=int(rest))
         elif rest in ("off", "auto"):
             settings = self._session.change(thinking=rest)
@@ -177,8 +179,13 @@ class Commands:
             self._terminal.say("none")
 
     def _open(self, rest: str) -> None:
-        is_listed = rest.isdecimal() and 1 <= int(rest) <= len(self._shown)
-        self._session.open(self._shown[int(rest) - 1] if is_listed else rest)
+        is_listed = rest.isdecimal() and len(rest) <= MAX_DIGITS and 1 <= int(rest) <= len(self._shown)
+        try:
+            self._session.open(self._shown[int(rest) - 1] if is_listed else rest)
+        except NotFoundError as error:
+            raise InvalidRequestError(
+                f"There is no conversation {rest[:40] or 'without a number'}. See which: /list"
+            ) from error
         self._show("")
 
     def _bye(self, rest: str) -> None:

@@ -16,6 +16,7 @@ from .background import Background
 
 # What a thought that had ended goes on with when more of it is wanted.
 MORE = "\n\nWait, let me check that again."
+MENDS = {"thinking": "/think 500", "system": "/system off"}
 
 
 class Session:
@@ -111,7 +112,11 @@ class Session:
 
 
 def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
+    name = next(iter(changes), "")
+    again = MENDS.get(name, f"/set {name} default")
     try:
         return check_settings(msgspec.convert({**msgspec.to_builtins(settings), **changes}, Settings))
     except msgspec.ValidationError as error:
-        raise InvalidRequestError(str(error)) from error
+        raise InvalidRequestError(f"{name} wants a whole number. Try: {again}") from error
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{error} Try: {again}") from error

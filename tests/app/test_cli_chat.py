@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,7 +62,11 @@ def test_a_conversation_shows_thoughts_and_answers_and_is_kept(session: Terminal
     session.ask("/nonsense")
     session.expect("There is no command /nonsense. See what there is: /help")
     session.ask("/set temperature 9")
-    session.expect("temperature must be from 0 to 2")
+    session.expect("temperature must be from 0 to 2. Try: /set temperature default")
+    session.ask("/set seed 1.5")
+    session.expect("seed wants a whole number. Try: /set seed default")
+    session.ask("/open 7")
+    session.expect("There is no conversation 7. See which: /list")
     session.ask("/set temperature 0.3")
     session.ask("/think 40")
     session.expect("at most 40 tokens")
@@ -148,13 +153,14 @@ def test_what_was_typed_is_there_again_the_next_time(server: LiveServer, tmp_pat
         first.expect("thought ")
         first.ask("/bye")
         assert first.end() == 0
-    with on_terminal(*arguments, "--continue") as second:
+    with on_terminal(*arguments, "--continue", "--think", "30") as second:
         second.expect(">>> ")
         second.type(f"{UP}{UP}\n")
         second.expect("\\boxed{9}")
         second.ask("/bye")
         assert second.end() == 0
-    assert len(kept(tmp_path)[1]) == 4
+    conversation, messages = kept(tmp_path)
+    assert (len(messages), conversation.settings.budget) == (4, 30)
     assert (tmp_path / "typed").stat().st_mode & 0o077 == 0
 
 
@@ -189,10 +195,18 @@ def test_a_wrong_command_in_a_pipe_ends_it_with_a_line(r1chat: Run, server: Live
     assert done.stderr.splitlines()[-1] == "r1chat: There is no command /dance. See what there is: /help"
 
 
-def test_a_server_that_is_away_is_told(r1chat: Run) -> None:
-    done = r1chat("chat", "--url", "http://127.0.0.1:9", "--no-save", input="Q?\n")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "r1chat: No answer from http://127.0.0.1:9" in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("--url", "http://127.0.0.1:9"), 1, "No answer from http://127.0.0.1:9: .*Start one: r1chat serve"),
+        (("--url", "box:8000"), 2, "box:8000 is no address of a server. Use: r1chat chat --url http://"),
+        (("--continue",), 2, "What is not kept cannot be gone on with. Leave one out: r1chat chat --continue"),
+    ],
+)
+def test_what_cannot_begin_is_told_in_a_line(r1chat: Run, arguments: tuple[str, ...], status: int, says: str) -> None:
+    done = r1chat("chat", *arguments, "--no-save", input="Q?\n")
+    assert (done.returncode, done.stdout) == (status, "")
+    assert re.match(f"r1chat: {says}", done.stderr) and done.stderr.count("\n") == 1
 
 
 def test_its_own_server_outlives_ctrl_c(noise_model: Path, tmp_path: Path) -> None:
