@@ -55,7 +55,7 @@ def group_row(group: Group) -> dict[str, Any]:
     return fields | {"gold": stored(group.gold), "report": msgspec.json.encode(group.report).decode()}
 
 
-def group_of(row: sqlite3.Row) -> Group:
+def group_of(row: sqlite3.Row | dict[str, Any]) -> Group:
     return msgspec.convert(dict(row) | {"report": msgspec.json.decode(row["report"])}, Group)
 
 

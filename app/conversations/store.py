@@ -18,7 +18,7 @@ from ...serve.errors import InvalidRequestError, NotFoundError
 from . import search, tree
 from .database import Database
 from .records import Conversation, Group, Message, Settings
-from .rows import CONVERSATION, conversation_of, conversation_row, group_of, group_row, insert, message_row, stored
+from .rows import CONVERSATION, conversation_of, conversation_row, group_row, insert, message_row, stored
 from .search import Hit, Where
 from .writers import Writer
 
@@ -46,8 +46,8 @@ class ConversationStore:
         self._db = Database(path)
         with self._db.write() as connection:
             self._writer = Writer(path)
-            tree.interrupt(connection, alive={self._writer.id, *self._writer.others()})
             connection.execute("DELETE FROM conversations WHERE deleted < ?", (time.time() - UNDO_S,))
+        self.settle()
 
     @property
     def database(self) -> Database:
@@ -132,11 +132,24 @@ class ConversationStore:
         return message
 
     def reopen(self, message_id: str) -> Message:
-        """The reply is live again and grows behind what it has."""
+        """The reply is live again and grows behind what it has. Raises InvalidRequestError where it is already."""
         with self._db.write() as connection:
-            message = msgspec.structs.replace(tree.message(connection, message_id), state="live")
+            message = tree.message(connection, message_id)
+            if message.state == "live":
+                raise InvalidRequestError("The reply is being written already.")
+            message = msgspec.structs.replace(message, state="live")
             tree.overwrite(connection, message, self._writer.id)
         return message
+
+    def settle(self, message_id: str = "") -> None:
+        """Interrupts live replies whose process has ended, and `message_id` if it is this one's. Cheap without any."""
+        left = "SELECT 1 FROM messages WHERE state = 'live' AND (writer IS NOT ? OR id = ?)"
+        with self._db.read() as connection:
+            if connection.execute(left, (self._writer.id, message_id)).fetchone() is None:
+                return
+        with self._db.write() as connection:
+            others, own = self._writer.others(), self._writer.id
+            tree.interrupt(connection, lambda name, by: by not in others and (by != own or name == message_id))
 
     def message(self, owner: str, message_id: str) -> Message:
         with self._db.read() as connection:
@@ -162,11 +175,6 @@ class ConversationStore:
         """The ids of all that answer the same message, itself among them, oldest first."""
         with self._db.read() as connection:
             return tree.children(connection, message.conversation, message.parent)
-
-    def children(self, message: Message) -> list[str]:
-        """The ids of what follows it at once, oldest first."""
-        with self._db.read() as connection:
-            return tree.children(connection, message.conversation, message.id)
 
     def leaf_below(self, message_id: str) -> str:
         """The newest leaf under it, or itself."""
@@ -198,16 +206,15 @@ class ConversationStore:
         """All of the conversation."""
         with self._db.read() as connection:
             _conversation(connection, owner, conversation_id)
-            rows = connection.execute("SELECT * FROM groups WHERE conversation = ? ORDER BY rowid", (conversation_id,))
-            return [group_of(row) for row in rows]
+            return tree.groups(connection, conversation_id)
 
-    def add_many(self, conversation: Conversation, messages: list[Message], groups: list[Group]) -> Conversation:
-        """All or nothing, as they are; parents stand before what follows them."""
-        self.add_all([(conversation, messages, groups)])
-        return conversation
+    def open_groups(self) -> list[tuple[str, Group]]:
+        """Of all owners, those that ended with a server before it was recorded what came of them."""
+        with self._db.read() as connection:
+            return tree.open_groups(connection)
 
     def add_all(self, wholes: Iterable[tuple[Conversation, list[Message], list[Group]]]) -> None:
-        """Several conversations like add_many(), in one transaction."""
+        """All or nothing, as they are; parents stand before what follows them."""
         with self._db.write() as connection:
             for conversation, messages, groups in wholes:
                 self._insert_whole(connection, conversation, messages, groups)

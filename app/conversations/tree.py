@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 import msgspec
 
@@ -67,6 +68,23 @@ def group(connection: sqlite3.Connection, group_id: str) -> Group:
     return group_of(row)
 
 
+def groups(connection: sqlite3.Connection, conversation_id: str) -> list[Group]:
+    """Oldest first."""
+    rows = connection.execute(f"SELECT {GROUP} FROM groups WHERE conversation = ? ORDER BY rowid", (conversation_id,))
+    return [group_of(row) for row in rows]
+
+
+def open_groups(connection: sqlite3.Connection) -> list[tuple[str, Group]]:
+    """Owner and group where it is not recorded what its replies came to, and none of them is live."""
+    columns = ", ".join(f"g.{name}" for name in GROUP.split(", "))
+    rows = connection.execute(
+        f"SELECT c.owner, {columns} FROM groups AS g JOIN conversations AS c ON c.id = g.conversation"
+        " WHERE c.deleted IS NULL AND json_extract(g.report, '$.over') IS NOT TRUE AND NOT EXISTS"
+        " (SELECT 1 FROM messages AS m WHERE m.state = 'live' AND m.conversation = g.conversation)"
+    )
+    return [(fields.pop("owner"), group_of(fields)) for fields in map(dict, rows)]
+
+
 def check_home(connection: sqlite3.Connection, message_id: str, conversation_id: str) -> None:
     """Raises NotFoundError where the message is not of the conversation."""
     row = connection.execute("SELECT conversation FROM messages WHERE id = ?", (message_id,)).fetchone()
@@ -83,11 +101,11 @@ def overwrite(connection: sqlite3.Connection, message: Message, writer: str) -> 
     connection.execute("DELETE FROM pieces WHERE message = ?", (message.id,))
 
 
-def interrupt(connection: sqlite3.Connection, *, alive: set[str]) -> None:
-    """Joins the pieces of live replies whose writer is not alive; they will not go on by themselves."""
+def interrupt(connection: sqlite3.Connection, is_left: Callable[[str, str | None], bool]) -> None:
+    """Joins the pieces of live replies that are left, by their id and writer; they will not go on by themselves."""
     live = f"SELECT {MESSAGE}, writer FROM messages WHERE state = 'live'"
     for row in connection.execute(live).fetchall():
-        if row["writer"] not in alive:
+        if is_left(row["id"], row["writer"]):
             left = _whole(connection, row)
             overwrite(connection, msgspec.structs.replace(left, state="interrupted"), "")
 

@@ -133,17 +133,14 @@ class Asker:
         if before.state not in CAN_GO_ON and before.finish_reason != "length":
             raise InvalidRequestError("This reply came to its own end; ask for another one instead.")
         branch = await asyncio.to_thread(self._branch_of, owner, before)
+        # Whoever presses twice comes too late here; and what is gone on with is what the file holds now.
+        before = await asyncio.to_thread(self._store.reopen, message_id)
         answers = bool(before.content) or _has_ended_thought(before)
         into: Into = "content" if answers else "reasoning_content"
         source = asked(branch, conversation.settings)
         if before.reasoning or before.content:
             source = going_on(branch, conversation.settings, before, into)
-        reply = msgspec.structs.replace(
-            await asyncio.to_thread(self._store.reopen, message_id),
-            settings=conversation.settings,
-            finish_reason=None,
-            error="",
-        )
+        reply = msgspec.structs.replace(before, settings=conversation.settings, finish_reason=None, error="")
         self._jobs.start(owner, reply, source)
         return reply
 

@@ -135,6 +135,8 @@ class LiveReply:
 
     def _told(self, done: Done) -> dict[str, Any]:
         told: dict[str, Any] = {
+            # A thought whose vote could change nothing any more did not come to its end.
+            **({"state": "stopped"} if done.finish_reason == "stopped" else {}),
             "finish_reason": done.finish_reason or None,
             "reasoning_end": done.reasoning_end or self.message.reasoning_end,
             "usage": done.usage,

@@ -6,8 +6,9 @@ Each reply is a job of its own, a sibling of the others. Belongs to one event lo
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ from .registry import JobRegistry
 from .shared_vote import SharedVote
 from .sources import Source, asked
 from .verdicts import Verdicts, judged_text
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,10 @@ class Many:
         self._jobs.tell(group.conversation, GroupChanged(group))
         return group
 
+    def settle(self) -> None:
+        """Has it recorded what came of the groups that ended with a server before it was."""
+        self._keep(self._settle())
+
     async def close(self) -> None:
         """Waits for what is still judged; to be called when no reply is written any more."""
         if self._following:
@@ -130,7 +137,10 @@ class Many:
             sources = [asked(branch, reply.settings or conversation.settings) for reply in replies]
         for reply, source in zip(replies, sources, strict=True):
             self._jobs.start(owner, reply, source, run.ended)
-        task = asyncio.create_task(self._follow(group.id, run))
+        self._keep(self._follow(group.id, run))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
@@ -140,6 +150,36 @@ class Many:
             await run.follow()
         finally:
             del self._runs[group_id]
+
+    async def _settle(self) -> None:
+        for owner, group in await asyncio.to_thread(self._store.open_groups):
+            try:
+                await self._finish(owner, group)
+            except Exception:
+                logger.exception("what came of a group could not be recorded")
+
+    async def _finish(self, owner: str, group: Group) -> None:
+        """Records what came of a group whose replies all came to an end; one that was broken off stays so."""
+        replies = [await asyncio.to_thread(self._store.message, owner, name) for name in _names(group)]
+        if not replies or any(reply.state in ("live", "interrupted") for reply in replies):
+            return
+        run = GroupRun(self._store, self._jobs, self._judge, owner, group)
+        if group.kind == "vote":
+            run.stands(await self._tally(replies))
+        for reply in replies:
+            run.ended(reply)
+        await run.follow()
+
+    async def _tally(self, replies: list[Message]) -> dict[str, Any]:
+        """As the server would have told it at the end of the vote; without a choice where a person stopped it."""
+        async with self._judge.session() as session:
+            report = await Verdicts(session).tally([judged_text(reply) for reply in replies])
+        n_ended = sum(reply.state == "done" for reply in replies)
+        n_stopped = sum(reply.finish_reason == "stopped" for reply in replies)
+        report |= {"n": len(replies), "n_finished": n_ended, "n_stopped": n_stopped}
+        if n_ended + n_stopped == len(replies):
+            report["choice"] = report["tally"][0]["choices"][0] if report["tally"] else 0
+        return report
 
     async def _judged(self, owner: str, group: Group) -> Group:
         """A group whose replies have all ended, with its verdicts."""

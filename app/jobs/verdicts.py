@@ -5,11 +5,12 @@ Answers are compared as mathematics in a child that is killed when it takes too 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
 from ...serve.answers.extraction import boxed, comparable
+from ...serve.api.voting.ballot import Ballot
 from ..conversations.records import Message
 
 Mark = Literal["right", "wrong", "none"]
@@ -41,6 +42,18 @@ class Verdicts:
         wanted = boxed(gold) or gold.strip()
         marks = {name: await self._mark(answer, wanted) for name, answer in answers.items()} if wanted else {}
         return {"answers": answers, "marks": marks, "agree": await self._agree(list(answers.values()))}
+
+    async def tally(self, texts: Sequence[str | None]) -> dict[str, Any]:
+        """How a vote among whole replies stands, None for those without a vote: as the server's VoteReport has it."""
+        ballot = Ballot(len(texts))
+        for index, text in enumerate(texts):
+            answer = None if text is None else boxed(text)
+            if answer is None:
+                ballot.abstain(index)
+                continue
+            same = [option for option in ballot.options if await self._same(option.answer, answer)]
+            ballot.vote(index, answer, same[0] if same else None)
+        return ballot.report().model_dump(include={"answer", "votes", "tally"})
 
     async def _mark(self, answer: str | None, gold: str) -> Mark:
         if answer is None:

@@ -101,6 +101,7 @@ class PageServices:
         """Opens what is kept and starts what works in the background; ends it in order."""
         store = self.store
         self._jobs = self.jobs
+        self.many.settle()
         try:
             yield
         finally:

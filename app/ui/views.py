@@ -96,6 +96,8 @@ class Opened:
 def opened(store: ConversationStore, owner: str, conversation_id: str) -> Opened:
     """Reads the store: not for the event loop. Raises NotFoundError."""
     conversation = store.get(owner, conversation_id)
+    # Another r1chat on the same file may have been killed since; what it wrote is live no more.
+    store.settle()
     path = store.path(owner, conversation_id)
     siblings = {message.id: store.siblings(message) for message in path}
     groups = {

@@ -114,7 +114,11 @@ async def _steer(services: PageServices, message_id: str, body: Control) -> bool
             raise InvalidRequestError("A budget is a number of tokens.", "tokens")
         return jobs.limit(message_id, body.tokens)
     if body.action == "stop":
-        return await jobs.stop(message_id)
+        stopped = await jobs.stop(message_id)
+        if not stopped:
+            # One that could not be saved at its end is still live in the file.
+            await asyncio.to_thread(services.store.settle, message_id)
+        return stopped
     try:
         return await (jobs.answer_now(message_id) if body.action == "answer_now" else jobs.think_more(message_id))
     except ApiError as error:

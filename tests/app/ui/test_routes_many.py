@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from r1chat.app.conversations.store import ConversationStore
+from r1chat.app.folders import CONVERSATIONS
 
 from .conftest import LABEL, PageServer, scripted
 from .person import Person, Screen
@@ -115,6 +119,7 @@ def test_what_can_change_nothing_is_stopped_and_said_to_be(person: Person) -> No
     group = ended(person, ask(person, "EARLY please"))
     assert group["report"]["n_stopped"] == 2 and group["report"]["answer"] == "7"
     assert [reply["finish_reason"] for reply in group["replies"]] == ["stop"] * 3 + ["stopped"] * 2
+    assert [reply["state"] for reply in group["replies"]] == ["done"] * 3 + ["stopped"] * 2
     assert all(person.message(reply["id"])["reasoning"].startswith("I go on") for reply in group["replies"][3:])
     assert in_order(group, "answers") == ["7"] * 3 + [None, None]
 
@@ -257,3 +262,21 @@ def test_groups_of_others_are_not_found(tmp_path_factory: pytest.TempPathFactory
         other.patch(f"/groups/{asked['group']['id']}", gold="1", status=404)
         other.post(f"/groups/{asked['group']['id']}/stop", status=404)
         ended(mine, asked)
+
+
+def test_what_a_killed_server_could_not_record_of_a_vote_is_recorded_by_the_next(tmp_path: Path) -> None:
+    engine = scripted({"scripts": SCRIPTS})
+    with PageServer(engine, LABEL, tmp_path) as page:
+        person = Person(page.url)
+        asked = ask(person, "EARLY please", gold="7")
+        whole = ended(person, asked)["report"]
+        head = opened(person, asked)["conversation"]["head"]
+    store = ConversationStore(tmp_path / CONVERSATIONS)
+    left = {name: whole[name] for name in ("n", "replies")}
+    store.update_group(asked["group"]["id"], report=left | {"tally": [], "n_finished": 1})
+    store.update("", asked["conversation"]["id"], head=asked["replies"][0]["id"])
+    store.close()
+    with PageServer(engine, LABEL, tmp_path) as page:
+        person = Person(page.url)
+        assert ended(person, asked)["report"] == whole
+        assert opened(person, asked)["conversation"]["head"] == head
