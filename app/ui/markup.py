@@ -22,6 +22,8 @@ DELIMITERS = {"$$": ("$$", "block"), "\\[": ("\\]", "block"), "\\(": ("\\)", "in
 BOXED = "\\boxed{"
 # A paragraph may be drawn once the text has moved past it.
 PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
+# Thoughts are full of 2*60*40, of which Markdown would make 26040.
+PRODUCT = re.compile(r"(?<=[0-9A-Za-z)])\*(?=[0-9A-Za-z(])|(?<=[0-9])\*\*(?=[0-9])")
 
 
 @dataclass
@@ -72,6 +74,7 @@ def _renderer() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     # Before "escape", which would turn \( into (.
     markdown.inline.ruler.before("escape", "formula", _inline_formula)
+    markdown.inline.ruler.before("emphasis", "product", _product)
     markdown.block.ruler.before("fence", "formula", _block_formula, {"alt": ["paragraph", "blockquote"]})
     for rule in (_formula, _link_open, _image, _heading_open, _heading_close, _fence):
         markdown.add_render_rule(rule.__name__.removeprefix("_"), rule)
@@ -88,6 +91,16 @@ def _inline_formula(state: StateInline, silent: bool) -> bool:
         token = state.push("formula", "math", 0)
         token.content, token.info = latex, display
     state.pos = end
+    return True
+
+
+def _product(state: StateInline, silent: bool) -> bool:
+    found = PRODUCT.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        state.pending += found[0]
+    state.pos = found.end()
     return True
 
 

@@ -52,6 +52,16 @@ def assert_tame(html: str) -> None:
         assert name != "href" or not value.lower().strip().startswith(("javascript:", "data:", "vbscript:", "file:"))
 
 
+@pytest.mark.parametrize("text", ["2*60*40/100 = 48", "(a)*b*(c)", "2**3 and 2**4", "n*(n-1)*(n-2)", "x*y, then y*x"])
+def test_a_product_keeps_its_signs(text: str) -> None:
+    assert render(text) == f"<p>{text}</p>\n"
+
+
+@pytest.mark.parametrize("text", ["*so* and **so**", "**Step 1**: **答案**是", "*a*, *(b)*."])
+def test_emphasis_stays_emphasis(text: str) -> None:
+    assert "*" not in render(text)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_no_mixture_of_hostile_pieces_yields_a_foreign_tag_or_attribute(text: str) -> None:

@@ -168,9 +168,22 @@ def test_two_tabs_do_not_share_a_conversation(chat: Visit) -> None:
     other.close()
 
 
-@pytest.mark.parametrize(("answers", "title"), [(True, "How many sheep?"), (False, "New chat")])
+@pytest.mark.parametrize(("answers", "title"), [(True, "How many sheep?"), (False, "")])
 def test_the_conversation_is_named_by_its_first_line(chat: Visit, answers: bool, title: str) -> None:
     if answers:
         chat.ask("How many sheep?\nAnd how many goats?")
         chat.wait("done")
-    chat.tab.wait_for_selector(f".toolbar .title >> text={title}")
+    chat.tab.wait_for_function("title => document.querySelector('.toolbar .title').textContent === title", arg=title)
+
+
+def test_only_the_bundled_model_is_marked_as_a_demo(chat: Visit) -> None:
+    def as_bundled(route: Route) -> None:
+        told = route.fetch().json()
+        told["models"][0]["source"] = "bundled"
+        route.fulfill(json=told)
+
+    assert chat.tab.is_hidden(".demo")
+    chat.tab.route("**/page/state", as_bundled)
+    chat.reload()
+    chat.tab.wait_for_selector(".demo")
+    chat.tab.unroute("**/page/state")

@@ -203,7 +203,7 @@ class Chat {
     on('defaults-changed', () => this.readDefaults());
     await this.readDefaults();
     const { models = [], default_model: name } = await get('/page/state');
-    this.welcome.demo(models.some((model) => model.id === name && model.bundled));
+    this.welcome.demo(models.some((model) => model.id === name && model.source === 'bundled'));
   }
 
   // What new chats are asked with, where nothing else was said.

@@ -27,6 +27,8 @@ export class Thought {
     this.lines = new Lines(this.text);
     this.follower = new Follower(this.text);
     this.text.addEventListener('scroll', () => this.shade(), { passive: true });
+    // A window that is made narrower lays the same lines out higher.
+    new ResizeObserver(() => this.follower.follow()).observe(this.text);
     this.fold(fold);
   }
 

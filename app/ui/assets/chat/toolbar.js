@@ -16,7 +16,8 @@ export class Toolbar {
   }
 
   show(conversation, model) {
-    this.title.textContent = conversation?.title || words.toolbar.untitled;
+    // A chat that does not exist yet has no name.
+    this.title.textContent = conversation ? conversation.title || words.toolbar.untitled : '';
     this.model.textContent = model;
   }
 }
