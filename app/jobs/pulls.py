@@ -152,8 +152,9 @@ class Pulls:
         deadline = time.monotonic() + FAREWELL_S
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        if self._noter:
-            self._noter.join()
+        # It forgets itself when it ends.
+        if noter := self._noter:
+            noter.join()
 
     def _find(self, owner: str, pull_id: str) -> _Job:
         job = self._jobs.get(pull_id)

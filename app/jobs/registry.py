@@ -82,8 +82,8 @@ class JobRegistry:
         job = self._jobs.get(message_id)
         return job is not None and await job.think_more()
 
-    def limit(self, message_id: str, n_tokens: int) -> bool:
-        """Ends its thought when that has `n_tokens`. False where it has ended."""
+    def limit(self, message_id: str, n_tokens: int | None) -> bool:
+        """Ends its thought when that has `n_tokens`; None lifts an earlier word. False where it has ended."""
         job = self._jobs.get(message_id)
         if job is None or job.live.phase == "answering":
             return False

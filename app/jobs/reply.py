@@ -121,8 +121,8 @@ class ReplyJob:
         self._wants_answer = False
         return self.live.phase == "thinking" and await self._client.control(self.live.reply_id, "think_more")
 
-    def limit(self, n_tokens: int) -> None:
-        """A budget for a thought that runs: it ends when it has so many tokens."""
+    def limit(self, n_tokens: int | None) -> None:
+        """A budget for a thought that runs: it ends when it has so many tokens. One that it was asked with stays."""
         self._budget = n_tokens
         self._heed_budget()
 

@@ -39,6 +39,9 @@ class Processes:
 
     def begin(self, root: Path, owner: str, traces: str, options: list[str]) -> None:
         """Has `r1chat distill` work in the folder; what it says goes to its log."""
+        record = Begun(owner=owner, started=time.time(), traces=traces)
+        # Before it begins: a run without an owner is everybody's.
+        _write(root, record)
         with (root / LOG).open("ab") as log:
             child = subprocess.Popen(
                 [*command(), "distill", "--run-dir", str(root), *options],
@@ -48,7 +51,7 @@ class Processes:
                 start_new_session=True,
             )
         self._children[root] = child
-        _write(root, Begun(owner=owner, pid=child.pid, started=time.time(), traces=traces))
+        _write(root, msgspec.structs.replace(record, pid=child.pid))
 
     def works(self, root: Path) -> bool:
         """Whether a process works in the folder, or will as soon as it has loaded."""
@@ -61,8 +64,11 @@ class Processes:
             return False
         _write(root, msgspec.structs.replace(begun(root), stopped=True))
         with suppress(ProcessLookupError):  # it has just ended
-            # the whole session, as a terminal would
-            os.killpg(pid, signal.SIGINT)
+            if hasattr(os, "killpg"):
+                # the whole session, as a terminal would
+                os.killpg(pid, signal.SIGINT)
+            else:
+                os.kill(pid, signal.SIGTERM)
         return True
 
     def _pid(self, root: Path) -> int | None:
@@ -82,7 +88,9 @@ def begun(root: Path) -> Begun:
 
 
 def _write(root: Path, record: Begun) -> None:
-    (root / BEGUN).write_bytes(msgspec.json.encode(record))
+    fresh = root / f"{BEGUN}.new"
+    fresh.write_bytes(msgspec.json.encode(record))
+    os.replace(fresh, root / BEGUN)
 
 
 def is_locked(root: Path) -> bool:

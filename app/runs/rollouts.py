@@ -59,9 +59,12 @@ class Rollouts:
 
     def rows(self, problem: str, most: int) -> list[dict[str, Any]]:
         """The first rows of a problem, as they stand in the file."""
-        found = []
+        found: list[dict[str, Any]] = []
+        offsets = self._rows.get(problem)
+        if not offsets:
+            return found
         with self._lines.path.open("rb") as file:
-            for offset in self._rows.get(problem, ())[:most]:
+            for offset in offsets[:most]:
                 file.seek(offset)
                 try:
                     found.append(msgspec.json.decode(file.readline(), type=dict[str, Any]))

@@ -6,6 +6,7 @@ Knows the command's options and nothing of what it does; the plan is what it pri
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterable
@@ -44,13 +45,15 @@ class Starter:
         self._runs = runs
         self._processes = processes
         self._lock = threading.Lock()
+        self._planning = threading.Lock()
 
     def plan(self, choice: Choice, stars: Iterable[bytes]) -> list[str]:
         """What the run would take, a line a thing, as the command tells it. Raises InvalidRequestError where it could
         not begin.
         """
         root = self._new_root(choice)
-        with TemporaryDirectory(prefix="r1chat-plan-") as aside:
+        # Each is a process that loads for seconds.
+        with self._planning, TemporaryDirectory(prefix="r1chat-plan-") as aside:
             arguments = [*_options(choice, Path(aside), stars), "--run-dir", str(Path(aside) / choice.name)]
             said = _said([*command(), "distill", *arguments])
         lines = said.replace(str(Path(aside) / choice.name), str(root)).replace(f"{aside}/", "").splitlines()
@@ -66,10 +69,11 @@ class Starter:
             root.mkdir(parents=True)
             try:
                 options = _options(choice, root, stars)
-            except InvalidRequestError:
-                root.rmdir()
+                self._processes.begin(root, owner, choice.traces, [*options, "--yes"])
+            except (InvalidRequestError, OSError):
+                # Its name is free again.
+                shutil.rmtree(root, ignore_errors=True)
                 raise
-            self._processes.begin(root, owner, choice.traces, [*options, "--yes"])
         return root.name
 
     def go_on(self, owner: str, run_id: str) -> None:

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from starlette.staticfiles import StaticFiles
 
 from .policy import PagePolicy
@@ -24,6 +25,7 @@ ROOMS = {"chat": "Chat", "stars": "Distil set", "runs": "Runs", "shelf": "Models
 STYLES = ("base", "chat/style", "trace/style", "many/style", "list/style", "stars/style", "runs/style", "shelf/style")
 SANS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ASSETS = Path(str(files(__package__) / "assets"))
 
 
@@ -46,7 +48,7 @@ def mount_page(app: FastAPI, services: PageServices) -> FastAPI:
     for make_router in ROUTERS:
         app.include_router(make_router(services), prefix="/page", include_in_schema=False)
     app.mount("/page/assets", StaticFiles(directory=ASSETS))
-    app.add_api_route("/page/{rest:path}", _no_such_route, methods=["GET", "POST"], include_in_schema=False)
+    app.add_api_route("/page/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
     app.add_middleware(PagePolicy)
     mounted = gr.mount_gradio_app(
         app,
@@ -79,12 +81,12 @@ def _span(app: FastAPI, services: PageServices) -> None:
     inner = app.router.lifespan_context
 
     @asynccontextmanager
-    async def lifespan(running: FastAPI) -> AsyncIterator[object]:
+    async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
         async with services.running(), inner(running) as state:
             yield state
 
     app.router.lifespan_context = lifespan
 
 
-async def _no_such_route(rest: str) -> None:
-    raise HTTPException(404, f"The page has no route {rest[:200]}.")
+async def _no_such_route(rest: str, request: Request) -> None:
+    raise HTTPException(404, f"The page has no route {request.method} {rest[:200]}.")

@@ -43,7 +43,7 @@ class Edit(Strict):
 
 
 class Control(Strict):
-    """`tokens` go with `budget`: the thought ends when it has so many."""
+    """`tokens` go with `budget`: the thought ends when it has so many; null lifts what was said so before."""
 
     action: Literal["answer_now", "think_more", "stop", "budget"]
     tokens: Count | None = None
@@ -110,8 +110,8 @@ def replies_router(services: PageServices) -> APIRouter:
 async def _steer(services: PageServices, message_id: str, body: Control) -> bool:
     jobs = services.jobs
     if body.action == "budget":
-        if body.tokens is None:
-            raise InvalidRequestError("A budget is a number of tokens.", "tokens")
+        if "tokens" not in body.model_fields_set:
+            raise InvalidRequestError("A budget is a number of tokens, or null for none.", "tokens")
         return jobs.limit(message_id, body.tokens)
     if body.action == "stop":
         stopped = await jobs.stop(message_id)

@@ -15,7 +15,8 @@ from ...engine.cores import default_threads
 from .machine import Machine
 from .outlook import Outlook
 
-# So much of what memory can deliver was reached: 0.65 with a 0.5B and a 1.5B model on two cores (docs/benchmarks.md).
+# So much of what memory delivers a model reaches, from slow to fast: a guess round the one that was worked out, a 0.5B
+# on two cores, where one reading of the memory differs much from the next.
 CPU_SHARE = (0.4, 0.8)
 CARD_SHARE = (0.4, 0.7)
 GIGA = 10**9

@@ -153,7 +153,14 @@ def test_an_adopted_group_speaks_of_its_own_replies_and_of_nothing_that_a_vote_n
     kept = adopted(replace(tree, groups=[group]), "")
     name = kept.messages[-1].id
     assert kept.groups[0].report == report | {"replies": [name], "answers": {name: "1"}}
-    for wrong in ({"replies": ["of-another"]}, {"tally": 5}, {"tally": [{}]}, {"choice": 8}, {"replies": 3}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"replies": ["of-another"]},
+        {"replies": 3},
+        {"tally": 5},
+        {"tally": [{}]},
+        {"choice": 8},
+    )
+    for wrong in wrongs:
         bad = replace(group, report=report | wrong)
         with pytest.raises(InvalidRequestError, match="group 'g'"):
             adopted(replace(tree, groups=[bad]), "")

@@ -155,3 +155,8 @@ def test_samples_of_models_are_found_by_problem(runs: Runs) -> None:
     run = runs.opened(folder.root)
     run.samples.read_on()
     assert [row["answer"] for row in run.samples.rows("p", 9)] == ["teacher", "base", "student"]
+
+
+def test_answers_whose_questions_are_not_there_are_shown_without(runs: Runs) -> None:
+    folder = made(runs, "one", "base")
+    assert runs.opened(folder.root).asked.rows("p0", 1) == []

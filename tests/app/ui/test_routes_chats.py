@@ -31,6 +31,8 @@ NONSENSE = [
     ("POST", "/messages/none/fork", {"at": -1}),
     ("POST", "/messages/none/fork", {"at": 1.5}),
     ("POST", "/messages/none/control", {"action": "explode"}),
+    ("PUT", "/conversations", {}),
+    ("DELETE", "/nothing", None),
 ]
 
 

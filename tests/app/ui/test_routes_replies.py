@@ -238,6 +238,14 @@ def test_a_budget_given_while_it_thinks_ends_the_thought(person: Person) -> None
     assert person.post(f"/messages/{reply}/control", status=400, action="budget")["error"]["message"]
 
 
+def test_a_budget_given_while_it_thinks_can_be_lifted_again(person: Person) -> None:
+    _, reply = person.ask("COUNT for me")
+    person.until(reply, lambda message: message["reasoning"])
+    assert person.control(reply, "budget", tokens=100)
+    assert person.control(reply, "budget", tokens=None)
+    assert person.ended(reply)["reasoning_tokens"] > 120
+
+
 def test_without_thinking_the_answer_comes_at_once(person: Person) -> None:
     _, ended = person.answered("TALK to me", settings={"thinking": "off", "max_tokens": 20})
     assert ended["reasoning_tokens"] == 0 and ended["finish_reason"] == "length"

@@ -76,7 +76,7 @@ def test_half_the_weights_are_twice_as_fast_and_a_card_is_faster_still() -> None
 
 
 def test_the_speed_that_is_said_holds_the_one_that_was_measured() -> None:
-    """docs/benchmarks.md: a 0.5B of 398 MB wrote 46 tokens/s on two cores whose memory delivered 28 GB/s."""
+    """docs/benchmarks.md: a 0.5B of 398 MB wrote 46 tokens/s on two cores. 28 GB/s is one reading of their memory."""
     on = machine(20)
     slow, fast = tokens_per_second(outlook(398_000_000, 12288, 32768, on), on, 28e9)
     assert slow < 46 < fast

@@ -113,8 +113,10 @@ export class Reply {
     this.tick();
   }
 
+  // What it was asked with holds all the same: nobody can take that back.
   limit(tokens) {
-    this.budget = tokens;
+    const { thinking, budget } = this.message.settings ?? {};
+    this.budget = thinking === 'budget' ? Math.min(budget, tokens ?? budget) : tokens;
     this.draw();
   }
 
