@@ -195,6 +195,24 @@ def test_what_was_found_on_another_branch_is_shown(page: ListVisit) -> None:
     page.tab.locator("nav.list input[type=search]").fill("")
 
 
+def test_a_hit_far_above_is_brought_into_sight(page: ListVisit) -> None:
+    conversation = whole("far", answer="vicuna")
+    for n in range(12):
+        parent = conversation["messages"][-1]["id"]
+        asked, said = (dict(each, id=f"{each['id']}{n}") for each in conversation["messages"][:2])
+        asked |= {"parent": parent, "content": f"and {n}?"}
+        said |= {"parent": asked["id"], "content": "line\n\n" * 30}
+        conversation["messages"] += [asked, said]
+    conversation["conversation"]["head"] = conversation["messages"][-1]["id"]
+    page.lay_out(conversation)
+    page.tab.keyboard.press("Control+k")
+    page.tab.keyboard.type("vicuna")
+    page.tab.locator(".found li a").click()
+    expect(page.tab.locator(".turn")).to_have_count(13)
+    expect(page.tab.locator(".answer >> nth=0")).to_be_in_viewport()
+    page.tab.locator("nav.list input[type=search]").fill("")
+
+
 def test_a_conversation_leaves_as_a_file_without_its_thoughts_too(page: ListVisit, tmp_path: Path) -> None:
     page.lay_out(whole("Take me", thought="SECRET", answer="public"))
     for with_thoughts in (True, False):

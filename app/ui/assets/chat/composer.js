@@ -67,8 +67,11 @@ export class Composer {
       await this.onAsk(text);
       keepDraft(id, '');
     } catch (error) {
-      if (isTyped && !this.text) this.put(text);
-      this.fail(error.message);
+      // Of a chat that was left meanwhile the draft is kept.
+      if (id === this.id) {
+        if (isTyped && !this.text) this.put(text);
+        this.fail(error.message);
+      }
     }
     this.isAsking = false;
   }

@@ -41,6 +41,13 @@ export class Follower {
     this.top = this.box.scrollTop;
   }
 
+  // The reader is elsewhere, by a way that is no scrolling of theirs.
+  release() {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    this.isStuck = false;
+  }
+
   toEnd() {
     this.isStuck = true;
     this.follow();

@@ -18,12 +18,14 @@ export class Session {
   // Attaches to a conversation, or to none: what is asked then begins one.
   open(id) {
     this.detach();
+    this.visit = Symbol(id);
     this.members.clear();
     if (!id) this.present(null, [], {});
     else this.attach(id);
   }
 
   attach(id) {
+    this.leave();
     this.id = id;
     const lost = (isClosed) => {
       this.view.lost(true);
@@ -42,15 +44,18 @@ export class Session {
 
   // A stream that the server has refused does not come back by itself: it may be gone, or only away.
   async reattach() {
-    const { id } = this;
+    const { id, visit } = this;
     if (!id) return;
     this.leave();
+    let problem = null;
     try {
       await get(`/page/conversations/${id}`);
     } catch (error) {
-      if (error.status === 404) return this.view.gone(error);
+      problem = error;
     }
-    if (this.id === id) this.attach(id);
+    if (this.visit !== visit) return;
+    if (problem?.status === 404) this.view.gone();
+    else this.attach(id);
   }
 
   receive(event) {
@@ -111,10 +116,11 @@ export class Session {
   }
 
   changed(conversation) {
+    emit('conversation-changed', { id: conversation.id });
+    if (current().conversation?.id !== conversation.id) return;
     const { path, groups } = current();
     show(conversation, path, groups);
     this.view.show();
-    emit('conversation-changed', { id: conversation.id });
     clearTimeout(this.doubt);
     this.doubt = setTimeout(() => this.check(), SETTLE_MS);
   }
@@ -136,23 +142,26 @@ export class Session {
 
   // `settings` are those of a chat that does not exist yet; `many` asks for several replies (assets/many).
   async ask(text, { parent, settings, many } = {}) {
-    const { conversation } = current();
-    const body = { conversation: conversation?.id ?? null, text, ...many };
+    const { id, visit } = this;
+    const body = { conversation: id, text, ...many };
     if (parent !== undefined) body.parent = parent;
-    if (!conversation && settings) body.settings = settings;
-    this.begun(await post(many ? '/page/many' : '/page/ask', body));
+    if (!id && settings) body.settings = settings;
+    const begun = await post(many ? '/page/many' : '/page/ask', body);
+    // Who has gone to another chat meanwhile stays there.
+    if (this.visit === visit) this.begun(begun);
+    else emit('conversation-changed', { id: begun.conversation.id });
   }
 
   // What was asked by any room's route that answers {conversation, question, reply or replies, group}.
   begun({ conversation, question, reply, replies = [reply], group = null }) {
     const isFirst = current().conversation?.id !== conversation.id;
     const { path, groups } = isFirst ? { path: [], groups: {} } : current();
+    if (this.id !== conversation.id) this.attach(conversation.id);
     const known = path.findIndex(({ id }) => id === question.id);
     if (known < 0) this.join(path, question);
     for (const each of replies) this.keep(each);
     if (known < 0 || !path[known + 1]) this.join(path, replies[0]);
     this.present(conversation, path, group ? { ...groups, [group.id]: group } : groups);
-    if (isFirst) this.attach(conversation.id);
     emit('conversation-changed', { id: conversation.id });
   }
 

@@ -59,6 +59,8 @@ class Chat {
 
   async ask(text) {
     this.transcript.toEnd();
+    // A new chat that gets its name is no step.
+    this.isStep = false;
     await this.session.ask(text, { settings: this.plans, many: this.many?.value });
     this.many?.asked();
     this.transcript.toEnd();
@@ -79,11 +81,11 @@ class Chat {
     this.transcript.show(entriesOf(path, groups, (message) => session.together(message)));
     this.toolbar.show(conversation, conversation?.settings.model ?? '');
     this.picker?.show(conversation, this.plans);
-    this.composer.show(conversation?.id ?? null);
+    this.composer.show(session.id);
     this.composer.live(session.live.length > 0);
     this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...this.defaults, ...(conversation?.settings ?? this.plans) });
     this.tell();
-    this.address(conversation?.id ?? null);
+    if (session.id === (conversation?.id ?? null)) this.arrived(session.id);
   }
 
   tell() {
@@ -114,23 +116,35 @@ class Chat {
     this.composer.fail(words.errors.gone);
   }
 
-  // The address names the conversation, so that a reload and a bookmark find it.
-  address(id) {
-    const url = new URL(location.href);
-    if ((url.searchParams.get('c') ?? null) === id) return;
-    if (id) url.searchParams.set('c', id);
-    else url.searchParams.delete('c');
-    history.replaceState(history.state, '', url);
+  arrived(id) {
+    this.address(id);
+    if (this.wanted && this.transcript.reveal(this.wanted)) this.wanted = null;
   }
 
-  open(id) {
+  // The address names the conversation, so that a reload, a bookmark and the way back find it.
+  address(id) {
+    const url = new URL(location.href);
+    if (url.searchParams.get('c') === id) return;
+    if (id) url.searchParams.set('c', id);
+    else url.searchParams.delete('c');
+    history[this.isStep ? 'pushState' : 'replaceState'](history.state, '', url);
+    this.isStep = false;
+  }
+
+  // `message`: the one to be brought into sight.
+  open(id, { message = null, isStep = true } = {}) {
     this.announcer.clear();
     this.plans = {};
-    this.session.open(id);
+    this.wanted = message;
+    this.isStep = isStep;
     this.transcript.toEnd();
+    this.session.open(id);
+    this.composer.show(id);
     this.showList(false);
     focusBox();
   }
+
+  openAddressed() { this.open(new URL(location.href).searchParams.get('c'), { isStep: false }); }
 
   async setThinking(value) {
     const { conversation } = current();
@@ -146,12 +160,11 @@ class Chat {
     }
   }
 
-  // What is being thought already follows: a budget ends it there, and Off ends it now.
+  // What is being thought already follows: a budget ends it there, Auto lifts that, and Off ends it now.
   async limit({ thinking, budget }) {
-    if (thinking === 'auto') return;
     for (const { id } of this.session.live) {
       if (thinking === 'off') await this.session.control(id, 'answer_now');
-      else await this.session.control(id, 'budget', budget);
+      else await this.session.control(id, 'budget', thinking === 'budget' ? budget : null);
     }
     this.transcript.limit(thinking === 'budget' ? budget : null);
   }
@@ -189,9 +202,9 @@ class Chat {
   }
 
   async begin() {
-    this.open(new URL(location.href).searchParams.get('c'));
-    on('open-conversation', ({ id }) => this.open(id ?? null));
-    window.addEventListener('popstate', () => this.open(new URL(location.href).searchParams.get('c')));
+    this.openAddressed();
+    on('open-conversation', ({ id, message }) => this.open(id ?? null, { message }));
+    window.addEventListener('popstate', () => this.openAddressed());
     bindKeys({
       'Ctrl+.': () => this.answerNow(),
       Escape: () => this.escape(),

@@ -61,6 +61,17 @@ export class Transcript {
 
   toEnd() { this.follower.toEnd(); }
 
+  // Whether the message is here; the reader is brought to it and stays there.
+  reveal(id) {
+    const node = [...this.turns.values()].map((turn) => turn.nodeOf(id)).find(Boolean);
+    if (!node) return false;
+    this.follower.release();
+    node.scrollIntoView({ block: 'start' });
+    node.classList.add('found');
+    node.addEventListener('animationend', () => node.classList.remove('found'), { once: true });
+    return true;
+  }
+
   grow(deltas) {
     for (const delta of deltas) {
       for (const turn of this.turns.values()) turn.grow(delta);

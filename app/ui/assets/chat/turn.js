@@ -68,6 +68,13 @@ export class Turn {
     }
   }
 
+  // Where the message stands; null: not here.
+  nodeOf(id) {
+    if (this.question?.message.id === id) return this.question.node;
+    if (this.reply?.id === id) return this.reply.node;
+    return this.many?.told && [...this.many.told].some((record) => record.id === id) ? this.node : null;
+  }
+
   showReply(reply) {
     this.clear();
     this.reply = reply;

@@ -15,11 +15,15 @@ const marksOf = (conversation) => {
   }
   return marks.get(conversation);
 };
-on('stars-changed', () => marks.clear());
+// The page holds the buttons, and nothing else does: with a chat that is left they go.
+const buttons = new WeakMap();
+on('stars-changed', () => {
+  marks.clear();
+  for (const node of document.querySelectorAll('.star-place')) buttons.get(node)?.look();
+});
 
 class StarButton {
   #mark = null;
-  #off = null;
 
   constructor(message) {
     this.message = message;
@@ -28,12 +32,12 @@ class StarButton {
     this.button = make('button', { type: 'button', class: 'quiet star', title: words.starTitle, onclick: () => this.#press() }, this.sign, ' ', this.label);
     this.said = make('span', { class: 'alarm', role: 'status' });
     this.node = make('span', { class: 'star-place' }, this.button, this.said);
+    buttons.set(this.node, this);
     this.#show(null);
-    this.#look();
-    this.#off = on('stars-changed', () => (this.node.isConnected ? this.#look() : this.#off()));
+    this.look();
   }
 
-  async #look() {
+  async look() {
     const found = await marksOf(this.message.conversation);
     this.#show(found[this.message.id] ?? null);
   }
