@@ -136,7 +136,10 @@ class ConversationList {
     this.note.textContent = this.conversations.length ? '' : words.empty;
     const sections = groupsOf(this.conversations, new Date()).map(([name, members]) => [name, members.map((each) => this.rowOf(each))]);
     this.place(sections);
-    if (!seen.has(this.stop?.id)) this.stopAt(this.rows.get(current().conversation?.id) ?? sections[0]?.[1][0]);
+    const shown = this.rows.get(current().conversation?.id);
+    // Whoever goes through the list keeps their place; from elsewhere Tab comes to what is shown.
+    if (shown && !this.body.contains(document.activeElement)) this.stopAt(shown);
+    else if (!seen.has(this.stop?.id)) this.stopAt(shown ?? sections[0]?.[1][0]);
   }
 
   rowOf(conversation) {
