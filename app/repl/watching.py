@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Literal, Protocol
@@ -15,7 +16,7 @@ from ..jobs.live import Phase
 from .background import Background
 
 Interrupt = Literal["interrupt"]
-Seen = Message | Delta | Interrupt
+Seen = Message | Delta | Interrupt | Future[None]
 
 HINT = "Ctrl-C: answer now · twice: stop · three times: leave"
 
@@ -57,6 +58,8 @@ def watch(background: Background, owner: str, reply: Message, screen: Screen, in
     seen: SimpleQueue[Seen] = SimpleQueue()
     with _interrupts_go_to(seen):
         following = background.begin(_follow(background, owner, reply, seen))
+        # Whatever it fails of is told here, where somebody waits.
+        following.add_done_callback(seen.put)
         try:
             return _show(background, reply, seen, screen, interrupts)
         finally:
@@ -83,6 +86,8 @@ def _show(
             shown.whole(event)
             if event.state != "live":
                 return event
+        elif isinstance(event, Future):
+            event.result()
 
 
 class _Shown:

@@ -90,6 +90,7 @@ class _Teller:
 
     def _shown(self, message: Message, siblings: list[str]) -> dict[str, Any]:
         if message.state != "live":
+            self._markups.pop(message.id, None)
             return message_json(message, siblings)
         markup = self._markups[message.id] = grown(message.content)
         return message_json(message, siblings, markup=markup)
