@@ -21,7 +21,7 @@ import httpx2
 import pytest
 from served import Served, served
 
-KILLS = int(os.environ.get("R1CHAT_TEST_KILLS", "2"))
+KILLS = int(os.environ.get("R1CHAT_TEST_KILLS", "1"))
 # From the question to the kill: before the first token, or anywhere in what follows.
 KILL_AFTER_S = (0.0, 2.0)
 # Pieces are saved every 0.3 s; a busy machine is late.

@@ -29,7 +29,8 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
     " --disable-background-networking --disable-component-update --disable-sync"
 ).split()
-LONG_WORDS = 400
+# A thought that is waited for, and one that lasts until it is steered.
+LONG_WORDS, ENDLESS_WORDS = 240, 1500
 TOKENS_PER_S = 150
 # A busy machine is slow, not wrong.
 PATIENCE_S = 120.0
@@ -51,9 +52,16 @@ ${window.pwned='template'} {{constructor.constructor('window.pwned=1')()}} `${wi
 
 [late]: http://evil.example/late.png
 """
+
+
+def _lines(n_words: int) -> str:
+    words = "".join(f"step {n} goes on\n" if n % 5 == 0 else f"word{n} " for n in range(n_words))
+    return f"{words}</think>\n\ndone"
+
+
 SCRIPTS = {
-    "LONG": "".join(f"step {n} goes on\n" if n % 5 == 0 else f"word{n} " for n in range(LONG_WORDS))
-    + "</think>\n\ndone",
+    "LONG": _lines(LONG_WORDS),
+    "ENDLESS": _lines(ENDLESS_WORDS),
     "PLAIN": "".join(f"word{n} " for n in range(60)) + "</think>\n\ndone",
     "SPEECH": "".join(f"word{n} " for n in range(LONG_WORDS // 2)) + "</think>\n\ndone",
     "MARKUP": "Let me write it down.\n</think>\n\nSo \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import TOKENS_PER_S
+from .conftest import LABEL, TOKENS_PER_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -38,7 +38,7 @@ def test_thought_grows_while_the_model_thinks_and_the_answer_follows(chat: Visit
     chat.wait("done")
     assert chat.text(".answer") == "done"
     assert ENDED.fullmatch(chat.text(HEADER))
-    assert "word399" in chat.thought()
+    assert "word239" in chat.thought()
     assert "think>" not in chat.text("")
 
 
@@ -58,12 +58,12 @@ def test_stop_keeps_the_thought_so_far_and_continue_goes_on_from_it(chat: Visit,
     chat.tab.click(".go-on")
     chat.wait("done")
     whole = chat.thought()
-    assert whole.startswith(kept.rstrip()) and "word399" in whole
+    assert whole.startswith(kept.rstrip()) and "word239" in whole
     assert chat.text(".answer") == "done"
 
 
 def test_stopping_is_said_at_once_by_button_header_and_key(chat: Visit) -> None:
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
     # What is asked for shows before the server has answered.
     held: list[Route] = []
@@ -89,6 +89,10 @@ def test_new_chat_in_the_middle_of_a_thought_lets_it_go_on_elsewhere(chat: Visit
     chat.tab.goto(address)
     chat.wait("done")
     assert chat.text(".answer") == "done"
+
+
+def test_the_page_says_which_model_answers(chat: Visit) -> None:
+    assert chat.tab.inner_text("#masthead p") == LABEL
 
 
 def test_an_example_is_asked_by_a_click(chat: Visit) -> None:

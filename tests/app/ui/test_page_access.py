@@ -11,9 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from .conftest import Visit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-    from .conftest import PageServer
+    from playwright.sync_api import Page
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -29,41 +27,65 @@ def serious(tab: Page) -> list[str]:
     ]
 
 
-@pytest.fixture(params=["light", "dark"])
-def themed(browser: Browser, server: PageServer, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    # Text that is still fading in has no contrast to speak of.
-    with browser.new_context(color_scheme=request.param, reduced_motion="reduce") as context:
-        visit = Visit(context.new_page(), server.url)
-        dark = visit.tab.evaluate("document.body.classList.contains('dark')")
-        assert dark == (request.param == "dark")
-        yield visit
+@pytest.fixture
+def calm(chat: Visit) -> Iterator[Visit]:
+    """Without motion: text that is still fading in has no contrast to speak of."""
+    chat.tab.emulate_media(reduced_motion="reduce")
+    yield chat
+    chat.tab.emulate_media(reduced_motion="no-preference")
 
 
-def test_axe_finds_nothing_serious_before_during_and_after_a_turn(themed: Visit) -> None:
-    assert serious(themed.tab) == []
-    themed.ask("LONG")
-    themed.wait("thinking")
-    themed.tab.wait_for_timeout(300)
-    assert serious(themed.tab) == []
-    themed.tab.keyboard.press("Escape")
-    themed.wait("stopped")
-    themed.ask("MARKUP")
-    themed.wait("done")
-    themed.ask("sheep " * 5000)
-    themed.wait("failed")
-    assert serious(themed.tab) == []
+@pytest.fixture
+def dark(calm: Visit) -> Iterator[Visit]:
+    calm.tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    calm.reload()
+    assert calm.tab.evaluate("document.body.classList.contains('dark')")
+    yield calm
+    calm.tab.emulate_media(color_scheme="light")
+    calm.reload()
 
 
-@pytest.mark.parametrize("width", [390, 320])
-def test_nothing_scrolls_sideways_on_a_phone(browser: Browser, server: PageServer, width: int) -> None:
-    with browser.new_context(viewport={"width": width, "height": 844}) as context:
-        visit = Visit(context.new_page(), server.url)
-        assert visit.tab.evaluate("document.documentElement.scrollWidth") <= width
-        visit.ask(f"WIDE {'q' * 300}")
-        visit.wait("done")
-        assert visit.tab.evaluate("document.documentElement.scrollWidth") <= width
+@pytest.fixture
+def small(chat: Visit) -> Iterator[Visit]:
+    yield chat
+    chat.tab.set_viewport_size({"width": 1280, "height": 860})
+
+
+def test_axe_finds_nothing_serious_before_during_and_after_a_turn(calm: Visit) -> None:
+    assert serious(calm.tab) == []
+    calm.ask("ENDLESS")
+    calm.wait("thinking")
+    assert serious(calm.tab) == []
+    calm.tab.keyboard.press("Escape")
+    calm.wait("stopped")
+    all_there_is(calm)
+    assert serious(calm.tab) == []
+
+
+def test_axe_finds_nothing_serious_in_the_dark(dark: Visit) -> None:
+    all_there_is(dark)
+    assert serious(dark.tab) == []
+
+
+def all_there_is(visit: Visit) -> None:
+    visit.ask("MARKUP")
+    visit.wait("done")
+    visit.ask("sheep " * 5000)
+    visit.wait("failed")
+
+
+def test_nothing_scrolls_sideways_on_a_phone(small: Visit) -> None:
+    asked = False
+    for width in (390, 320):
+        small.tab.set_viewport_size({"width": width, "height": 844})
+        if not asked:
+            assert small.tab.evaluate("document.documentElement.scrollWidth") <= width
+            small.ask(f"WIDE {'q' * 300}")
+            small.wait("done")
+            asked = True
+        assert small.tab.evaluate("document.documentElement.scrollWidth") <= width
         for control in ("#ask", "#new-chat", ".trace .fold", ".copy", ".thinking label >> nth=0"):
-            box = visit.tab.locator(control).bounding_box()
+            box = small.tab.locator(control).bounding_box()
             assert box and box["height"] >= 24 and box["x"] >= 0 and box["x"] + box["width"] <= width
 
 
@@ -91,7 +113,7 @@ FOCUSED = "document.activeElement.id === 'question'"
 
 def test_the_box_has_the_focus_at_first_after_a_turn_and_when_a_button_leaves_with_it(chat: Visit) -> None:
     chat.tab.wait_for_function(FOCUSED)
-    chat.tab.fill("#question", "LONG")
+    chat.tab.fill("#question", "ENDLESS")
     chat.tab.click("#ask")
     chat.wait("thinking")
     chat.tab.focus(".answer-now")
@@ -123,7 +145,7 @@ def test_everything_is_reached_and_done_by_keyboard(chat: Visit) -> None:
 
 
 def test_escape_closes_a_dialog_before_it_stops_the_reply(chat: Visit) -> None:
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
     chat.tab.keyboard.press("Control+/")
     chat.tab.wait_for_selector("dialog[open]")
@@ -151,10 +173,8 @@ def test_the_box_grows_with_its_lines_and_an_input_methods_enter_asks_nothing(ch
     assert chat.tab.input_value("#question") == "one\ntwo"
 
 
-def test_motion_stops_for_those_who_ask_for_less(browser: Browser, server: PageServer) -> None:
-    with browser.new_context(reduced_motion="reduce") as context:
-        visit = Visit(context.new_page(), server.url)
-        visit.ask("LONG")
-        visit.wait("thinking")
-        running = "document.querySelector('.turns').getAnimations({ subtree: true }).length"
-        assert visit.tab.evaluate(running) == 0
+def test_motion_stops_for_those_who_ask_for_less(calm: Visit) -> None:
+    calm.ask("ENDLESS")
+    calm.wait("thinking")
+    running = "document.querySelector('.turns').getAnimations({ subtree: true }).length"
+    assert calm.tab.evaluate(running) == 0

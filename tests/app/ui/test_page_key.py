@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -30,6 +32,21 @@ def tab(browser: Browser, guarded: PageServer) -> Iterator[Page]:
         # keys that are pressed before the field has the focus are lost
         page.wait_for_selector("#key:focus")
         yield page
+
+
+def test_with_the_key_as_a_password_in_the_header_the_page_works(browser: Browser, guarded: PageServer) -> None:
+    """As a proxy sends it, or a browser that was given it with the address."""
+    given = "Basic " + base64.b64encode(f":{KEY}".encode()).decode()
+    with browser.new_context(extra_http_headers={"authorization": given}) as context:
+        visit = Visit(context.new_page(), guarded.url)
+        visit.ask("How many sheep?")
+        visit.wait("done")
+
+
+def test_without_the_key_there_is_no_page(guarded: PageServer) -> None:
+    answer = httpx2.get(guarded.url, trust_env=False)
+    assert answer.status_code == 401
+    assert "r1chat" not in answer.text.replace('realm="r1chat"', "")
 
 
 def test_the_form_can_be_used_by_keyboard_and_screen_reader(tab: Page) -> None:

@@ -14,19 +14,19 @@ def think(chat: Visit, mode: str) -> None:
 
 
 def test_answer_now_ends_the_thought_and_keeps_it(chat: Visit) -> None:
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
     chat.tab.wait_for_timeout(300)
     chat.tab.click(".answer-now")
     chat.wait("done")
     assert chat.text(".answer") == "done"
-    assert "word1 " in chat.thought() and "word399" not in chat.thought()
+    assert "word1 " in chat.thought() and "word1499" not in chat.thought()
     assert "You asked for the answer" in chat.text(".notes")
     assert not chat.tab.is_visible(".answer-now")
 
 
 def test_answer_now_has_a_key(chat: Visit) -> None:
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
     chat.tab.keyboard.press("Control+.")
     chat.wait("done")
@@ -45,27 +45,28 @@ def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Vi
     think(chat, "budget")
     chat.tab.fill(".budget input[type=number]", "120")
     chat.tab.press(".budget input[type=number]", "Tab")
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
     gauge = chat.tab.locator(".gauge")
     gauge.wait_for()
     assert gauge.get_attribute("aria-valuemax") == "120"
-    chat.tab.wait_for_selector(".gauge.near")
+    # It is near for a moment, and hidden behind the end.
+    chat.tab.wait_for_selector(".gauge.near", state="attached")
     chat.wait("done")
     assert not gauge.is_visible()
     assert "budget" in chat.text(".notes")
-    assert "word399" not in chat.thought()
+    assert "word1499" not in chat.thought()
 
 
 def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
     think(chat, "budget")
     chat.tab.fill(".budget input[type=number]", "100")
     chat.tab.press(".budget input[type=number]", "Tab")
     chat.tab.wait_for_selector(".gauge[aria-valuemax='100']")
     chat.wait("done")
-    assert "word399" not in chat.thought()
+    assert "word1499" not in chat.thought()
     chat.reload()
     chat.wait("done")
     assert chat.tab.is_checked(".thinking input[value=budget]")

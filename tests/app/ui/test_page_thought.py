@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .conftest import Visit
 
+BOX = "document.querySelector('.turn:last-child .trace .text')"
+BELOW = f"({BOX}.scrollHeight - {BOX}.scrollTop - {BOX}.clientHeight)"
 FOLD = "document.querySelector('.turn:last-child .trace').dataset.fold"
 
 
@@ -19,7 +21,7 @@ def test_a_peek_shows_the_last_lines_and_opens_to_all_of_them(chat: Visit) -> No
     assert height < whole and top + height > whole - 2
     chat.tab.click(".trace .size")
     chat.tab.wait_for_selector(".trace .finished .step")
-    assert "word399" in chat.text(".trace .read")
+    assert "word239" in chat.text(".trace .read")
     chat.tab.click(".trace .foot >> text=Show less")
     assert chat.tab.evaluate(FOLD) == "peek" and text.is_visible()
 
@@ -69,19 +71,20 @@ def test_a_fold_at_the_end_of_a_long_thought_leads_back_to_its_beginning(chat: V
 
 
 def test_a_peek_stays_where_the_reader_scrolled_and_follows_again_from_its_end(chat: Visit) -> None:
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
-    chat.tab.wait_for_timeout(700)
-    text = chat.tab.locator(".trace .text")
-    text.hover()
+    chat.tab.wait_for_function(f"{BOX}.scrollTop > 200")
+    chat.tab.locator(".trace .text").hover()
     chat.tab.mouse.wheel(0, -120)
-    chat.tab.wait_for_timeout(200)
-    top = text.evaluate("box => box.scrollTop")
-    chat.tab.wait_for_timeout(400)
-    assert text.evaluate("box => box.scrollTop") == top
+    chat.tab.wait_for_function(f"{BELOW} > 100")
+    # The wheel glides.
+    chat.tab.wait_for_timeout(300)
+    top, height = chat.tab.evaluate(f"[{BOX}.scrollTop, {BOX}.scrollHeight]")
+    chat.tab.wait_for_function(f"height => {BOX}.scrollHeight > height + 60", arg=height)
+    assert chat.tab.evaluate(f"{BOX}.scrollTop") == top
     chat.tab.mouse.wheel(0, 10_000)
-    chat.tab.wait_for_timeout(500)
-    assert text.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 48
+    chat.tab.wait_for_function(f"{BELOW} < 48")
+    chat.tab.wait_for_function(f"height => {BOX}.scrollHeight > height + 200 && {BELOW} < 48", arg=height)
 
 
 def test_on_a_wide_window_the_answer_stands_left_of_its_thought(chat: Visit) -> None:
