@@ -49,6 +49,8 @@ def mount_page(app: FastAPI, services: PageServices) -> FastAPI:
         app.include_router(make_router(services), prefix="/page", include_in_schema=False)
     app.mount("/page/assets", StaticFiles(directory=ASSETS))
     app.add_api_route("/page/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
+    # The frame has no functions, so there is nothing to send to Gradio's own routes: neither files nor calls.
+    app.add_api_route("/gradio_api/{rest:path}", _no_such_route, methods=METHODS[1:], include_in_schema=False)
     app.add_middleware(PagePolicy)
     mounted = gr.mount_gradio_app(
         app,
@@ -60,8 +62,6 @@ def mount_page(app: FastAPI, services: PageServices) -> FastAPI:
         run_history=False,
         show_error=False,
         ssr_mode=False,
-        # The page's own routes take what is imported, so Gradio's have nothing to take.
-        max_file_size=1,
     )
     _span(mounted, services)
     return mounted
@@ -88,5 +88,5 @@ def _span(app: FastAPI, services: PageServices) -> None:
     app.router.lifespan_context = lifespan
 
 
-async def _no_such_route(rest: str, request: Request) -> None:
-    raise HTTPException(404, f"The page has no route {request.method} {rest[:200]}.")
+async def _no_such_route(request: Request) -> None:
+    raise HTTPException(404, f"The page has no route {request.method} {request.url.path[:200]}.")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 
 from ....serve.api.security import owner_of
 from ....serve.api.wire_types import Text
@@ -110,7 +111,8 @@ def shelf_router(services: PageServices) -> APIRouter:
                 "model",
             )
         shelf = await shelf_of(owner_of(request))
-        commit, found = await asyncio.to_thread(available, wanted)
+        # The network may be slow: on threads that those who write replies do not need.
+        commit, found = await run_in_threadpool(available, wanted)
         chosen = pick(found, wanted.quant)
         choices = shelf.choices(wanted.repo, found, wanted.revision)
         suggested = next((one.id for one in choices if chosen and one.quant == chosen.label), None)

@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from ....serve.api.security import owner_of
 from ....serve.api.wire_types import Text
@@ -73,7 +74,8 @@ def stars_router(services: PageServices) -> APIRouter:
     @router.post("")
     async def star(body: NewStar, request: Request) -> dict[str, Any]:
         owner = owner_of(request)
-        made = await asyncio.to_thread(services.stars.star, owner, body.message, agreed=body.agree)
+        # Judging takes seconds: on threads that those who write replies do not need.
+        made = await run_in_threadpool(services.stars.star, owner, body.message, agreed=body.agree)
         if made is None:
             return {"star": None, "asks": True}
         if body.agree:

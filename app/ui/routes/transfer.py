@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from starlette.concurrency import iterate_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from ....serve.api.security import owner_of
@@ -46,7 +46,7 @@ def transfer_router(services: PageServices) -> APIRouter:
     @router.post("/import")
     async def import_file(request: Request) -> dict[str, Any]:
         async with one_at_a_time:
-            ids = await asyncio.to_thread(_keep, services.store, owner_of(request), await request.body())
+            ids = await run_in_threadpool(_keep, services.store, owner_of(request), await request.body())
         return {"imported": len(ids), "ids": ids[:1]}
 
     return router

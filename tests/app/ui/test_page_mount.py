@@ -48,7 +48,7 @@ def test_the_api_beside_the_page_keeps_its_routes(server: PageServer) -> None:
         assert client.get("/v1/nothing").status_code == 404
 
 
-def test_nothing_can_be_uploaded(server: PageServer) -> None:
+def test_nothing_can_be_uploaded_and_gradio_has_nothing_to_call(server: PageServer) -> None:
     file = {"files": ("a.txt", b"0123456789", "text/plain")}
     assert httpx2.post(f"{server.url}/gradio_api/upload", files=file, trust_env=False).status_code == 404
     call = httpx2.post(f"{server.url}/gradio_api/queue/join", json={"data": []}, trust_env=False)
