@@ -63,3 +63,24 @@ def test_escape_leaves_the_question_as_it_was(chat: Visit) -> None:
     chat.tab.keyboard.press("Escape")
     assert chat.text(".question") == "How many sheep?"
     assert chat.tab.evaluate("document.activeElement.classList.contains('edit')")
+
+
+def test_the_focus_stays_at_the_arrows_and_else_goes_to_the_box(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    focused = "document.activeElement.title || document.activeElement.id"
+    for control in (".again", ".do-resample"):
+        if control == ".do-resample":
+            chat.tab.click(".trace .size")
+            chat.tab.focus(".finished .sentence >> nth=1")
+            chat.tab.keyboard.press("Enter")
+        chat.tab.focus(control)
+        chat.tab.keyboard.press("Enter")
+        chat.tab.wait_for_selector(f".branches .at >> text={'2 / 2' if control == '.again' else '3 / 3'}")
+        chat.wait("done")
+        assert chat.tab.evaluate(focused) == "question"
+    for seen, arrow in (("2 / 3", "Earlier version"), ("1 / 3", "Later version")):
+        chat.tab.focus(".actions .branches button >> nth=0")
+        chat.tab.keyboard.press("Enter")
+        chat.tab.wait_for_selector(f".branches .at >> text={seen}")
+        assert chat.tab.evaluate(focused) == arrow

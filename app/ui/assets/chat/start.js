@@ -45,7 +45,8 @@ class Chat {
     const { session } = this;
     const told = (name) => async (...args) => {
       try {
-        this.transcript?.toEnd();
+        // Another version is read where it stands.
+        if (name !== 'choose') this.transcript?.toEnd();
         await session[name](...args);
       } catch (error) {
         this.composer.fail(error.message);
@@ -108,6 +109,7 @@ class Chat {
       clearTimeout(this.losing);
       this.losing = null;
       this.banner.textContent = '';
+      this.composer.fail('');
     }
   }
 

@@ -2,6 +2,7 @@
 import { make } from '../shared/dom.js';
 import { words } from '../words/chat.js';
 import { Follower } from './follow.js';
+import { holdFocus } from './focus.js';
 import { phase } from './header.js';
 import { preferredFold } from './thought.js';
 import { Turn } from './turn.js';
@@ -35,6 +36,7 @@ export class Transcript {
 
   // Turns that stay keep their place, their folds and their text.
   show(entries) {
+    const handOn = holdFocus(this.node);
     const kept = new Map();
     const fresh = [];
     for (const [index, entry] of entries.entries()) {
@@ -49,6 +51,7 @@ export class Transcript {
     this.place([...kept.values()]);
     this.turns = kept;
     for (const turn of fresh) turn.question?.settle();
+    handOn();
     this.follower.follow();
   }
 

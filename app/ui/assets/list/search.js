@@ -68,9 +68,12 @@ export class Search {
     }
   }
 
+  // A title is mostly a question's first line, and then found with it.
   show(hits, place) {
-    this.count.textContent = words.search.found(hits.length, MOST);
-    this.hits.replaceChildren(...hits.map((hit) => this.hit(hit, place)));
+    const asked = new Set(hits.filter(({ role }) => role === 'user').map(({ conversation }) => conversation));
+    const told = hits.filter(({ message, conversation }) => message || !asked.has(conversation));
+    this.count.textContent = words.search.found(hits.length < MOST ? told.length : MOST, MOST);
+    this.hits.replaceChildren(...told.map((hit) => this.hit(hit, place)));
   }
 
   hit(hit, place) {

@@ -99,16 +99,21 @@ export class Sentences {
     field.focus();
   }
 
+  // aria-disabled and not disabled: a disabled button would drop the focus.
   async fork(at, text) {
+    if (this.isForking) return;
+    this.isForking = true;
     const buttons = [...this.tools.querySelectorAll('button')];
-    for (const one of buttons) one.disabled = true;
+    for (const one of buttons) one.setAttribute('aria-disabled', true);
     try {
       await this.onFork(at, text);
-      this.close();
+      if (this.tools?.contains(document.activeElement)) this.leave();
+      else this.close();
     } catch (error) {
       this.failed.textContent = error.message;
-      for (const one of buttons) one.disabled = false;
+      for (const one of buttons) one.removeAttribute('aria-disabled');
     }
+    this.isForking = false;
   }
 
   async copy(pressed, sentence) {

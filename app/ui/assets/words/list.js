@@ -105,6 +105,12 @@ export const words = {
         [['F2'], 'Rename, in the list'],
         [['Del'], 'Delete, in the list'],
       ]],
+      ['In a thought that is shown whole', [
+        [['C'], 'The next check'],
+        [['Shift', 'C'], 'The check before'],
+        [['↑ ↓'], 'Through the sentences'],
+        [['Enter'], 'What can be done from a sentence'],
+      ]],
       ['Help', [
         [['?'], 'This sheet, also Ctrl+/'],
       ]],
