@@ -14,12 +14,13 @@ export class Lines {
 
   clear() {
     this.length = 0;
-    this.chunk = this.line = null;
+    this.chunk = this.line = this.drawn = null;
     this.box.replaceChildren();
   }
 
   append(text) {
     this.length += text.length;
+    this.drawn = this.chunk;
     text.split('\n').forEach((piece, index) => {
       if (index || !this.line) this.open();
       if (piece) this.write(piece);
@@ -34,7 +35,8 @@ export class Lines {
 
   open() {
     if (!this.chunk || this.chunk.childElementCount >= LINES_PER_CHUNK) {
-      this.settle();
+      // What came at once has not been drawn, and to ask each chunk for its height would lay it all out each time.
+      if (this.chunk === this.drawn) this.settle();
       this.chunk = this.box.appendChild(make('div', { class: 'chunk' }));
     }
     this.line = this.chunk.appendChild(make('p')).appendChild(document.createTextNode(''));

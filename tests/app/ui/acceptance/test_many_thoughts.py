@@ -24,4 +24,4 @@ def test_t17_no_answer_is_told(many: Visit) -> None:  # noqa: F811
 
 
 def test_t17_stop_stops_all(many: Visit) -> None:  # noqa: F811
-    test_many.test_stop_stops_all_of_them(many)
+    test_many.test_eight_grow_within_little_room_and_stop_stops_all(many)

@@ -123,8 +123,7 @@ def stream(browser: Browser, swift: PageServer, monkeypatch: pytest.MonkeyPatch)
         visit.tab.wait_for_function("window.seen.over")
         seen = visit.tab.evaluate("window.seen")
         assert end.reached.is_set()
-        shown = visit.tab.text_content(".turn:last-child .trace .text") or ""
-        assert shown.split() == FAST["PROSE"].partition("</think>")[0].split()
+        assert visit.thought().split() == FAST["PROSE"].partition("</think>")[0].split()
         return Stream(
             p95=percentile(seen["gaps"], 0.95),
             p99=percentile(seen["gaps"], 0.99),
@@ -215,8 +214,8 @@ def test_t24_forty_long_turns_open_soon_and_are_light(chat: Visit, server: PageS
         chat.tab.goto(f"{chat.url}/?c={conversation}")
         chat.tab.wait_for_selector(".turn >> nth=39")
         opened.append(time.monotonic() - began)
+        n_nodes = chat.tab.evaluate("document.querySelectorAll('*').length")
         expanded.append(expand_first(chat.tab))
-    n_nodes = chat.tab.evaluate("document.querySelectorAll('*').length")
     sent: list[int] = []
     chat.tab.on("request", lambda asked: sent.append(len(asked.post_data or "")) if asked.method == "POST" else None)
     chat.ask("SHORT please")
