@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,7 +119,12 @@ def test_t19_hostile_text_runs_nothing_fetches_nothing_and_breaks_nothing(
 ) -> None:
     """As it streams: test_page_safety. Here each text stands by itself, in every place that shows what was said."""
     dialogs: list[str] = []
-    visit.tab.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Any) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    visit.tab.on("dialog", dismiss)
     visit.tab.evaluate("localStorage.setItem('r1chat.trace', 'open')")
     visit.tab.goto(f"{visit.url}/?c={hostile_conversation}")
     n_texts = len(hostile_texts())
