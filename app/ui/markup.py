@@ -20,6 +20,7 @@ from .formulas import mathml
 
 DELIMITERS = {"$$": ("$$", "block"), "\\[": ("\\]", "block"), "\\(": ("\\)", "inline")}
 BOXED = "\\boxed{"
+BRACE = re.compile("[{}]")
 # A paragraph may be drawn once the text has moved past it.
 PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
 # Thoughts are full of 2*60*40, of which Markdown would make 26040.
@@ -83,8 +84,15 @@ def _renderer() -> MarkdownIt:
 
 
 def _inline_formula(state: StateInline, silent: bool) -> bool:
+    # Where a closing sign is missing to the end, every later formula lacks it too: looked for once, not each time.
+    opening = state.src[state.pos : state.pos + 2]
+    text, unclosed_from = state.env.get(f"unclosed {opening}", ("", 0))
+    if text is state.src and state.pos >= unclosed_from:
+        return False
     found = _formula_at(state.src, state.pos, state.posMax)
     if found is None:
+        if opening in DELIMITERS and state.src.find(DELIMITERS[opening][0], state.pos + 2) < 0:
+            state.env[f"unclosed {opening}"] = state.src, state.pos
         return False
     latex, display, end = found
     if not silent:
@@ -121,10 +129,10 @@ def _formula_at(text: str, start: int, limit: int) -> tuple[str, str, int] | Non
 
 def _closing_brace(text: str, start: int, limit: int) -> int | None:
     depth = 1
-    for position in range(start, min(limit, start + 1000)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
+    for brace in BRACE.finditer(text, start, min(limit, start + 1000)):
+        depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return position + 1
+            return brace.end()
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -129,3 +130,15 @@ def test_a_paragraph_being_written_is_plain_text() -> None:
     markup = GrowingMarkup()
     markup.feed("<b>half")
     assert (markup.html, markup.tail) == ("", "<b>half")
+
+
+@pytest.mark.parametrize("piece", ["\\(", "\\[ "])
+def test_a_loop_of_openings_takes_no_longer_for_each_of_them(piece: str) -> None:
+    """Looked for to the end of the text each time, these would take minutes."""
+    began = time.monotonic()
+    render(piece * 100_000)
+    assert time.monotonic() - began < 15
+
+
+def test_a_formula_behind_one_that_never_ends_is_drawn() -> None:
+    assert "<math" in render("[a $$ b](c) and \\(x\\) but \\[ y and \\(z\\)")
