@@ -53,21 +53,29 @@ class GrowingMarkup:
     def __init__(self) -> None:
         self.html = ""
         self.tail = ""
+        # Of the tail so much was looked at, and so many of these are open there: fences, dollars, brackets.
+        self._n_seen = 0
+        self._open = (0, 0, 0)
 
     def feed(self, piece: str) -> None:
         """Takes the next piece of the text."""
         self.tail += piece
-        for end in reversed(list(PARAGRAPH_END.finditer(self.tail))):
-            done = self.tail[: end.end()]
-            if _is_closed(done):
-                self.html += render(done)
-                self.tail = self.tail[end.end() :]
-                return
+        n_done = 0
+        for end in PARAGRAPH_END.finditer(self.tail, self._n_seen):
+            self._open = _open_after(self._open, self.tail[self._n_seen : end.end()])
+            self._n_seen = end.end()
+            if not any(self._open):
+                n_done = end.end()
+        if n_done:
+            self.html += render(self.tail[:n_done])
+            self.tail = self.tail[n_done:]
+            self._n_seen -= n_done
 
 
-def _is_closed(text: str) -> bool:
-    fences = text.count("```") % 2 == 0 and text.count("$$") % 2 == 0
-    return fences and text.count("\\[") <= text.count("\\]")
+def _open_after(before: tuple[int, int, int], text: str) -> tuple[int, int, int]:
+    fences, dollars, brackets = before
+    brackets = max(0, brackets + text.count("\\[") - text.count("\\]"))
+    return (fences + text.count("```")) % 2, (dollars + text.count("$$")) % 2, brackets
 
 
 @cache

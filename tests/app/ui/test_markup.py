@@ -142,3 +142,12 @@ def test_a_loop_of_openings_takes_no_longer_for_each_of_them(piece: str) -> None
 
 def test_a_formula_behind_one_that_never_ends_is_drawn() -> None:
     assert "<math" in render("[a $$ b](c) and \\(x\\) but \\[ y and \\(z\\)")
+
+
+def test_what_comes_into_a_long_block_of_code_costs_the_same_as_at_its_beginning() -> None:
+    """Looked through from its beginning each time, this would take minutes."""
+    text = "```\n" + "a line\n\n" * 20_000
+    markup, began = GrowingMarkup(), time.monotonic()
+    for start in range(0, len(text), 40):
+        markup.feed(text[start : start + 40])
+    assert time.monotonic() - began < 10 and markup.tail == text
