@@ -31,6 +31,7 @@ export class Transcript {
     this.announcer = announcer;
     this.node = make('section', { class: 'turns', 'aria-label': words.conversation, 'aria-live': 'off' });
     this.turns = new Map();
+    this.begun = new WeakSet();
     this.follower = new Follower(document.scrollingElement, window);
   }
 
@@ -43,7 +44,7 @@ export class Transcript {
       const key = keyOf(entry);
       const turn = this.turns.get(key) ?? new Turn(entry.question, this.commands);
       const isNew = entry.reply?.state === 'live' || index === entries.length - 1;
-      turn.update(entry, isNew ? preferredFold() : 'closed');
+      turn.update(entry, isNew ? preferredFold() : 'closed')?.then(() => this.follow());
       if (!this.turns.has(key)) fresh.push(turn);
       kept.set(key, turn);
     }
@@ -52,7 +53,7 @@ export class Transcript {
     this.turns = kept;
     for (const turn of fresh) turn.question?.settle();
     handOn();
-    this.follower.follow();
+    this.follow();
   }
 
   // Moving a node drops its scroll position and the focus within, so only what is out of place is moved.
@@ -63,6 +64,17 @@ export class Transcript {
   }
 
   toEnd() { this.follower.toEnd(); }
+
+  // One reply is followed to its end. Several are read from the top, where it says what they came to.
+  follow() {
+    const last = [...this.turns.values()].at(-1);
+    if (!last?.many) this.follower.follow();
+    else if (last.many.view && !this.begun.has(last)) {
+      this.begun.add(last);
+      this.follower.release();
+      last.node.scrollIntoView({ block: 'start' });
+    }
+  }
 
   // Whether the message is here; the reader is brought to it and stays there.
   reveal(id) {
@@ -79,7 +91,7 @@ export class Transcript {
     for (const delta of deltas) {
       for (const turn of this.turns.values()) turn.grow(delta);
     }
-    this.follower.follow();
+    this.follow();
   }
 
   // What the newest reply does, for the announcer; null where there is none.

@@ -38,14 +38,17 @@ export class Turn {
     }
   }
 
-  // `entry`: {question, reply, group, members}. `fold`: how a thought that is new here is shown.
+  // `entry`: {question, reply, group, members}. `fold`: how a thought that is new here is shown. What is given is
+  // over when all of it stands.
   update(entry, fold) {
     if (entry.question && entry.question !== this.question.message) this.question.update(entry.question);
-    if (entry.group) this.showMany(entry);
+    let standing = null;
+    if (entry.group) standing = this.showMany(entry);
     else if (!entry.reply) this.clear();
     else if (this.reply?.id === entry.reply.id) this.reply.see(entry.reply);
     else this.showReply(new Reply(entry.reply, this.commands, fold));
     this.node.dataset.state = this.reply?.node.dataset.state ?? '';
+    return standing;
   }
 
   // Several: a view of their own (assets/many), which is told all that a single reply would be.
