@@ -26,7 +26,15 @@ SCRIPTS = {
         script(4, "It is \\boxed{36}."),
         script(6, "So **it** is \\boxed{36.0}."),
         script(8, "I cannot say."),
-        script(30, "It is \\boxed{36}."),
+        script(12, "It is \\boxed{36}."),
+    ],
+    # The same while the last of them thinks for long.
+    "WATCHED": [
+        script(2, "It is \\boxed{24}."),
+        script(4, "It is \\boxed{36}."),
+        script(6, "So **it** is \\boxed{36.0}."),
+        script(8, "I cannot say."),
+        script(120, "It is \\boxed{36}."),
     ],
     "TIE": [script(2, "\\boxed{2}"), script(2, "\\boxed{3}"), script(2, "\\boxed{3}"), script(2, "\\boxed{2}")],
     "SILENT": [script(2, "No."), script(2, "No idea.")],
@@ -106,7 +114,7 @@ def bars(visit: Visit) -> list[tuple[str, str, str]]:
 
 
 def test_a_vote_is_asked_for_watched_and_counted(many: Visit) -> None:
-    ask(many, "VOTES please", gold="36")
+    ask(many, "WATCHED please", gold="36")
     assert many.tab.locator(".many .card").count() == 5
     last = many.tab.locator(".many .card >> nth=4")
     last.locator(".tail-end >> text=line 3 of it").wait_for()
@@ -162,7 +170,7 @@ def test_a_vote_that_is_decided_stops_early_and_says_so(many: Visit) -> None:
     over(many)
     assert many.text(".standing") == "2 of 3 say 7: 67 % agree."
     assert many.text(".remarks") == "Stopped early: the majority could not change, so 1 thought did not have to end."
-    assert marks(many)[-1] == "stopped early"
+    many.tab.locator(".many .mark >> text=stopped early").wait_for()
 
 
 def test_two_models_stand_side_by_side(many: Visit) -> None:
@@ -179,7 +187,7 @@ def test_two_models_stand_side_by_side(many: Visit) -> None:
 
 def test_eight_grow_within_little_room_and_stop_stops_all(many: Visit) -> None:
     ask(many, "LONG please", n=8)
-    many.tab.locator(".many .card >> nth=7").locator(".tail-end >> text=line 70 ").wait_for()
+    many.tab.locator(".many .card >> nth=7").locator(".tail-end >> text=line 40 ").wait_for()
     sizes = many.tab.evaluate(
         "[...document.querySelectorAll('.many .tail-end')].map((n) => [n.textContent.length, n.clientHeight])"
     )
@@ -193,7 +201,7 @@ def test_eight_grow_within_little_room_and_stop_stops_all(many: Visit) -> None:
 
 
 def test_a_reload_finds_them_where_they_are(many: Visit) -> None:
-    ask(many, "VOTES please", gold="36")
+    ask(many, "WATCHED please", gold="36")
     many.tab.locator(".many .card >> nth=4").locator(".tail-end >> text=line 3 of it").wait_for()
     many.reload()
     many.tab.wait_for_selector(".many .card")

@@ -72,8 +72,9 @@ export class ManyReplies {
   mark(id, message) {
     const { report } = this.group;
     if (message.state === 'live') return null;
+    if (message.finish_reason === 'stopped') return 'early';
     if (message.state !== 'done') return message.state;
-    if (message.finish_reason !== 'stop') return message.finish_reason === 'stopped' ? 'early' : message.finish_reason;
+    if (message.finish_reason !== 'stop') return message.finish_reason;
     if (report.marks?.[id]) return report.marks[id];
     if (report.answers?.[id] === null) return 'none';
     return this.isVote && report.over ? this.sided(id) : null;
