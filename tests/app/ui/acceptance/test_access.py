@@ -142,7 +142,9 @@ def test_t21_tab_reaches_every_control_of_a_room_and_the_focus_shows(chat: Visit
         tab.keyboard.press("Tab")
         seen = tab.evaluate(f"{FOCUSED} === document.body || {FOCUSED}.matches(':focus-visible')")
         assert seen, tab.evaluate(f"{FOCUSED}.outerHTML")
-    missed = tab.evaluate("[...document.querySelectorAll('[data-missed]')].map((node) => node.outerHTML.slice(0, 160))")
+    # What could not be pressed any more by then need not be reached.
+    missed = tab.evaluate(f"{STOPS}.filter(({{ dataset }}) => 'missed' in dataset).map((node) => node.outerHTML)")
+    tab.evaluate("document.querySelectorAll('[data-missed]').forEach((node) => { delete node.dataset.missed; })")
     tab.click("#room-chat-button")
     assert missed == []
 
