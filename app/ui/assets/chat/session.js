@@ -115,14 +115,16 @@ export class Session {
     return true;
   }
 
+  // Others are told when it is shown: they look at what is.
   changed(conversation) {
+    if (current().conversation?.id === conversation.id) {
+      const { path, groups } = current();
+      show(conversation, path, groups);
+      this.view.show();
+      clearTimeout(this.doubt);
+      this.doubt = setTimeout(() => this.check(), SETTLE_MS);
+    }
     emit('conversation-changed', { id: conversation.id });
-    if (current().conversation?.id !== conversation.id) return;
-    const { path, groups } = current();
-    show(conversation, path, groups);
-    this.view.show();
-    clearTimeout(this.doubt);
-    this.doubt = setTimeout(() => this.check(), SETTLE_MS);
   }
 
   // The head is elsewhere, in another tab or by another way: begin anew from there.
