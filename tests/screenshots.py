@@ -27,7 +27,7 @@ QUESTIONS = (
     "Emily buys 3 apples and 2 oranges. Each orange costs $2. The total is $13. What is the cost of each apple?",
 )
 # One that the bundled model gets wrong now and then, so that there is something to vote about.
-DIVIDED = "A shop sells pens at $4 each. Ben has $37 and buys as many as he can. How many dollars does he have left?"
+DIVIDED, RIGHT = "How much are 7 balls at $9 each?", "63"
 SHORT_RUN = (
     "--student tiny --name small --max-problems 200 --samples 1 --base-minutes 0.5 --epochs 2 --eval-problems 20"
     " --eval-samples 2 --quants q8_0 --yes"
@@ -84,7 +84,7 @@ def many(camera: Camera) -> None:
     with camera.at(WIDE) as page:
         page.locator(".ask-many > button").click()
         page.locator("input[value=vote]").check()
-        page.get_by_label(re.compile("right answer", re.IGNORECASE)).fill("1")
+        page.get_by_label(re.compile("right answer", re.IGNORECASE)).fill(RIGHT)
         page.keyboard.press("Escape")
         ask(page, DIVIDED)
         camera.shoot(page, "many")
