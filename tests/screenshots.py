@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "screenshots"
 QUESTIONS = (
     "How many times does the letter r appear in strawberry?",
     "What is 15% of 240?",
-    "A train travels the first half of a trip at 60 mph and the second half at 40 mph. What is its average speed?",
+    "A train travels the first half of a trip at 30 mph and the second half at 60 mph. What is its average speed?",
     "Emily buys 3 apples and 2 oranges. Each orange costs $2. The total is $13. What is the cost of each apple?",
 )
 # One that the bundled model gets wrong now and then, so that there is something to vote about.
@@ -64,7 +64,8 @@ def wide(camera: Camera) -> None:
         for question in QUESTIONS:
             page.get_by_role("button", name="New chat").first.click()
             ask(page, question)
-        page.locator(".trace .fold").last.click()
+        page.get_by_role("button", name="Show all").last.click()
+        page.wait_for_selector(".finished")
         camera.shoot(page, "wide")
 
 
@@ -76,7 +77,7 @@ def narrow(camera: Camera) -> None:
 
 def dark(camera: Camera) -> None:
     with camera.at(WIDE, "dark") as page:
-        ask(page, QUESTIONS[3])
+        ask(page, QUESTIONS[1])
         camera.shoot(page, "dark")
 
 

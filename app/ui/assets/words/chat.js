@@ -20,7 +20,7 @@ export const words = {
     'A farmer has 17 sheep. All but 9 run away. How many are left?',
     'What is 15% of 240?',
     'Emily buys 3 apples and 2 oranges. Each orange costs $2. The total is $13. What is the cost of each apple?',
-    'A train travels the first half of a trip at 60 mph and the second half at 40 mph. What is its average speed?',
+    'A train travels the first half of a trip at 30 mph and the second half at 60 mph. What is its average speed?',
     'How many times does the letter r appear in strawberry?',
     'Which is larger, 9.9 or 9.11?',
     'What is 347 + 589?',
