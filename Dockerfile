@@ -28,9 +28,10 @@ COPY --from=build /opt/r1chat /opt/r1chat
 ENV PATH=/opt/r1chat/bin:$PATH
 USER r1chat
 WORKDIR /home/r1chat
-# Downloaded models lie here. Made before it becomes a volume, so that it belongs to the user.
-RUN mkdir -p .cache/huggingface
-VOLUME /home/r1chat/.cache/huggingface
+# Downloaded models lie in the one, conversations, students and runs in the other. Made before they become volumes, so
+# that they belong to the user.
+RUN mkdir -p .cache/huggingface .local/share/r1chat
+VOLUME ["/home/r1chat/.cache/huggingface", "/home/r1chat/.local/share/r1chat"]
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=120s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health', timeout=4)"]
