@@ -217,8 +217,9 @@ def test_its_own_server_outlives_ctrl_c(noise_model: Path, tmp_path: Path) -> No
             session.expect(f"{question}\n")
             session.expect_anything()
             session.type(CTRL_C)
-            session.expect("[answering now]")
-            session.type(CTRL_C)
+            # A thought of random weights may have ended by itself.
+            if session.expect("[answering now]", "[stopping]") == "[answering now]":
+                session.type(CTRL_C)
             session.expect("[stopped; /more goes on]")
         session.ask("/bye")
         assert session.end() == 0

@@ -23,7 +23,7 @@ def config(*arguments: str) -> EngineConfig:
     return server_load_options(parsed(*arguments)).engine
 
 
-@pytest.mark.parametrize("command", ["serve", "chat"])
+@pytest.mark.parametrize("command", ["serve", "ui"])
 def test_without_options_the_engine_has_its_own_defaults(command: str) -> None:
     args = parsed(command=command)
     assert server_load_options(args) == LoadOptions()

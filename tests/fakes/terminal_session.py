@@ -42,13 +42,15 @@ class TerminalSession:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def expect(self, text: str) -> None:
-        """Waits for it, behind what was expected before."""
+    def expect(self, *texts: str) -> str:
+        """Waits for one of them, behind what was expected before, and says which came."""
         deadline = time.monotonic() + PATIENCE_S
-        while (at := self.shown.find(text, self._n_expected)) < 0:
-            assert time.monotonic() < deadline and self._reader.is_alive(), f"no {text!r} in {self.shown!r}"
+        while not (found := [text for text in texts if text in self.shown[self._n_expected :]]):
+            assert time.monotonic() < deadline and self._reader.is_alive(), f"no {texts} in {self.shown!r}"
             time.sleep(0.01)
-        self._n_expected = at + len(text)
+        first = min(found, key=lambda text: self.shown.index(text, self._n_expected))
+        self._n_expected = self.shown.index(first, self._n_expected) + len(first)
+        return first
 
     def expect_anything(self) -> None:
         """That more is shown than was expected."""
