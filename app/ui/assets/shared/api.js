@@ -1,5 +1,7 @@
 // The page's own routes: JSON in and out, and one stream of events per conversation that is looked at.
 
+import { words } from '../words/shared.js';
+
 export class ApiError extends Error {
   constructor(status, code, message) {
     super(message);
@@ -16,13 +18,13 @@ export const call = async (method, path, body) => {
   try {
     response = await fetch(path, { method, ...sent });
   } catch {
-    throw new ApiError(0, 'unreachable', 'The server does not answer. Is it still running?');
+    throw new ApiError(0, 'unreachable', words.unreachable);
   }
   const text = await response.text();
   let parsed = null;
   try { parsed = text ? JSON.parse(text) : null; } catch { /* told below */ }
   if (!response.ok) {
-    const { code = null, message = `The server answered ${response.status}.` } = parsed?.error ?? {};
+    const { code = null, message = words.answered(response.status) } = parsed?.error ?? {};
     throw new ApiError(response.status, code, message);
   }
   return parsed;
