@@ -83,7 +83,7 @@ class Asker:
         """A reply to `question`, being written."""
         branch = await asyncio.to_thread(self._store.path, owner, conversation.id, question.id)
         source = asked(branch, conversation.settings)
-        return await self._begin(owner, _reply(conversation, question.id, origin), source)
+        return await self._begin(owner, new_reply(conversation.id, question.id, origin, conversation.settings), source)
 
     async def regenerate(self, owner: str, message_id: str) -> Message:
         """Another reply to the same question."""
@@ -155,7 +155,9 @@ class Asker:
         kept: dict[str, Any],
     ) -> Message:
         """A reply beside `before` that begins with what is `kept` of it."""
-        reply = msgspec.structs.replace(_reply(conversation, before.parent, origin), **kept)
+        reply = msgspec.structs.replace(
+            new_reply(conversation.id, before.parent, origin, conversation.settings), **kept
+        )
         branch = await asyncio.to_thread(self._branch_of, owner, before)
         begun = await self._begin(owner, reply, going_on(branch, conversation.settings, reply, into, place))
         await self._told(owner, conversation.id)
@@ -206,11 +208,11 @@ class Asker:
         return self._store.path(owner, reply.conversation, reply.parent)
 
 
-def _reply(conversation: Conversation, question: str | None, origin: Origin) -> Message:
-    settings = conversation.settings
+def new_reply(conversation: str, question: str | None, origin: Origin, settings: Settings) -> Message:
+    """The record of a reply as it begins."""
     return Message(
         id=new_id(),
-        conversation=conversation.id,
+        conversation=conversation,
         parent=question,
         role="assistant",
         state="live",

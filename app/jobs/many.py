@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,9 @@ import msgspec
 from ...serve.api.voting.math_judge import MathJudge
 from ...serve.client import Client
 from ...serve.errors import InvalidRequestError
-from ..conversations.records import Conversation, Group, Message, Settings
+from ..conversations.records import Conversation, Group, Message, Origin, Settings
 from ..conversations.store import ConversationStore, new_id
-from .asker import Asker
+from .asker import Asker, new_reply
 from .events import ConversationChanged, GroupChanged
 from .group_run import GroupRun
 from .prompts import params, prompt
@@ -199,19 +198,10 @@ def _replies(
     """The records as they begin."""
     settings = conversation.settings
     asked_with = [msgspec.structs.replace(settings, model=model) for model in models] or [settings] * n
+    origin: Origin = "compare" if models else "sample"
     return [
-        Message(
-            id=new_id(),
-            conversation=conversation.id,
-            parent=question.id,
-            role="assistant",
-            state="live",
-            created=time.time(),
-            model=one.model,
-            origin="compare" if models else "sample",
-            group=group.id,
-            choice=0 if models else index,
-            settings=one,
+        msgspec.structs.replace(
+            new_reply(conversation.id, question.id, origin, one), group=group.id, choice=0 if models else index
         )
         for index, one in enumerate(asked_with)
     ]

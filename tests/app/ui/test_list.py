@@ -45,7 +45,7 @@ class ListVisit(Visit):
         if conversations:
             headers = {"content-type": "application/json"}
             assert request.post(f"{self.url}/page/import", data=own_file(*conversations), headers=headers).ok
-        self.tab.evaluate("import('/page/assets/shared/bus.js').then((bus) => bus.emit('conversation-changed'))")
+        self.tab.evaluate("import('/page/assets/common/bus.js').then((bus) => bus.emit('conversation-changed'))")
         here = [f"?c={each['id']}" for each in self.json("/page/conversations?limit=100")["conversations"]]
         self.tab.wait_for_function(
             """(here) => JSON.stringify([...document.querySelectorAll('nav.list .row > a')]

@@ -1,5 +1,5 @@
 // A few words per turn for who cannot see it; the transcript itself is no live region.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 export class Announcer {

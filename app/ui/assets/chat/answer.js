@@ -1,5 +1,5 @@
 // The answer of one reply: paragraphs that are complete come as safe markup, the one being written as plain text.
-import { make, markup } from '../shared/dom.js';
+import { make, markup } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 export class Answer {

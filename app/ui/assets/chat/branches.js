@@ -1,5 +1,5 @@
 // Arrows between the versions of a question or a reply.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 // Null where there is one version only. `choose` gets the id of the version to show.

@@ -1,5 +1,5 @@
 // The box: Enter asks, Shift+Enter breaks the line, and an input method's Enter does neither.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { draftOf, keepDraft } from './draft.js';
 import { rescueFocus } from './focus.js';

@@ -1,5 +1,5 @@
 // Text to the clipboard, exactly as it is, and the button that says so.
-import { button } from '../shared/dom.js';
+import { button } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 const SHOWN_MS = 1500;

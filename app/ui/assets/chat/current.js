@@ -1,5 +1,5 @@
 // Which conversation is shown: read by other rooms, written by session.js alone.
-import { emit, on } from '../shared/bus.js';
+import { emit, on } from '../common/bus.js';
 
 const shown = { conversation: null, path: [], groups: {} };
 

@@ -1,5 +1,5 @@
 // How much of its budget a thought has used; the mark at 80 % says that the end is near.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 const NEAR = 0.8;

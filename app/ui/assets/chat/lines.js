@@ -1,6 +1,6 @@
 // A growing plain text as one block per line, so that a new word lays out one line and not the whole text.
 // Lines are kept in chunks: what is out of sight is not laid out at all (style.css).
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 
 const LINES_PER_CHUNK = 40;
 // Only what is written without any line break ever meets this; laying out one huge line would be slow.

@@ -1,5 +1,5 @@
 // A question, and the box in which it is asked otherwise: that makes a new branch, the old one stays.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { branches } from './branches.js';
 

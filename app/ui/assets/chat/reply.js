@@ -1,6 +1,6 @@
 // One reply: its thought, its answer, how it ended and what can be done with it. Lives from its first sign on.
-import { get } from '../shared/api.js';
-import { button, make } from '../shared/dom.js';
+import { get } from '../common/api.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { Answer } from './answer.js';
 import { branches } from './branches.js';

@@ -1,6 +1,6 @@
 // The conversation that is shown, as the server tells it, and everything that can be done with it.
-import { get, listen, patch, post } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
+import { get, listen, patch, post } from '../common/api.js';
+import { emit } from '../common/bus.js';
 import { current, show } from './current.js';
 
 // Changes of one action come one after another; only when they are through can the path be told wrong.

@@ -1,8 +1,8 @@
 // The chat's parts, laid out and wired. Begins when the tab is shown for the first time.
-import '../shared/rooms.js';
-import { get } from '../shared/api.js';
-import { emit, on } from '../shared/bus.js';
-import { make } from '../shared/dom.js';
+import '../common/rooms.js';
+import { get } from '../common/api.js';
+import { emit, on } from '../common/bus.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { Announcer } from './announcer.js';
 import { Composer } from './composer.js';

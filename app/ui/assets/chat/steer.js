@@ -1,5 +1,5 @@
 // While it thinks: have it answer now, or think on when it would end.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { rescueFocus } from './focus.js';
 

@@ -1,5 +1,5 @@
 // Whether and how long it thinks: a switch of the chat, with a budget where one is wanted.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 const MODES = ['auto', 'budget', 'off'];

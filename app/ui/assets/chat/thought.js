@@ -1,7 +1,7 @@
 // The thought of one reply: closed, a peek at its last lines, or open. Plain lines while it is written and peeked
 // at; the read one, with its steps and marks, is another room's (assets/trace) and comes when it is opened.
-import { get } from '../shared/api.js';
-import { button, make } from '../shared/dom.js';
+import { get } from '../common/api.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { Follower } from './follow.js';
 import { rescueFocus } from './focus.js';

@@ -1,5 +1,5 @@
 // Above the turns: which conversation this is, and the way to the others, to a new one and to the settings.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 export class Toolbar {

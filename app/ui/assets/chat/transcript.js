@@ -1,5 +1,5 @@
 // The turns of the conversation that is shown, kept in step with its path.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { Follower } from './follow.js';
 import { holdFocus } from './focus.js';

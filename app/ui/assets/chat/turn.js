@@ -1,5 +1,5 @@
 // A question with its reply, or with several that were asked together.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { Question } from './question.js';
 import { Reply } from './reply.js';
 

@@ -1,6 +1,6 @@
 // An empty chat: what it is for, and something to begin with.
-import { emit } from '../shared/bus.js';
-import { button, make } from '../shared/dom.js';
+import { emit } from '../common/bus.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 export class Welcome {

@@ -1,5 +1,5 @@
 // The fields of the settings: each checks itself and says what is wrong where it is.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/list.js';
 
 let made = 0;

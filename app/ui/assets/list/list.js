@@ -1,8 +1,8 @@
 // All conversations beside the chat: what there is, by day, and what can be done with each.
-import { ApiError, get } from '../shared/api.js';
+import { ApiError, get } from '../common/api.js';
 import { bindKeys } from '../chat/keyboard.js';
-import { emit, on } from '../shared/bus.js';
-import { button, make, overlay } from '../shared/dom.js';
+import { emit, on } from '../common/bus.js';
+import { button, make, overlay } from '../common/dom.js';
 import { words } from '../words/list.js';
 import { current } from '../chat/current.js';
 import { groupsOf } from './groups.js';

@@ -1,5 +1,5 @@
 // A small panel of buttons by the one that opened it. Esc and a click elsewhere close it; arrows go through it.
-import { make, overlay } from '../shared/dom.js';
+import { make, overlay } from '../common/dom.js';
 
 const GAP = 4;
 

@@ -1,7 +1,7 @@
 // One conversation in the list: a link to it, and a menu of what can be done with it.
-import { patch, post, remove } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
-import { button, make } from '../shared/dom.js';
+import { patch, post, remove } from '../common/api.js';
+import { emit } from '../common/bus.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/list.js';
 import { openMenu } from './menu.js';
 import { exportItems } from './transfer.js';

@@ -1,7 +1,7 @@
 // Search in all conversations: in titles, questions and answers or, apart from them, in thoughts.
-import { get, patch } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
-import { make } from '../shared/dom.js';
+import { get, patch } from '../common/api.js';
+import { emit } from '../common/bus.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/list.js';
 
 const SETTLE_MS = 150;

@@ -1,7 +1,7 @@
 // How a conversation is asked: a dialog with its settings, or with those of new conversations (null).
-import { get, patch, put } from '../shared/api.js';
-import { button, make, openDialog } from '../shared/dom.js';
-import { emit } from '../shared/bus.js';
+import { get, patch, put } from '../common/api.js';
+import { button, make, openDialog } from '../common/dom.js';
+import { emit } from '../common/bus.js';
 import { words } from '../words/list.js';
 import { current } from '../chat/current.js';
 import { keepFold, preferredFold } from '../chat/thought.js';

@@ -1,5 +1,5 @@
 // The sheet of keys. chat/start.js and list.js bind them.
-import { button, make, openDialog } from '../shared/dom.js';
+import { button, make, openDialog } from '../common/dom.js';
 import { words } from '../words/list.js';
 
 // [[group, [[keys], what]]]

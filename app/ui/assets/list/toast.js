@@ -1,5 +1,5 @@
 // What just happened, and the way back, for a while. It stays as long as somebody is at it.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/list.js';
 
 const SHOWN_MS = 10000;

@@ -1,6 +1,6 @@
 // Conversations into files and back.
-import { call } from '../shared/api.js';
-import { button, make } from '../shared/dom.js';
+import { call } from '../common/api.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/list.js';
 import { openMenu } from './menu.js';
 

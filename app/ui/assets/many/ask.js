@@ -1,7 +1,7 @@
 // How many replies a question gets: one, a vote of several thoughts, or two models. A button with a small panel;
 // whoever mounts `node` asks for `value` and tells `asked()` when a question went out.
-import { get } from '../shared/api.js';
-import { button, make } from '../shared/dom.js';
+import { get } from '../common/api.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/many.js';
 
 const MOST = 8;

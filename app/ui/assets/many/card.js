@@ -1,6 +1,6 @@
 // One of several replies: what it does, its thought, its answer, what became of it, and the choice to go on with it.
-import { post } from '../shared/api.js';
-import { button, make } from '../shared/dom.js';
+import { post } from '../common/api.js';
+import { button, make } from '../common/dom.js';
 import { Answer } from '../chat/answer.js';
 import { words } from '../words/many.js';
 import { Tail } from './tail.js';

@@ -1,6 +1,6 @@
 // The answer that the person knows to be right: given with the question or later, and what came of it.
-import { patch } from '../shared/api.js';
-import { button, make } from '../shared/dom.js';
+import { patch } from '../common/api.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/many.js';
 
 export class Gold {

@@ -1,7 +1,7 @@
 // Replies that were asked together: a vote of several thoughts, or one prompt to two models, side by side.
-import { patch } from '../shared/api.js';
-import { on } from '../shared/bus.js';
-import { make } from '../shared/dom.js';
+import { patch } from '../common/api.js';
+import { on } from '../common/bus.js';
+import { make } from '../common/dom.js';
 import { current } from '../chat/current.js';
 import { words } from '../words/many.js';
 import { Card } from './card.js';

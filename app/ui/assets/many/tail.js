@@ -1,5 +1,5 @@
 // The end of a growing thought as plain text: a few lines in one text node, however long the thought is.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/many.js';
 
 const CHARS = 1500;

@@ -1,5 +1,5 @@
 // How a vote stands: bars of the answers with their votes, who gave them, and in a sentence what came of it.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/many.js';
 
 // Answers with as many votes as the leader; more than one is a tie.

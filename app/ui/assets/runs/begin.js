@@ -1,6 +1,6 @@
 // Begins a run: what a person may choose of it, then the plan as the command line shows it, then the word to begin.
-import { post } from '../shared/api.js';
-import { button, make, openDialog } from '../shared/dom.js';
+import { post } from '../common/api.js';
+import { button, make, openDialog } from '../common/dom.js';
 import { words } from '../words/runs.js';
 
 // `told` is GET /page/runs; `traces` are offered first. `onBegun` is given the run.

@@ -1,5 +1,5 @@
 // One number over steps as a small SVG chart: no library, in the colours of the page. Read by pointer or arrow keys.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/runs.js';
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -1,6 +1,6 @@
 // Any number of a run over its steps: which, is chosen from what it has told so far.
-import { get } from '../shared/api.js';
-import { make } from '../shared/dom.js';
+import { get } from '../common/api.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/runs.js';
 import { Chart } from './chart.js';
 

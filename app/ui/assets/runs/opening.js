@@ -1,5 +1,5 @@
 // Has the tab of the runs, which may not have begun yet, offer a run.
-import { emit } from '../shared/bus.js';
+import { emit } from '../common/bus.js';
 
 let wanted = null;
 

@@ -1,6 +1,6 @@
 // What a teacher wrote and what models answered, a problem at a time, side by side.
-import { get } from '../shared/api.js';
-import { button, make, markup } from '../shared/dom.js';
+import { get } from '../common/api.js';
+import { button, make, markup } from '../common/dom.js';
 import { words } from '../words/runs.js';
 
 const PAGE = 5;

@@ -1,6 +1,6 @@
 // One run, looked at: its stages, its numbers over steps, its rollouts, and what can be done with it.
-import { get, post } from '../shared/api.js';
-import { button, make, openDialog } from '../shared/dom.js';
+import { get, post } from '../common/api.js';
+import { button, make, openDialog } from '../common/dom.js';
 import { words } from '../words/runs.js';
 import { Numbers } from './numbers.js';
 import { Rollouts } from './rollouts.js';

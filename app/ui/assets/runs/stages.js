@@ -1,5 +1,5 @@
 // The stages of a run with a bar each; changed in place, so that nothing jumps while one looks.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/runs.js';
 
 // The number that tells most of a stage.

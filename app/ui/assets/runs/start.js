@@ -1,9 +1,9 @@
 // The runs: a list of them, and beside it the one that is looked at. Looks again every two seconds, for as long as
 // somebody can see it.
-import '../shared/rooms.js';
-import { get } from '../shared/api.js';
-import { on } from '../shared/bus.js';
-import { button, make } from '../shared/dom.js';
+import '../common/rooms.js';
+import { get } from '../common/api.js';
+import { on } from '../common/bus.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/runs.js';
 import { offerRun } from './begin.js';
 import { takeWanted } from './opening.js';

@@ -1,6 +1,6 @@
 // Downloads that run, and those that stopped and can go on; what is shown of one changes in place.
-import { post } from '../shared/api.js';
-import { make } from '../shared/dom.js';
+import { post } from '../common/api.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { confirm } from './confirm.js';
 import { pulls } from './pulls.js';

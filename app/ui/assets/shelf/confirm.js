@@ -1,5 +1,5 @@
 // Asks before something is deleted; the dialog opens on the choice that keeps it.
-import { button, make, openDialog } from '../shared/dom.js';
+import { button, make, openDialog } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 
 export const confirm = (title, text, doIt, work) => {

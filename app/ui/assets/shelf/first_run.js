@@ -1,7 +1,7 @@
 // The first run: nothing but the demo here, nothing begun. Three models to choose from, with what they take here.
-import { get } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
-import { button, make } from '../shared/dom.js';
+import { get } from '../common/api.js';
+import { emit } from '../common/bus.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { needs } from './rows.js';
 import { pulls } from './pulls.js';

@@ -1,7 +1,7 @@
 // Any model of the hub by its name or address: its choices and their sizes first, then one of them is fetched.
-import { get, post } from '../shared/api.js';
-import { on } from '../shared/bus.js';
-import { make } from '../shared/dom.js';
+import { get, post } from '../common/api.js';
+import { on } from '../common/bus.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { choiceRow } from './rows.js';
 

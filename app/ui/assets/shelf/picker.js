@@ -1,8 +1,8 @@
 // A small menu that names the conversation's model and lets another be chosen: loaded ones, those here, and the way
 // to more. Whoever mounts `node` calls `show` with the conversation, and with the settings planned for a new one.
-import { get, patch, post } from '../shared/api.js';
-import { emit, on } from '../shared/bus.js';
-import { make } from '../shared/dom.js';
+import { get, patch, post } from '../common/api.js';
+import { emit, on } from '../common/bus.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { pulls } from './pulls.js';
 

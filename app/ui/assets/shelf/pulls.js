@@ -1,6 +1,6 @@
 // The person's downloads, asked for as long as one of them runs; views attach with `follow`, tabs come and go.
-import { get, post, remove } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
+import { get, post, remove } from '../common/api.js';
+import { emit } from '../common/bus.js';
 
 const EVERY_MS = 1000;
 const LOST_MS = 4000;

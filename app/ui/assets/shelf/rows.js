@@ -1,7 +1,7 @@
 // One row per model: name and purpose, size, what it takes of this machine, its state, and what can be done with it.
-import { post } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
-import { button, make } from '../shared/dom.js';
+import { post } from '../common/api.js';
+import { emit } from '../common/bus.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { confirm } from './confirm.js';
 import { pulls } from './pulls.js';

@@ -1,8 +1,8 @@
 // The Models tab: what is here, what would fit, downloads. Begins when the tab is shown for the first time.
-import '../shared/rooms.js';
-import { get } from '../shared/api.js';
-import { on } from '../shared/bus.js';
-import { make } from '../shared/dom.js';
+import '../common/rooms.js';
+import { get } from '../common/api.js';
+import { on } from '../common/bus.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { CatalogueRow, LocalRow, upstreamRow } from './rows.js';
 import { firstRun } from './first_run.js';

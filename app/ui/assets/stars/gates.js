@@ -1,5 +1,5 @@
 // The gates of a star as a list of sentences.
-import { make } from '../shared/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/stars.js';
 
 const SIGNS = { passed: '✓', open: '?', failed: '✕' };

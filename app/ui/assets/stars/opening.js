@@ -1,5 +1,5 @@
 // Shows a star in the tab of the set, which may not have begun yet.
-import { emit } from '../shared/bus.js';
+import { emit } from '../common/bus.js';
 
 let wanted = null;
 

@@ -1,7 +1,7 @@
 // One star, to be looked at by a person: what the gates say, its three texts to read and edit, and the person's word.
-import { get, patch, remove } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
-import { button, make, markup, openDialog } from '../shared/dom.js';
+import { get, patch, remove } from '../common/api.js';
+import { emit } from '../common/bus.js';
+import { button, make, markup, openDialog } from '../common/dom.js';
 import { words } from '../words/stars.js';
 import { changes } from './diff.js';
 import { gateList } from './gates.js';

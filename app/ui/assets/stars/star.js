@@ -1,7 +1,7 @@
 // The star below an answer: puts the turn into the distil set, and says what came of it.
-import { get, patch, post, remove } from '../shared/api.js';
-import { emit, on } from '../shared/bus.js';
-import { button, make, openDialog } from '../shared/dom.js';
+import { get, patch, post, remove } from '../common/api.js';
+import { emit, on } from '../common/bus.js';
+import { button, make, openDialog } from '../common/dom.js';
 import { words } from '../words/stars.js';
 import { gateList, telling } from './gates.js';
 import { openStar } from './opening.js';

@@ -1,8 +1,8 @@
 // The distil set: how many turns stand where, the list of them, and beside it the one that is reviewed.
-import '../shared/rooms.js';
-import { get } from '../shared/api.js';
-import { emit, on } from '../shared/bus.js';
-import { button, make, openDialog } from '../shared/dom.js';
+import '../common/rooms.js';
+import { get } from '../common/api.js';
+import { emit, on } from '../common/bus.js';
+import { button, make, openDialog } from '../common/dom.js';
 import { beginRun } from '../runs/opening.js';
 import { words } from '../words/stars.js';
 import { takeWanted } from './opening.js';

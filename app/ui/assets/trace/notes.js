@@ -1,7 +1,7 @@
 // What stands above the steps: where the answer was first reached, and where the thought leaves its language.
-import { patch } from '../shared/api.js';
-import { emit } from '../shared/bus.js';
-import { button, make } from '../shared/dom.js';
+import { patch } from '../common/api.js';
+import { emit } from '../common/bus.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/trace.js';
 
 // Lines for `thought`; show(character) brings the reader there.

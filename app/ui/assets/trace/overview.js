@@ -1,5 +1,5 @@
 // The thought at a glance: a strip of its steps by length, and how many of each kind; a kind can be shown alone.
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/trace.js';
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -1,7 +1,7 @@
 // The sentences of a thought: one of them is in the tab order, arrow keys go on, a click or Enter shows what can be
 // done from there. The tools and the editor stand in the step of their sentence.
 import { copy } from '../chat/copy.js';
-import { button, make } from '../shared/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/trace.js';
 
 const MOVES = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };

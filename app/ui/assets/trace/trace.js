@@ -1,7 +1,7 @@
 // A thought that has ended, to be read: its steps with quiet markers, an overview of them, and sentences from which
 // the model can go on another way. Comes from GET /page/messages/{id}/thought when it is opened.
-import { get } from '../shared/api.js';
-import { make, markup } from '../shared/dom.js';
+import { get } from '../common/api.js';
+import { make, markup } from '../common/dom.js';
 import { words } from '../words/trace.js';
 import { CodePoints } from './codepoints.js';
 import { notes } from './notes.js';

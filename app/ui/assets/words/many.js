@@ -66,7 +66,6 @@ export const words = {
     answering: (n) => `Answering, ${tokens(n)}`,
     done: (value, n) => `${seconds(value)}, ${tokens(n)}`,
     trace: (value, n) => `Thought ${seconds(value)}, ${tokens(n)}`,
-    noTrace: 'No thought',
     loading: 'Loading the thought…',
     choose: 'Go on with this', chosen: 'Goes on from here',
     early: 'Stopped early: the majority could not change.',

@@ -56,7 +56,6 @@ export const words = {
   metric: (stage, metric) => `${STAGES[stage] ?? stage}: ${METRICS[metric] ?? metric.replaceAll('_', ' ')}`,
   metricName: (metric) => METRICS[metric] ?? metric.replaceAll('_', ' '),
   noNumbers: 'This run has not told any number yet.',
-  onePoint: (name, value) => `${name}: ${number(value)}`,
   chartOf: (name, points) => {
     const values = points.map(([, value]) => value);
     return `${name} over ${count(points.at(-1)[0])} steps: from ${number(values[0])} to ${number(values.at(-1))}, `
@@ -64,7 +63,6 @@ export const words = {
   },
   step: 'step',
   readout: (step, value) => `step ${count(step)}: ${number(value)}`,
-  chartHint: 'Arrow keys read single steps.',
 
   rollouts: 'Rollouts',
   rolloutsLabel: 'Which rollouts',

@@ -135,9 +135,7 @@ export const words = {
   firstTitle: 'Choose a model to think with',
   firstText: 'Nothing has been fetched yet. The demo that came along answers at once, but knows only small sums and riddles.',
   firstMachine: 'This machine',
-  firstMemory: 'Memory needed',
   firstDownload: 'Download',
-  firstSpeed: 'Speed',
   firstTry: 'Just try the demo',
   firstNames: { 'r1:1.5b': 'R1-Distill 1.5B', 'r1:7b': 'R1-Distill 7B', 'r1:14b': 'R1-Distill 14B' },
 

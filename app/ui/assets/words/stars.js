@@ -114,7 +114,6 @@ export const words = {
   saving: 'Saving …',
   cancel: 'Cancel',
   changes: 'Your changes',
-  changesLabel: (part) => `Your changes to the ${part.toLowerCase()}`,
   tooLong: 'Too long to show its changes.',
   checked: 'I checked it: the answer is right',
   alone: 'The question stands alone',

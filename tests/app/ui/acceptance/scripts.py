@@ -43,7 +43,6 @@ SCRIPTS = {
     "SPLIT": "I add¦ them.\n¦</¦thi¦nk¦>\n¦\nIt is¦ 12.",
     "QUOTED": "The tag `</think>` ends it, I know.\nI add them.\n</think>\n\nIt is 12.",
     "EMPTY": "\n</think>\n\nIt is 12.",
-    "SECOND": "I add them.\n</think>\n\nIt is 12. <think> Was it? </think> Yes.",
     "ENDING": "I add them and",
     "EXACT": f"{CODE}\n\nA line\tof thought.\n</think>\n\n{CODE}\n\nThe end.",
     "HOSTILE": f"{HOSTILE}\n</think>\n\n{HOSTILE}",

@@ -18,13 +18,6 @@ export const button = (text, onclick, attributes = {}) => make('button', { type:
 // HTML that app/ui/markup.py rendered: raw HTML in it is text already.
 export const markup = (node, html) => { node.innerHTML = html; };
 
-// Keeps a scrolled box at its end unless the reader has moved away from it.
-export const following = (box, change) => {
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 48;
-  change();
-  if (atEnd) box.scrollTop = box.scrollHeight;
-};
-
 // Where dialogs and panels go: Gradio gives our styles their full weight only in there.
 export const overlay = () => document.querySelector('.gradio-container .contain');
 
