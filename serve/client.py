@@ -165,6 +165,10 @@ class Client:
                 texts[type(event)].append(event.text)
         raise AssertionError("a stream ends with Done or raises")
 
+    async def continue_text(self, **body: Any) -> dict[str, Any]:
+        """The answer of /v1/completions to `body`, whole. Raises ApiError, ServerUnreachableError."""
+        return await self._post("/v1/completions", body if self.model is None else {"model": self.model, **body})
+
     async def control(self, reply_id: str, action: Literal["answer_now", "think_more"]) -> bool:
         """Has a reply that runs end its thought now, or go on when it would end it; False where it has ended.
 
@@ -175,7 +179,7 @@ class Client:
 
     async def models(self) -> list[dict[str, Any]]:
         """What the server offers, as GET /v1/models says it."""
-        return (await self._get("/v1/models"))["data"]
+        return (await self._asked("GET", "/v1/models"))["data"]
 
     async def load(self, model: str) -> dict[str, Any]:
         """Loads a model before anybody asks it; its card, once it is there. Raises ApiError."""
@@ -187,24 +191,18 @@ class Client:
 
     async def memory(self) -> dict[str, Any]:
         """The body of GET /v1/memory: what models take. ApiError not_supported where they are elsewhere."""
-        return await self._get("/v1/memory")
+        return await self._asked("GET", "/v1/memory")
 
     async def health(self) -> dict[str, Any]:
         """The body of GET /health, also while the model still loads (status 503)."""
-        return await self._get("/health", also_ok=503)
+        return await self._asked("GET", "/health", also_ok=503)
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        try:
-            response = await self._http.post(self.base_url + path, json=body)
-        except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
-        if response.is_error:
-            raise _api_error(response)
-        return _json_object(response.text, response.status_code)
+        return await self._asked("POST", path, body)
 
-    async def _get(self, path: str, *, also_ok: int = 200) -> dict[str, Any]:
+    async def _asked(self, method: str, path: str, body: Any = None, *, also_ok: int = 200) -> dict[str, Any]:
         try:
-            response = await self._http.get(self.base_url + path)
+            response = await self._http.request(method, self.base_url + path, json=body)
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
         if response.is_error and response.status_code != also_ok:

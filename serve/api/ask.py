@@ -25,7 +25,7 @@ class Ask:
     `thinking` goes to templates that know the word; None where nothing was said. `continues`: the last turn is
     a reply that goes on, in its thought, in its answer, or as its text has it. `keeps`: the reply may be forked
     later, and the turn after it is prepared while its reader reads. `keeps_thoughts`: those of earlier turns stay in
-    the prompt.
+    the prompt. `tells_tokens`: the reply's token ids are wanted.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -44,6 +44,7 @@ class Ask:
     deterministic: bool = False
     keeps: bool = True
     keeps_thoughts: bool = False
+    tells_tokens: bool = False
 
 
 def with_one_system(turns: Sequence[Turn]) -> tuple[Turn, ...]:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ..answers.ballot import VoteReport
 from ..engine.messages import QueryAnswer
 from ..engine.process import EngineProcess
 from ..engine.request import (
@@ -35,7 +36,6 @@ from .kept import KeptReplies
 from .metrics import Metrics
 from .next_turn import NextTurns
 from .prompt.chat_template import OPEN_TAG, RenderedPrompt, render, render_begun
-from .voting.ballot import VoteReport
 from .voting.shown import VoteThought
 
 logger = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
+from ..answers.ballot import VoteReport
 from ..engine.request import Channel, Finished, ThoughtEnded, TokenOutput
 from .generation import Output, Outputs
 from .prompt.chat_template import CLOSE_TAG, OPEN_TAG
-from .voting.ballot import VoteReport
 from .voting.shown import VoteThought
 
 # Ours, and what llama-server and Groq call the same.

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from ..answers.ballot import VoteReport
 from ..engine.governor import ReasoningEnd
 from ..engine.request import Finished, FinishReason, ModelInfo, Timings, Usage
 from .chat.logprobs import ChoiceLogprobs
 from .dialects import EFFORTS
-from .voting.ballot import VoteReport
 
 
 class CalledFunctionBody(BaseModel):

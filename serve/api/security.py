@@ -27,10 +27,9 @@ from .wire_errors import plain_error
 MAX_BODY = 2 * 1024 * 1024
 # From the first byte to the last; 2 MB come in that time at 70 kB/s.
 BODY_S = 30.0
-# The one path that takes a person's file: all of somebody's conversations.
-IMPORT = ("POST", "/page/import")
-MAX_IMPORT = 64 * 1024 * 1024
-IMPORT_S = 600.0
+# Of a person's file, such as all of somebody's conversations.
+MAX_FILE = 64 * 1024 * 1024
+FILE_S = 600.0
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 OPEN_PATHS = frozenset({"/health"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -64,7 +63,8 @@ class Security:
     Host must be this machine by name (against DNS rebinding); a browser's Origin must be the same host, or one
     of `origins` (against other sites' pages). With a key set, all but /health want it: as a bearer token, as
     x-api-key, as the password of HTTP Basic, or as the cookie that a browser gets for it, which is asked with
-    a form. Which key it was, owner_of() tells.
+    a form. Which key it was, owner_of() tells. What is written to paths `json_below` must be JSON; a POST to one
+    of `files_to` may be as large as a person's file.
     """
 
     def __init__(
@@ -75,8 +75,12 @@ class Security:
         allowed_hosts: Iterable[str] = (),
         api_keys: Iterable[str] = (),
         origins: frozenset[str] = frozenset(),
+        json_below: tuple[str, ...] = (),
+        files_to: frozenset[str] = frozenset(),
     ) -> None:
         self._app = app
+        self._json_below = json_below
+        self._files_to = files_to
         self._names = LOOPBACK_NAMES | {name.lower() for name in (host, *allowed_hosts)}
         # An address cannot be rebound, so on a network bind each of the machine's own is fine.
         self._any_address = not is_loopback(host)
@@ -91,9 +95,9 @@ class Security:
             return
         refusal = self._refusal(scope)
         if refusal is None and self._signs_in(scope):
-            refusal = await self._sign_in(scope, _limited(scope, receive))
+            refusal = await self._sign_in(scope, self._limited(scope, receive))
         if refusal is None:
-            await self._app(scope, _limited(scope, receive), send)
+            await self._app(scope, self._limited(scope, receive), send)
         elif scope["type"] == "http":
             await refusal(scope, receive, send)
         else:
@@ -111,12 +115,23 @@ class Security:
             if owner is None and scope["path"] not in OPEN_PATHS:
                 return _ask_for_key(scope, headers)
             scope["r1chat.owner"] = owner
-        limit, _ = _bounds(scope)
+        limit, _ = self._bounds(scope)
         if _int_or_zero(headers.get("content-length")) > limit:
             return _too_large(limit)
-        if _is_api_write(scope) and _has_body(headers) and not _is_json(headers):
+        if self._wants_json(scope) and _has_body(headers) and not _is_json(headers):
             return plain_error(415, "Send JSON: Content-Type: application/json.")
         return None
+
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        return _counted(receive, *self._bounds(scope)) if scope["type"] == "http" else receive
+
+    def _bounds(self, scope: Scope) -> tuple[int, float]:
+        """How many bytes a body may have, and how many seconds it may take."""
+        is_file = scope.get("method") == "POST" and scope["path"] in self._files_to
+        return (MAX_FILE, FILE_S) if is_file else (MAX_BODY, BODY_S)
+
+    def _wants_json(self, scope: Scope) -> bool:
+        return scope["type"] == "http" and scope["method"] in WRITES and scope["path"].startswith(self._json_below)
 
     def _signs_in(self, scope: Scope) -> bool:
         """The one path besides /health that no key opens: there it is given."""
@@ -208,11 +223,8 @@ def _same_origin(headers: Headers, host: str, scope: Scope, others: frozenset[st
     )
 
 
-def _limited(scope: Scope, receive: Receive) -> Receive:
+def _counted(receive: Receive, limit: int, seconds: float) -> Receive:
     """Counts the body as it arrives, and the time it takes: Content-Length may be missing or lie."""
-    if scope["type"] != "http":
-        return receive
-    limit, seconds = _bounds(scope)
     seen, whole, deadline = 0, False, time.monotonic() + seconds
 
     async def counted() -> Message:
@@ -232,17 +244,8 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     return counted
 
 
-def _bounds(scope: Scope) -> tuple[int, float]:
-    """How many bytes a body may have, and how many seconds it may take."""
-    return (MAX_IMPORT, IMPORT_S) if (scope.get("method"), scope["path"]) == IMPORT else (MAX_BODY, BODY_S)
-
-
 def _too_large(limit: int) -> Response:
     return plain_error(413, f"The body is larger than {limit} bytes.", {"connection": "close"})
-
-
-def _is_api_write(scope: Scope) -> bool:
-    return scope["type"] == "http" and scope["method"] in WRITES and scope["path"].startswith(("/v1/", "/page/"))
 
 
 def _has_body(headers: Headers) -> bool:

@@ -52,7 +52,8 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 class ServerConfig:
     """Where to listen, and who may come.
 
-    The page uses `api_key`; `more_keys` let in as well. Pages of `cors_origins` may call the API.
+    The page uses `api_key`; `more_keys` let in as well. Pages of `cors_origins` may call the API. What is written
+    below `json_below` must be JSON; `files_to` are the paths that take a person's file.
     """
 
     host: str = "127.0.0.1"
@@ -61,6 +62,8 @@ class ServerConfig:
     more_keys: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    json_below: tuple[str, ...] = ("/v1/",)
+    files_to: frozenset[str] = frozenset()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -94,8 +97,9 @@ def create_app(config: ServerConfig, models: ServedModels) -> FastAPI:
     app.add_api_route("/v1/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
     wire_errors.install(app)
     app.add_middleware(
-        Security, host=config.host, allowed_hosts=config.allowed_hosts, api_keys=config.keys, origins=origins
-    )
+        Security, host=config.host, allowed_hosts=config.allowed_hosts, api_keys=config.keys, origins=origins,
+        json_below=config.json_below, files_to=config.files_to,
+    )  # fmt: skip
     app.add_middleware(ShortPaths)
     app.add_middleware(Leases)
     app.add_middleware(LastResort)

@@ -229,27 +229,38 @@ class Engine:
         self._counts.drafted_tokens_total += usage.drafted_tokens
         self._counts.accepted_tokens_total += usage.accepted_tokens
         self._remove(sequence)
-        end = sequence.governor.reasoning_end(is_over=reason is not FinishReason.ABORT)
+        thought_end = sequence.governor.reasoning_end(is_over=reason is not FinishReason.ABORT)
+        said, end = self._said_tokens(sequence)
         return Finished(
             sequence.request_id,
             reason,
             usage,
             sequence.marks.timings(),
-            end,
-            sequence.governor.evidence if end else None,
-            self._said_tokens(sequence),
+            thought_end,
+            sequence.governor.evidence if thought_end else None,
+            tuple(said),
             sequence.detokenizer.stop_string,
+            end[0] if end else None,
+            _drawn(sequence, len(said) + len(end)),
         )
 
-    def _said_tokens(self, sequence: Sequence) -> tuple[int, ...]:
-        """The whole reply, without the token that ended it."""
+    def _said_tokens(self, sequence: Sequence) -> tuple[list[int], list[int]]:
+        """The whole reply, and the token that ended it, if one did."""
         reply = sequence.tokens[sequence.reply_at :]
-        return tuple(reply[:-1] if reply and self._runner.is_end(reply[-1]) else reply)
+        return (reply[:-1], reply[-1:]) if reply and self._runner.is_end(reply[-1]) else (reply, [])
 
     def _remove(self, sequence: Sequence, *, keep: bool = True) -> None:
         self._scheduler.finish(sequence, keep=keep)
         _close(sequence)
         del self._live[sequence.request_id]
+
+
+def _drawn(sequence: Sequence, n: int) -> tuple[float | None, ...]:
+    """Log probabilities of the reply's `n` tokens; those it began with were not drawn."""
+    if sequence.logprobs is None:
+        return ()
+    drawn = sequence.logprobs.drawn
+    return (*[None] * (n - len(drawn)), *drawn)
 
 
 def _close(sequence: Sequence) -> None:

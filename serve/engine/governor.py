@@ -59,13 +59,15 @@ class ReasoningPlan:
 
     The thought takes at most `budget` tokens (None: no limit, 0: no thought) and up to `grace` more, but
     never more than a quarter of the budget, to end with a sentence. With `closes_cleanly` the closing run
-    takes the place of the token that would close the thought, so that nothing else comes with it.
+    takes the place of the token that would close the thought, so that nothing else comes with it. With
+    `lets_be` nothing is ever forced, forbidden or made likelier.
     """
 
     max_new: int
     budget: int | None = None
     grace: int = 32
     closes_cleanly: bool = False
+    lets_be: bool = False
 
     @property
     def limit(self) -> float:
@@ -152,6 +154,8 @@ class Governor:
     def verdict(self, n_left: int) -> Verdict:
         """How the next token comes about; `n_left` tokens may still be appended."""
         self._bias = 0.0
+        if self._plan.lets_be:
+            return _FREELY
         if not self._thinking:
             return self._no_ends if self._had_thought and not self._detokenizer.has_answer else _FREELY
         cause = self._due(n_left)
@@ -162,7 +166,7 @@ class Governor:
 
     def review(self, piece: bytes, *, is_end: bool, n_left: int) -> Force | None:
         """Of a drawn token's bytes: what comes in its place, if it must not come. `n_left` as before it."""
-        if not self._thinking:
+        if not self._thinking or self._plan.lets_be:
             return None
         if piece[:1].isspace() and _POINT_IN_LINE.search(self._tail) and (cause := self._due_at_sentence_end(n_left)):
             return self._close(cause, n_left) if self._has_room(n_left) else None

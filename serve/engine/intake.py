@@ -111,6 +111,7 @@ class Intake:
             budget=params.reasoning_budget,
             grace=params.reasoning_grace,
             closes_cleanly=sequence.constraint is not None,
+            lets_be=not params.governed,
         )
         written = b"".join(map(self._runner.piece, sequence.tokens[sequence.reply_at :][-_TAIL:]))
         governor = Governor(plan, self._closing_run, sequence.detokenizer, written.decode(errors="replace"))

@@ -50,13 +50,19 @@ class LogprobQueue:
 
     Tokens go out with the first of their text. Text that never goes out (tags, the blank lines beside them,
     stop strings) takes its tokens with it. It is found by its characters: what goes out is what was fed, in
-    order, less what was left out.
+    order, less what was left out. `drawn` has the log probability of every token all the same, None of one that
+    nobody drew.
     """
 
     def __init__(self, n_top: int, *, in_thought: bool) -> None:
         self.n_top = n_top
+        self.drawn: list[float | None] = []
         self._in_thought = in_thought
         self._waiting: deque[_Waiting] = deque()
+
+    def note(self, entry: TokenLogprob | None) -> None:
+        """A token was appended, perhaps the last."""
+        self.drawn.append(entry.logprob if entry else None)
 
     def feed(self, text: str, entry: TokenLogprob | None) -> None:
         """A token was appended, and `text` is what it added; None for one that nobody drew."""
@@ -69,6 +75,7 @@ class LogprobQueue:
 
     def drop(self, n: int) -> None:
         """The last `n` tokens were taken back."""
+        del self.drawn[-n:]
         for _ in range(n):
             self._waiting[-1].entries.pop()
             if not self._waiting[-1].entries:

@@ -78,6 +78,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `reasoning_budget` closes the thought after that many tokens of it; 0 means no thought at all.
     `reasoning_grace` is how many more it may take to end with a sentence; never more than a quarter of the budget.
     `top_logprobs` gives each token's log probability and those of so many of the likeliest; None: none.
+    Unless `governed`, a thought ends where the model ends it, or never: every token is one that it drew.
     """
 
     temperature: float = 0.6
@@ -94,6 +95,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_budget: int | None = None
     reasoning_grace: int = 32
     top_logprobs: int | None = None
+    governed: bool = True
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -201,7 +203,8 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     `reasoning_end` says why its thought ended (governor.ReasoningEnd); None where there was none, none was wanted
     (a budget of 0), or it had ended in what the reply began with.
     `tokens` are all that was put out, those with which the thought was closed too; a Begun may start from them.
-    `stop` is the stop string that ended it.
+    `stop` is the stop string that ended it, `end_token` the token that did; it is not among `tokens`.
+    `drawn` are the log probabilities of `tokens` and of the `end_token`, where asked for; None where nobody drew.
     """
 
     request_id: str
@@ -212,6 +215,8 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     evidence: str | None = None
     tokens: tuple[int, ...] = ()
     stop: str | None = None
+    end_token: int | None = None
+    drawn: tuple[float | None, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

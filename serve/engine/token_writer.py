@@ -75,7 +75,7 @@ class TokenWriter:
         piece, is_end = self._runner.piece(token), self._runner.is_end(token)
         if force := sequence.governor.review(piece, is_end=is_end, n_left=sequence.n_left):
             return self._put(sequence, force)
-        logprob = None if is_end else self._logprob(sequence, row, token)
+        logprob = self._logprob(sequence, row, token)
         events = self._append(sequence, token, piece, logprob, is_end=is_end)
         if not sequence.outcome:
             events += self.govern(sequence)
@@ -126,6 +126,8 @@ class TokenWriter:
         """One token more, and with it perhaps the end."""
         assert sequence.governor
         sequence.tokens.append(token)
+        if sequence.logprobs:
+            sequence.logprobs.note(logprob)
         if is_end:
             return self.end(sequence, FinishReason.STOP)
         detokenizer = sequence.detokenizer

@@ -56,15 +56,15 @@ def spec(name: str, model: dict[str, Any] | Path) -> ModelSpec:
 
 def ask(server: LiveServer, model: str | None = None, **fields: Any) -> httpx2.Response:
     body = {"messages": QUESTION, **({"model": model} if model else {}), **fields}
-    return httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    return httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=300)
 
 
 def post(server: LiveServer, path: str, **body: Any) -> httpx2.Response:
-    return httpx2.post(f"{server.url}{path}", json=body, timeout=60)
+    return httpx2.post(f"{server.url}{path}", json=body, timeout=300)
 
 
 def get(server: LiveServer, path: str) -> Any:
-    answer = httpx2.get(f"{server.url}{path}", timeout=30)
+    answer = httpx2.get(f"{server.url}{path}", timeout=300)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

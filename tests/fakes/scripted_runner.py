@@ -12,12 +12,13 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
     load_s, load_error    a slow load; a load that fails with this message
     load_needs    a load for which so many bytes would be needed, twice as many as there are
     load_gate       path of a file for which the load waits
+    text_gate       path of a file for which text with LONGTEXT waits to be tokenised
     n_ctx, n_cells, n_seq_max, n_resident, n_batch, deterministic, chat_template
 
 Words of a prompt that act when they are computed: CRASH aborts the process, HANG never returns,
-NAN makes its request's logits non-finite, REFUSE makes the batch invalid. Text with LONGTEXT takes a second
-to tokenise. Where a grammar does not allow what the script says, the first token comes that it allows; tokens
-that it forces are the script's if they are next in it. All log probabilities are zero.
+NAN makes its request's logits non-finite, REFUSE makes the batch invalid. Where a grammar does not allow what the
+script says, the first token comes that it allows; tokens that it forces are the script's if they are next in it.
+All log probabilities are zero.
 """
 
 from __future__ import annotations
@@ -55,8 +56,7 @@ class ScriptedRunner:
     def __init__(self, config: EngineConfig) -> None:
         args: dict[str, Any] = config.runner_args
         time.sleep(args.get("load_s", 0))
-        while "load_gate" in args and not os.path.exists(args["load_gate"]):
-            time.sleep(0.02)
+        _wait_for(args.get("load_gate"))
         if error := args.get("load_error"):
             raise ModelLoadError(error)
         if needed := args.get("load_needs"):
@@ -66,6 +66,7 @@ class ScriptedRunner:
         self._n_taken = 0
         self._step_s = 1 / args["tokens_per_s"] if args.get("tokens_per_s") else 0.0
         self._prefill_s: float = args.get("prefill_s", 0.0)
+        self._text_gate: str | None = args.get("text_gate")
         self._lock = threading.Lock()
         self._pieces: list[str] = list(SPECIAL)
         self._ids = {piece: token for token, piece in enumerate(self._pieces)}
@@ -100,7 +101,7 @@ class ScriptedRunner:
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         if "LONGTEXT" in text:
-            time.sleep(1)
+            _wait_for(self._text_gate)
         if not special:
             words: list[str] = _WORD.findall(text)
             return [self._id(part) for word in words for part in ([word] if self._may_use(word) else word)]
@@ -268,6 +269,11 @@ class ScriptedSampler:
 
     def close(self) -> None:
         self._tokens = []
+
+
+def _wait_for(gate: str | None) -> None:
+    while gate and not os.path.exists(gate):
+        time.sleep(0.02)
 
 
 def _pieces(rows: list[tuple[int, int, bool]]) -> list[list[tuple[int, int, bool]]]:

@@ -7,6 +7,7 @@ import uuid
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from ...answers.math_judge import MathJudge
 from ...errors import NotSupportedError
 from ..ask import Ask, with_one_system
 from ..fields import log_ignored
@@ -19,7 +20,6 @@ from ..replies import ERRORS, ChatCompletion
 from ..respond import respond
 from ..security import owner_of
 from ..served import Backend, ServedModels
-from ..voting.math_judge import MathJudge
 from ..voting.vote import vote
 from ..wire_errors import request_id_of
 from .control import control_router

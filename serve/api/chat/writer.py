@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ...answers.ballot import ThoughtReport, VoteReport
 from ...engine.governor import ReasoningEnd
 from ...engine.request import Channel, Finished, FinishReason, ThoughtEnded, TokenOutput
 from ..generation import Output, Reply, ToolCall, ToolCallDelta
@@ -24,7 +25,6 @@ from ..replies import (
     summed,
     wire_finish_reason,
 )
-from ..voting.ballot import ThoughtReport, VoteReport
 from ..voting.shown import VoteThought
 from .logprobs import ChoiceLogprobs
 

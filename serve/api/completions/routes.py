@@ -50,6 +50,8 @@ Prompt = Annotated[
 class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnly):
     """Body of POST /v1/completions. Special tokens may be written out in the prompt, which begins with the
     model's own first token; one that ends in an opening tag is continued inside the thought.
+    `return_token_ids` tells the tokens themselves, in vLLM's fields, the last one too, which ended the text. Where
+    `thinking_control` is false no thought is ended for the model, whatever max_tokens: what comes is what it drew.
     """
 
     prompt: Prompt
@@ -60,6 +62,8 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    return_token_ids: bool | None = None
+    thinking_control: bool | None = None
     user: str | None = None
     best_of: Annotated[Literal[1] | None, Unsupported("best_of above 1 is", harmless=(1,))] = None
     echo: Annotated[Literal[False] | None, Unsupported("echo is", harmless=(False,))] = None
@@ -83,7 +87,10 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
             top_logprobs=self.logprobs,
             reasoning_budget=self.asked_thinking.budget,
             reasoning_grace=self.reasoning_grace_tokens,
+            governed=self.thinking_control,
         )
+        if not params.governed and params.reasoning_budget is not None:
+            raise InvalidRequestError("A budget needs thinking_control; leave one of them out.", "thinking_control")
         form = Form(self.asked_format, self.asked_regex, self.asked_choice)
         return Ask(
             text=text,
@@ -95,6 +102,7 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
             owner=owner,
             cache_salt=self.cache_salt or "",
             deterministic=bool(self.deterministic),
+            tells_tokens=bool(self.return_token_ids),
             keeps=False,
         )
 
@@ -115,6 +123,7 @@ def completions_router(models: ServedModels) -> APIRouter:
         if len(asks) * asks[0].n > MAX_CHOICES:
             raise InvalidRequestError(f"Prompts times n may be {MAX_CHOICES} at most.", "n")
         served = await models.lease(body.model, request)
+        prompt_ids = await _prompt_ids(served.backend, asks) if body.return_token_ids else None
         completion_id = f"cmpl-{uuid.uuid4().hex}"
         writer = CompletionsWriter(
             completion_id,
@@ -123,11 +132,18 @@ def completions_router(models: ServedModels) -> APIRouter:
             n=asks[0].n,
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
             with_logprobs=body.logprobs is not None,
+            prompt_ids=prompt_ids,
         )
         outputs = await _started(served.backend, asks, completion_id, streamed=bool(body.stream))
         return await respond(request, outputs, writer, stream=bool(body.stream))
 
     return router
+
+
+async def _prompt_ids(backend: Backend, asks: Sequence[Ask]) -> list[list[int]]:
+    """What each prompt is to the model."""
+    prompts = [await backend.prompt(ask) for ask in asks]
+    return [list((await backend.tokenize(prompt.segments)).tokens) for prompt in prompts]
 
 
 async def _started(backend: Backend, asks: Sequence[Ask], completion_id: str, *, streamed: bool) -> Outputs:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
 
 import msgspec
 from pydantic import BaseModel
 
+from ...engine.governor import ReasoningEnd
 from ...engine.request import Channel, Finished, ThoughtEnded, Timings, TokenLogprob, TokenOutput, Usage
 from ..generation import Output, Reply
 from ..prompt.chat_template import CLOSE_TAG, OPEN_TAG
@@ -36,10 +38,17 @@ class LogprobsBody(BaseModel):
 
 
 class CompletionChoice(BaseModel):
+    """`token_ids` are all that were drawn, the tags and the one that ended the text among them, and
+    `token_id_logprobs` theirs, null where nobody drew. All are null unless they were asked for.
+    """
+
     index: int
     text: str
     logprobs: LogprobsBody | None
     finish_reason: Literal["stop", "length"]
+    prompt_token_ids: list[int] | None = None
+    token_ids: list[int] | None = None
+    token_id_logprobs: list[float | None] | None = None
 
 
 class CompletionBody(BaseModel):
@@ -55,10 +64,20 @@ class CompletionBody(BaseModel):
 
 
 class CompletionsWriter:
-    """`n` choices for each prompt; `thinking` says which prompts end inside a thought."""
+    """`n` choices for each prompt; `thinking` says which prompts end inside a thought. `prompt_ids` are each
+    prompt's, where token ids are to be told.
+    """
 
     def __init__(
-        self, completion_id: str, model: str, *, thinking: list[bool], n: int, include_usage: bool, with_logprobs: bool
+        self,
+        completion_id: str,
+        model: str,
+        *,
+        thinking: list[bool],
+        n: int,
+        include_usage: bool,
+        with_logprobs: bool,
+        prompt_ids: list[list[int]] | None = None,
     ) -> None:
         self._id = completion_id
         self._model = model
@@ -66,6 +85,7 @@ class CompletionsWriter:
         self._n = n
         self._include_usage = include_usage
         self._with_logprobs = with_logprobs
+        self._prompt_ids = prompt_ids
         self._texts = [_RawText(in_thought) for in_thought in thinking for _ in range(n)]
         head = {"id": completion_id, "object": "text_completion", "created": self._created, "model": model}
         self._head = b"data: " + msgspec.json.encode(head)[:-1] + b',"choices":['
@@ -84,11 +104,11 @@ class CompletionsWriter:
             logprobs = _logprobs(event.logprobs, offset) if self._with_logprobs else None
             return self._chunk(index, piece, logprobs) if piece or event.logprobs else b""
         if isinstance(event, ThoughtEnded):
-            closing = text.close()
+            closing = text.close() if _closed(event.cause) else ""
             return self._chunk(index, closing, None) if closing else b""
         if isinstance(event, Finished):
             self._finished[index] = event
-            return self._chunk(index, "", None, wire_finish_reason(event.reason))
+            return self._chunk(index, "", None, wire_finish_reason(event.reason), self._ids(index, event))
         return b""
 
     def tail(self) -> bytes:
@@ -117,7 +137,7 @@ class CompletionsWriter:
     def _choice(self, index: int, reply: Reply) -> CompletionChoice:
         text = self._texts[index]
         thought = text.add(Channel.REASONING, reply.reasoning)
-        if reply.finished.reasoning_end is not None:
+        if _closed(reply.finished.reasoning_end):
             thought += text.close()
         logprobs = _logprobs(reply.reasoning_logprobs, 0)
         answer_at = text.n_chars
@@ -128,11 +148,30 @@ class CompletionsWriter:
             text=thought + answer,
             logprobs=logprobs if self._with_logprobs else None,
             finish_reason=wire_finish_reason(reply.finished.reason),
+            **self._ids(index, reply.finished),
         )
 
-    def _chunk(self, index: int, text: str, logprobs: LogprobsBody | None, reason: str | None = None) -> bytes:
+    def _ids(self, index: int, finished: Finished) -> dict[str, Any]:
+        if self._prompt_ids is None:
+            return {}
+        end = [] if finished.end_token is None else [finished.end_token]
+        logprobs = list(finished.drawn) if self._with_logprobs else None
+        return {
+            "prompt_token_ids": self._prompt_ids[index // self._n],
+            "token_ids": [*finished.tokens, *end],
+            "token_id_logprobs": logprobs,
+        }
+
+    def _chunk(
+        self,
+        index: int,
+        text: str,
+        logprobs: LogprobsBody | None,
+        reason: str | None = None,
+        ids: Mapping[str, Any] = MappingProxyType({}),
+    ) -> bytes:
         told = logprobs.model_dump() if logprobs else None
-        choice = {"index": index, "text": text, "logprobs": told, "finish_reason": reason}
+        choice = {"index": index, "text": text, "logprobs": told, "finish_reason": reason, **ids}
         return self._head + msgspec.json.encode(choice) + self._rest
 
     def _total(self, finished: list[Finished]) -> tuple[Usage, Timings]:
@@ -171,6 +210,11 @@ class _RawText:
     def _counted(self, text: str) -> str:
         self.n_chars += len(text)
         return text
+
+
+def _closed(cause: str | None) -> bool:
+    """Whether the thought has an end; one that was cut off has none."""
+    return cause is not None and cause != ReasoningEnd.LENGTH
 
 
 def _logprobs(drawn: Sequence[TokenLogprob], offset: int) -> LogprobsBody:

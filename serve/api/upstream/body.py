@@ -35,6 +35,8 @@ def body_of(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind, *,
     """One reply, streamed. `params` are the ask's, with this reply's seed. Raises NotSupportedError."""
     if ask.deterministic and kind is not Kind.R1CHAT:
         raise _lacks(kind, "deterministic replies", "deterministic")
+    if ask.tells_tokens:
+        raise NotSupportedError("Token ids are told of models that run here, not of an upstream's.", "return_token_ids")
     body: dict[str, Any] = {"model": model.id, "stream": True, **_stream_words(kind), **_sampling(params)}
     if ask.text is None:
         told = [message_of(turn, keeps_thought=ask.keeps_thoughts) for turn in ask.turns]
@@ -56,6 +58,7 @@ def body_of(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind, *,
         body |= _tools(ask.tools, ask.form, kind)
     if kind is Kind.R1CHAT:
         body |= {"priority": ask.priority.value} | ({"deterministic": True} if ask.deterministic else {})
+        body |= {} if params.governed else {"thinking_control": False}
     salt = cache_scope(ask.owner if scope_by_key else "", ask.cache_salt)
     if salt and kind in (Kind.R1CHAT, Kind.VLLM):
         body["cache_salt"] = salt

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...answers.ballot import ThoughtReport
 from ...engine.request import Channel, ThoughtEnded, TokenOutput
-from .ballot import ThoughtReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from typing import Annotated
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...answers.ballot import Ballot, Option, ThoughtReport, VoteReport
 from ...answers.extraction import Extract, comparable, extract
+from ...answers.math_judge import JudgeSession, MathJudge
 from ...engine.request import Accepted, Channel, Finished, FinishReason, ThoughtEnded, TokenOutput, Usage
 from ...errors import EngineStoppedError, InvalidRequestError
 from ..ask import Ask
@@ -23,8 +25,6 @@ from ..generation import Output, Outputs
 from ..kept import KeptReplies
 from ..replies import summed, wire_finish_reason
 from ..served import Backend
-from .ballot import Ballot, Option, ThoughtReport, VoteReport
-from .math_judge import JudgeSession, MathJudge
 from .shown import VoteThought
 
 MAX_THOUGHTS = 64

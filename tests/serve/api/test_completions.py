@@ -105,6 +105,39 @@ def test_a_stop_string_ends_the_text(demo: LiveServer) -> None:
     assert not reply["choices"][0]["text"].endswith("}") and reply["choices"][0]["finish_reason"] == "stop"
 
 
+def test_token_ids_are_all_that_was_drawn_and_spell_the_text(demo: LiveServer) -> None:
+    (choice,) = post(demo, return_token_ids=True, logprobs=0).json()["choices"]
+    ids, logprobs = choice["token_ids"], choice["token_id_logprobs"]
+    assert len(ids) == len(logprobs) and all(value <= 0 for value in logprobs)
+    told = [detokenized(demo, part) for part in (choice["prompt_token_ids"], ids[:-1], ids[-1:])]
+    assert told[0].endswith(THINKING) and told[1].split() == choice["text"].split() and "end" in told[2]
+    assert len(choice["logprobs"]["tokens"]) < len(ids)  # which leaves out the tags
+    *_, last = chunks(post(demo, return_token_ids=True, logprobs=0, stream=True))
+    assert last["choices"][0]["token_ids"] == ids
+    assert post(demo).json()["choices"][0]["token_ids"] is None
+
+
+def test_tokens_that_nobody_drew_have_no_log_probability(demo: LiveServer) -> None:
+    (choice,) = post(demo, return_token_ids=True, logprobs=0, reasoning_budget_tokens=0).json()["choices"]
+    forced = [at for at, value in enumerate(choice["token_id_logprobs"]) if value is None]
+    assert forced == list(range(len(forced))) and forced
+    assert detokenized(demo, [choice["token_ids"][at] for at in forced]) == "</think>\n\n"
+
+
+def test_a_thought_that_nobody_controls_is_cut_off_in_its_middle(demo: LiveServer) -> None:
+    long = {"prompt": "<｜User｜>What is 3471 + 5894?<｜Assistant｜><think>\n"}
+    (kept,) = post(demo, **long, max_tokens=18).json()["choices"]
+    (let_be,) = post(demo, **long, max_tokens=18, thinking_control=False, return_token_ids=True).json()["choices"]
+    assert "</think>" in kept["text"] and "</think>" not in let_be["text"]
+    assert let_be["finish_reason"] == "length" and len(let_be["token_ids"]) == 18
+    refused = post(demo, thinking_control=False, reasoning_budget_tokens=8)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "thinking_control")
+
+
+def detokenized(server: LiveServer, ids: list[int]) -> str:
+    return str(httpx2.post(f"{server.url}/detokenize", json={"tokens": ids}).json()["content"])
+
+
 @pytest.mark.parametrize(
     "fields",
     [

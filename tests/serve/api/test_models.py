@@ -55,7 +55,7 @@ def scripted() -> Iterator[tuple[LiveServer, Roster]]:
     slow = {"tokens_per_s": 20, "script": " ".join(f"thought {n}" for n in range(1000))}
     roster = Roster({"a": {}, "b": {}, "bad": {"load_error": "The file is damaged."}, "slow": slow, "slower": slow})
     roster.aliases["bee"] = "b"
-    with roster.server(memory_bytes=2 * BYTES_EACH, patience_s=1.0) as server:
+    with roster.server(memory_bytes=2 * BYTES_EACH, patience_s=2.0) as server:
         yield server, roster
 
 
@@ -63,15 +63,25 @@ def test_two_models_answer_at_once_and_a_third_evicts_the_least_recently_used(re
     demo, tiny, llama = NAMES
     for name in (demo, tiny):
         assert ask(real, name, max_tokens=1).status_code == 200
-    overlap: list[set[str]] = []
-    with ThreadPoolExecutor(12) as pool:  # enough for them to meet, however busy the machine is
-        replies = [pool.submit(ask, real, name, max_tokens=40, temperature=1) for name in (demo, tiny) * 6]
-        while not all(reply.done() for reply in replies):
-            overlap.append({one["id"] for one in get(real, "/v1/memory")["models"] if one["requests"]})
-    answers = [reply.result().json() for reply in replies]
-    assert [answer["model"] for answer in answers] == [demo, tiny] * 6
-    assert all(answer["usage"]["completion_tokens"] > 0 for answer in answers)
-    assert {demo, tiny} in overlap, "both were at work at one time"
+    met = threading.Event()
+
+    def keep_asking(name: str) -> list[Any]:
+        answers = []
+        while not met.is_set():
+            answers.append(ask(real, name, max_tokens=40, temperature=1).json())
+        return answers
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = {name: pool.submit(keep_asking, name) for name in (demo, tiny)}
+        try:
+            deadline = time.monotonic() + 60
+            while {one["id"] for one in get(real, "/v1/memory")["models"] if one["requests"]} != {demo, tiny}:
+                assert time.monotonic() < deadline, "the two are never at work at one time"
+        finally:
+            met.set()
+    for name, answers in asked.items():
+        assert {answer["model"] for answer in answers.result()} == {name}
+        assert all(answer["usage"]["completion_tokens"] > 0 for answer in answers.result())
     assert ask(real, demo, max_tokens=1).status_code == 200
     assert ask(real, llama, max_tokens=4).json()["model"] == llama
     assert loaded(real) == {demo, llama}
@@ -91,9 +101,8 @@ def test_memory_comes_back_after_an_unload_five_times_over(real: LiveServer) -> 
         during = Belongings()
         assert len(during.children) == len(before.children) + 1 and during.bytes > 1.05 * before.bytes
         assert post(real, "/v1/models/unload", model=tiny).json()["state"] == "unloaded"
-        after = settled()
-        assert abs(after.bytes - before.bytes) < 0.05 * before.bytes
-        assert after.counts == before.counts
+        assert eventually(lambda: Belongings().counts == before.counts), (Belongings().counts, before.counts)
+        assert abs(Belongings().bytes - before.bytes) < 0.05 * before.bytes
 
 
 class Belongings:
@@ -103,7 +112,8 @@ class Belongings:
 
     def __init__(self) -> None:
         self.children = children_of(os.getpid())
-        self.n_threads = threading.active_count()
+        # the event loop's own are as many as ever had to work at one time, which is chance
+        self.n_threads = sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
         self.n_files = len(os.listdir("/proc/self/fd"))
         told = [footprint(pid) for pid in (os.getpid(), *self.children)]
         self.bytes = sum(one.rss for one in told if one)
@@ -120,8 +130,12 @@ def children_of(pid: int) -> set[int]:
 
 def settled() -> Belongings:
     """Threads and pipes of a child that has ended follow it within moments."""
-    time.sleep(0.3)
-    return Belongings()
+    now = Belongings()
+    while True:
+        time.sleep(0.3)
+        earlier, now = now, Belongings()
+        if now.counts == earlier.counts:
+            return now
 
 
 def test_every_local_model_has_a_card_with_what_can_be_known_of_it(real: LiveServer, files: dict[str, Path]) -> None:
@@ -219,6 +233,7 @@ def test_what_finds_no_room_in_time_says_when_to_come_again(scripted: tuple[Live
         answer = ask(server, "b")
     assert answer.status_code == 503 and answer.json()["error"]["code"] == "models_busy"
     assert int(answer.headers["retry-after"]) > 0 and "no room for b" in answer.text
+    assert eventually(lambda: not any(model["requests"] for model in get(server, "/v1/memory")["models"]))
 
 
 class streaming:
@@ -246,7 +261,7 @@ def test_a_crashed_model_leaves_the_others_alone(scripted: tuple[LiveServer, Ros
     assert {model["id"]: model["pid"] for model in get(server, "/v1/memory")["models"]}["a"] == pids["a"]
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
     deadline = time.monotonic() + within_s
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -327,7 +342,7 @@ def test_many_clients_and_more_models_than_fit_come_to_no_deadlock() -> None:
         with ThreadPoolExecutor(8) as pool:
             codes = list(pool.map(act, range(40)))
         assert set(codes) == {200}
-        assert eventually(lambda: not get(server, "/v1/memory")["models"], 10), "all of them left in the end"
+        assert eventually(lambda: not get(server, "/v1/memory")["models"]), "all of them left in the end"
         assert [resident.n_leases for resident in server.manager.residents] == [0]
         assert server.manager.n_bytes == 0 and children_of(os.getpid()) - before <= {tracker()}
 

@@ -16,7 +16,7 @@ from live_server import QUESTION, LiveServer, StartServer, unstarted
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Route
 
-from r1chat.serve.api.security import MAX_BODY, MAX_IMPORT, Security, check_bind
+from r1chat.serve.api.security import MAX_BODY, MAX_FILE, Security, check_bind
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.errors import InvalidRequestError, ModelLoadError
@@ -56,7 +56,9 @@ KEY = "s3cret-kéy"
 
 def app_with_page(**config: Any) -> FastAPI:
     """The API, with something mounted at / as the page is."""
-    app = create_app(ServerConfig(**config), unstarted())
+    app = create_app(
+        ServerConfig(json_below=("/v1/", "/page/"), files_to=frozenset({"/page/import"}), **config), unstarted()
+    )
     page = FastAPI(openapi_url=None)
 
     @page.get("/")
@@ -322,7 +324,7 @@ def test_a_large_body_is_refused_by_its_length() -> None:
     ("method", "path", "n_bytes", "status"),
     [
         ("POST", "/page/import", MAX_BODY + 1, 200),
-        ("POST", "/page/import", MAX_IMPORT + 1, 413),
+        ("POST", "/page/import", MAX_FILE + 1, 413),
         ("POST", "/page/import/", MAX_BODY + 1, 413),
         ("POST", "/page/conversations", MAX_BODY + 1, 413),
         ("PUT", "/page/import", MAX_BODY + 1, 413),
@@ -341,7 +343,7 @@ def test_more_is_taken_where_a_person_brings_a_file_and_nowhere_else(
         await send({"type": "http.response.body", "body": b""})
 
     async def send(body: bytes | AsyncIterator[bytes]) -> int:
-        app = Security(inner, host="127.0.0.1")
+        app = Security(inner, host="127.0.0.1", files_to=frozenset({"/page/import"}))
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1:8000") as client:
             try:
                 answer = await client.request(method, path, content=body, headers={"content-type": "application/json"})

@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
-from r1chat.serve.answers import math_process
+from r1chat.serve.answers import math_judge, math_process
+from r1chat.serve.answers.ballot import Ballot, VoteReport
+from r1chat.serve.answers.math_judge import MathJudge
 from r1chat.serve.api.ask import Ask
 from r1chat.serve.api.generation import Generations, Output, Outputs, collect
 from r1chat.serve.api.kept import KeptReplies
 from r1chat.serve.api.metrics import Metrics
 from r1chat.serve.api.prompt.chat_template import Turn
-from r1chat.serve.api.voting import math_judge
-from r1chat.serve.api.voting.ballot import Ballot, VoteReport
-from r1chat.serve.api.voting.math_judge import MathJudge
 from r1chat.serve.api.voting.vote import Vote, _Voting, vote
 from r1chat.serve.engine.process import EngineConfig, EngineProcess
 from r1chat.serve.engine.request import (

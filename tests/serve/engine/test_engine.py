@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from threading import Timer
-from time import perf_counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -309,13 +308,25 @@ def test_a_prompt_that_cannot_fit_is_not_prepared() -> None:
     assert not engine.has_work
 
 
+def amid_a_step(runner: ScriptedRunner, act: Callable[[], None]) -> None:
+    """Calls it once, when the next forward pass has computed a piece and has others before it."""
+    pause, n_pauses = runner._pause, 0
+
+    def counted(seconds: float) -> None:
+        nonlocal n_pauses
+        n_pauses += 1
+        if n_pauses == 3:  # one comes before all pieces, and one with each
+            act()
+        pause(seconds)
+
+    runner._pause = counted  # type: ignore[method-assign]
+
+
 def test_work_ahead_gives_way_to_a_request_and_goes_on_afterwards() -> None:
-    engine, runner = scripted_engine(prefill_s=0.001)
+    engine, runner = scripted_engine()
     prepare(engine, "next", "word" + " word" * 599)
-    Timer(0.1, engine.give_way).start()
-    began = perf_counter()
+    amid_a_step(runner, engine.give_way)
     assert engine.step() == []
-    assert perf_counter() - began < 0.4, "the step would have taken half a second"
     assert engine.stats().interrupts_total == 1
     assert 0 < runner.n_used < 600
     assert runner.n_used == engine.stats().kv_cells_used, "what was computed before the interrupt counts"
@@ -325,20 +336,26 @@ def test_work_ahead_gives_way_to_a_request_and_goes_on_afterwards() -> None:
 
 
 def test_a_request_that_somebody_waits_for_is_not_interrupted() -> None:
-    engine, _ = scripted_engine(prefill_s=0.001)
+    engine, runner = scripted_engine()
     engine.add_request(request("r", "word " * 200))
-    Timer(0.05, engine.give_way).start()
+    told: list[str] = []
+
+    def give_way() -> None:
+        engine.give_way()
+        told.append("give way")
+
+    amid_a_step(runner, give_way)
     engine.step()
-    assert engine.stats().interrupts_total == 0
+    assert told and engine.stats().interrupts_total == 0
 
 
 def test_the_prompt_of_a_request_that_lost_its_owner_is_cut_short() -> None:
-    engine, _ = scripted_engine(prefill_s=0.002)
+    engine, runner = scripted_engine()
     engine.add_request(request("r", "word " * 600))
-    Timer(0.1, engine.give_way, kwargs={"aborted": "r"}).start()
-    began = perf_counter()
+    amid_a_step(runner, lambda: engine.give_way(aborted="r"))
     engine.step()
-    assert perf_counter() - began < 0.4
+    assert engine.stats().interrupts_total == 1
+    assert 0 < runner.n_used < 600
     assert terminals(engine.abort("r"))
     assert engine.stats().sequences == 0
 

@@ -53,7 +53,7 @@ def begun(grammars: Grammars, grammar: Grammar) -> Constraint:
     return constraint
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(SHAPES), st.randoms(use_true_random=False))
 def test_tokens_that_are_forced_are_those_that_alone_are_allowed(
     grammars: Grammars, grammar: Grammar, chance: random.Random
@@ -76,7 +76,7 @@ def test_tokens_that_are_forced_are_those_that_alone_are_allowed(
             constraint.accept(token)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.randoms(use_true_random=False))
 def test_whatever_is_chosen_of_what_is_allowed_fits_in_the_end(
     runner: LlamaModelRunner, grammars: Grammars, chance: random.Random

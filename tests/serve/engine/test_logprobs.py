@@ -175,7 +175,7 @@ def test_what_is_not_asked_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) 
     (events,) = run(engine, [request("r")]).values()
     assert not entries_of(events, REASONING) + entries_of(events, CONTENT) + ranked
     (events,) = run(engine, [request("asked", top_logprobs=0)]).values()
-    assert len(ranked) == len(finish_of(events).tokens)
+    assert len(ranked) == len(finish_of(events).tokens) + 1  # with the end
 
 
 def test_more_than_twenty_are_refused() -> None:

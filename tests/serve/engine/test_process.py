@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ async def collect(process: EngineProcess, each: GenerateRequest) -> list[Event]:
     return [event async for event in process.generate(each)]
 
 
-async def eventually(true: Any, within_s: float = 10.0) -> None:
+async def eventually(true: Any, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -65,6 +66,13 @@ async def streaming(process: EngineProcess, n: int) -> list[asyncio.Task[list[Ev
     tasks = [asyncio.create_task(collect(process, request(f"stream {i}"))) for i in range(n)]
     await eventually(lambda: process.stats()["running"] == n)
     return tasks
+
+
+def long_ago(process: EngineProcess) -> None:
+    """As if all that has been heard of the child and asked of it had been minutes ago."""
+    assert process._child.link is not None
+    process._child.link.last_reply_at -= 600
+    process._busy_since -= 600
 
 
 async def test_the_engine_answers_and_stops() -> None:
@@ -89,16 +97,15 @@ async def test_sixteen_requests_at_once_each_end_once() -> None:
         assert all(finish_of(events).reason is FinishReason.STOP for events in results)
 
 
-async def test_kill_9_during_four_streams_fails_each_within_a_second_and_the_next_request_works() -> None:
+async def test_kill_9_during_four_streams_fails_each_and_the_next_request_works() -> None:
     parent = os.getpid()
     async with engine(tokens_per_s=20, script=LONG, scripts={"again": "fine</think>yes"}) as process:
         tasks = await streaming(process, 4)
         old_pid = process.pid
         assert old_pid is not None
         os.kill(old_pid, signal.SIGKILL)
-        began = time.monotonic()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert time.monotonic() - began < 1.0
+        async with asyncio.timeout(30):
+            results = await asyncio.gather(*tasks, return_exceptions=True)
         assert [type(result) for result in results] == [EngineStoppedError] * 4
         assert text_of(await collect(process, request("next", "again")), Channel.CONTENT) == "yes"
         assert process.pid != old_pid
@@ -114,23 +121,31 @@ async def test_a_crash_in_the_forward_pass_is_survived() -> None:
 
 
 async def test_a_hanging_child_is_killed_and_replaced() -> None:
-    config = replace(scripted_config(), hang_floor_s=0.2)
+    config = replace(scripted_config(), hang_floor_s=4)
     async with engine(config) as process:
         old_pid = process.pid
         await collect(process, request("first"))
+        bad = asyncio.create_task(collect(process, request("bad", "please HANG now")))
+        await eventually(lambda: process.stats()["waiting"] == 1)  # its last word before the step that hangs
+        long_ago(process)
         with pytest.raises(EngineStoppedError):
-            async with asyncio.timeout(30):  # twenty times a step, however slow this machine is now
-                await collect(process, request("bad", "please HANG now"))
+            async with asyncio.timeout(30):
+                await bad
         assert finish_of(await collect(process, request("good")))
         assert process.pid != old_pid
 
 
-async def test_an_idle_child_is_not_taken_for_a_hanging_one() -> None:
-    config = replace(scripted_config(), hang_floor_s=0.05)
+async def test_an_idle_child_is_not_taken_for_a_hanging_one(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    config = replace(scripted_config(text_gate=str(gate), scripts={"LONGTEXT": "a</think>b"}), hang_floor_s=4)
     async with engine(config) as process:
         await collect(process, request("a"))
-        await asyncio.sleep(0.5)
-        await collect(process, request("b"))
+        long_ago(process)
+        await asyncio.sleep(0.7)  # it is looked at every half second
+        asked = asyncio.create_task(collect(process, request("b", "LONGTEXT")))
+        await asyncio.sleep(0.7)
+        gate.touch()
+        assert finish_of(await asked)
         assert process.restarts == 0
 
 
@@ -143,16 +158,15 @@ async def test_requests_made_during_a_restart_wait_for_it() -> None:
 
 
 async def test_repeated_crashes_open_the_breaker_for_a_while() -> None:
-    back_off = BackOff(first_s=0.01, limit=3, broken_s=0.5)
+    back_off = BackOff(first_s=0.01, limit=3, broken_s=1.5)
     async with engine(back_off=back_off) as process:
         for i in range(3):
             with pytest.raises(EngineStoppedError):
                 await collect(process, request(f"bad {i}", "CRASH"))
         assert process.stats()["state"] == "broken"
-        began = time.monotonic()
         with pytest.raises(EngineStoppedError):
             await collect(process, request("refused"))
-        assert time.monotonic() - began < 0.1, "at once"
+        assert process.stats()["state"] == "broken", "at once"
         await eventually(lambda: process.state == "ready")
         assert finish_of(await collect(process, request("r")))
 
@@ -160,7 +174,7 @@ async def test_repeated_crashes_open_the_breaker_for_a_while() -> None:
 async def test_a_load_that_failed_once_is_not_blamed_for_what_crashes_after_the_next() -> None:
     config = scripted_config()
     args = config.runner_args
-    async with engine(config, BackOff(first_s=0.01, limit=3, broken_s=0.5)) as process:
+    async with engine(config, BackOff(first_s=0.01, limit=3, broken_s=1.5)) as process:
         args["load_error"] = "The disk was away."
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
@@ -179,12 +193,12 @@ async def test_a_load_that_failed_once_is_not_blamed_for_what_crashes_after_the_
 
 
 async def test_closing_the_generator_frees_the_sequence() -> None:
-    async with engine(tokens_per_s=50, script=LONG) as process:
+    async with engine(tokens_per_s=20, script=LONG) as process:
         async with aclosing(process.generate(request("r"))) as events:
             async for _ in events:
                 if process.stats()["sequences"]:
                     break
-        await eventually(lambda: process.stats()["sequences"] == 0, within_s=1.0)
+        await eventually(lambda: process.stats()["sequences"] == 0)
         assert process.stats()["running"] == 0
 
 
@@ -196,7 +210,7 @@ async def test_cancelling_half_of_many_readers_leaves_no_sequence_occupied() -> 
         results = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
         assert all(isinstance(result, list) and finish_of(result) for result in results[1::2])
-        await eventually(lambda: process.stats()["sequences"] == 0, within_s=1.0)
+        await eventually(lambda: process.stats()["sequences"] == 0)
 
 
 async def test_readers_that_leave_at_any_moment_leave_nothing_behind() -> None:
@@ -212,12 +226,13 @@ async def test_readers_that_leave_at_any_moment_leave_nothing_behind() -> None:
         for turn in range(10):
             moments = [rng.randrange(24) for _ in range(20)]
             await asyncio.gather(*(leave_after(process, f"{turn}-{i}", n) for i, n in enumerate(moments)))
-        await eventually(lambda: process.stats()["sequences"] == process.stats()["waiting"] == 0, within_s=1.0)
+        await eventually(lambda: process.stats()["sequences"] == process.stats()["waiting"] == 0)
         assert process.restarts == 0
 
 
-async def test_a_prompt_that_takes_long_to_tokenise_holds_no_stream_up() -> None:
-    async with engine(tokens_per_s=100, script=LONG, scripts={"LONGTEXT": "a</think>b"}) as process:
+async def test_a_prompt_that_takes_long_to_tokenise_holds_no_stream_up(tmp_path: Path) -> None:
+    gate, scripts = tmp_path / "gate", {"LONGTEXT": "a</think>b"}
+    async with engine(tokens_per_s=100, script=LONG, scripts=scripts, text_gate=str(gate)) as process:
         (stream,) = await streaming(process, 1)
         counted = 0
 
@@ -229,8 +244,11 @@ async def test_a_prompt_that_takes_long_to_tokenise_holds_no_stream_up() -> None
         counting = asyncio.create_task(count())
         await eventually(lambda: counted > 2)
         before = counted
-        await collect(process, request("long", "LONGTEXT"))
-        assert counted - before > 30
+        long = asyncio.create_task(collect(process, request("long", "LONGTEXT")))
+        await eventually(lambda: counted - before > 30)
+        assert not long.done()
+        gate.touch()
+        assert finish_of(await long)
         for task in (stream, counting):
             task.cancel()
         await asyncio.gather(stream, counting, return_exceptions=True)
@@ -330,7 +348,7 @@ async def test_stop_ends_a_child_that_hangs() -> None:
         await asyncio.sleep(0.3)
         began = time.monotonic()
         await process.stop()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 30
         with pytest.raises(EngineStoppedError):
             await task
 
@@ -345,7 +363,7 @@ def test_the_child_ends_when_its_parent_is_gone() -> None:
     ours.send_bytes(encode(request("r", "HANG")))
     time.sleep(0.2)
     ours.close()
-    child.join(5)
+    child.join(60)
     assert child.exitcode == 0, "even in the middle of a step that never ends"
 
 
@@ -368,18 +386,19 @@ async def test_control_reaches_a_running_thought_and_says_whether_it_did() -> No
 async def test_control_says_no_when_the_child_dies_before_it_heard() -> None:
     async with engine(script="x HANG", tokens_per_s=50) as process:
         generating = asyncio.create_task(collect(process, request("r")))
+        await eventually(lambda: process.stats()["steps_total"] == 2)  # the third one hangs
         await asyncio.sleep(0.2)
         asking = asyncio.create_task(process.control("r", "think_more"))
         await asyncio.sleep(0.1)
         assert process.pid
         os.kill(process.pid, signal.SIGKILL)
-        assert await asyncio.wait_for(asking, 5) is False
+        assert await asyncio.wait_for(asking, 60) is False
         with pytest.raises(EngineStoppedError):
             await generating
 
 
 async def test_questions_about_the_vocabulary_are_answered_while_the_engine_works() -> None:
-    async with engine(tokens_per_s=20) as process:
+    async with engine(tokens_per_s=20, script=LONG) as process:
         (stream,) = await streaming(process, 1)
         answer = await process.tokenize((Segment("<｜User｜>", True), Segment("<｜User｜> two", False)))
         assert b"".join(answer.pieces).decode() == "<｜User｜><｜User｜> two"
@@ -390,20 +409,23 @@ async def test_questions_about_the_vocabulary_are_answered_while_the_engine_work
                 await process.pieces((bad,))
         with pytest.raises(InvalidRequestError):
             await process.tokenize((Segment("half \ud83d a pair", False),))
-        await stream
+        assert not stream.done()
+        stream.cancel()
 
 
-async def test_a_question_of_a_megabyte_holds_up_neither_streams_nor_requests() -> None:
-    async with engine(tokens_per_s=100) as process:
+async def test_a_question_of_a_megabyte_holds_up_neither_streams_nor_requests(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    async with engine(tokens_per_s=100, text_gate=str(gate)) as process:
         asking = asyncio.create_task(process.tokenize((Segment("LONGTEXT", False),)))
-        began = time.monotonic()
+        await asyncio.sleep(0)
         assert text_of(await collect(process, request("r")), Channel.CONTENT) == ANSWER
-        assert time.monotonic() - began < 0.9 and not asking.done()
+        assert not asking.done()
+        gate.touch()
         assert (await asking).pieces == (b"LONGTEXT",)
 
 
-async def test_a_question_fails_when_the_child_dies() -> None:
-    async with engine() as process:
+async def test_a_question_fails_when_the_child_dies(tmp_path: Path) -> None:
+    async with engine(text_gate=str(tmp_path / "gate")) as process:
         asking = asyncio.create_task(process.tokenize((Segment("LONGTEXT", False),)))
         await asyncio.sleep(0.1)
         assert process.pid

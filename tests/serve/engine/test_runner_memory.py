@@ -177,7 +177,8 @@ def test_timing_rows_leaves_no_trace(open_model: OpenModel) -> None:
     expected = logits_along(runner, sequence, made_up(4, 1))
     runner.remove(0, 100)
     time_rows = partial(LlamaModelRunner.time_rows, runner)
-    assert time_rows(60, 1) > time_rows(1, 0) > 0
+    many, one = (min(time_rows(*rows) for _ in range(20)) for rows in ((60, 1), (1, 0)))
+    assert many > one > 0
     assert time_rows(16, 16) > 0
     assert cells_left(runner) == runner.n_cells - 100
     again = replace(placed(0, made_up(100)), n_computed=100)

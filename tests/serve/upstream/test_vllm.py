@@ -272,6 +272,9 @@ def test_what_vllm_lacks_is_refused_with_its_name(front: FrontServer) -> None:
     assert answer.json()["error"]["code"] == "not_supported"
     assert ask(front, "/tokenize", content="a b").json() == {"tokens": [0, 1]}
     assert ask(front, "/v1/models/load", model=MODEL).json()["error"]["code"] == "not_supported"
+    answer = ask(front, "/v1/completions", prompt="All but", max_tokens=3, return_token_ids=True)
+    error = answer.json()["error"]
+    assert (error["code"], error["param"]) == ("not_supported", "return_token_ids")
 
 
 def test_plain_completions_go_there_too(front: FrontServer, vllm: VllmStandIn) -> None:

@@ -1,6 +1,6 @@
 """Whether two answers are the same mathematics, by math-verify where it is installed.
 
-Its child (serve/answers) is killed when it takes too long. Belongs to one event loop.
+Its child is killed when it takes too long. Belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ...answers.math_process import MathProcess, MathQuestion
+from .math_process import MathProcess, MathQuestion
 
 logger = logging.getLogger(__name__)
 
