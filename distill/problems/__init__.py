@@ -13,20 +13,32 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from . import (
+    ages,
     all_but,
     average_speed,
+    change,
+    code,
+    comparison,
+    countdown,
     decimals,
     differences,
+    format,
     letter_count,
+    missing,
     outside,
     percent,
     products,
     quotients,
     rates,
+    remainder,
+    sequence,
     stories,
     sums,
+    time,
+    totals,
     unit_price,
 )
+from .asking import around
 from .problem import Problem, Split
 
 Generate = Callable[[random.Random, Split, int | None], Problem]
@@ -44,9 +56,21 @@ FAMILIES: dict[str, Generate] = {
     "decimals": decimals.generate,
     "stories": stories.generate,
     "rates": rates.generate,
+    "countdown": countdown.generate,
+    "change": change.generate,
+    "remainder": remainder.generate,
+    "comparison": comparison.generate,
+    "ages": ages.generate,
+    "missing": missing.generate,
+    "totals": totals.generate,
+    "sequence": sequence.generate,
+    "time": time.generate,
+    "format": format.generate,
+    "code": code.generate,
     "outside": outside.generate,
 }
 OPENERS = ("", "Okay. ", "Okay. ", "Let me see. ", "Alright. ")
+AROUND_SHARE = 0.15  # of the prompts in training come with a greeting, a "Question:", a thank you
 SLIP_RATE = 0.42  # of the problems drawn; short ones have no fact to slip on, so about a fifth of the traces show one
 
 RIDDLES: tuple[tuple[str, str], ...] = (
@@ -68,7 +92,10 @@ def generate(family: str, seed: int, split: Split = Split.TRAIN) -> Problem:
     rng = random.Random(f"{family}/{split}/{seed}")
     slip_at = rng.randint(0, 4) if rng.random() < SLIP_RATE else None
     problem = FAMILIES[family](rng, split, slip_at)
-    return replace(problem, reasoning=rng.choice(OPENERS) + problem.reasoning)
+    prompt = problem.prompt
+    if split is Split.TRAIN and rng.random() < AROUND_SHARE:
+        prompt = around(rng, prompt, closing=problem.verifier in ("math", "expression"))
+    return replace(problem, prompt=prompt, reasoning=rng.choice(OPENERS) + problem.reasoning)
 
 
 def prompt_key(prompt: str) -> str:

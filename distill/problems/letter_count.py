@@ -1,4 +1,6 @@
-"""How many times a letter occurs in a word: spell it, count on the way."""
+"""How many times a letter occurs in a word: spell it, count on the way. Up to 12 letters (words that exist may
+have more), in `larger` up to 18.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +9,45 @@ import string
 
 from .problem import Problem, Split, Wordings, pick_number
 from .scratch import Scratch
-from .words import LETTER_WORDS, SYLLABLES
+from .words import SYLLABLES, is_kept, words
 
 RIDDLE_WORD = "strawberry"  # the classic word stays out of training altogether
+CS = "[{c}'s|{c}s|\"{c}\"s|letters {c}|letter {c}'s|{c}]"
+C = '[{c}|the letter {c}|the letter "{c}"|the letter \'{c}\'|letter {c}|"{c}"]'
+W = '[{w}|{w}|{w}|the word {w}|"{w}"|the word "{w}"|\'{w}\']'
 WORDINGS = Wordings(
     train=(
-        "How many times does the letter {c} appear in {w}?", "How many {c}'s are in {w}?", "How many {c}s are in {w}?",
-        "How many times does {c} appear in {w}?", 'How many times does the letter "{c}" appear in the word "{w}"?',
-        "How many {c}'s are there in the word {w}?", 'How many {c}s are in the word "{w}"?', "How many letters {c} are in {w}?",
-        "Count the letter {c} in {w}.", "how many {c} in {w}", "How many {c}'s in {w}?", "How many times is {c} in {w}?",
-        'How many "{c}"s are in "{w}"?', "How often does {c} occur in {w}?", "how many {c}'s are in the word {w}?",
-        "How many times does the letter '{c}' occur in '{w}'?",
+        f"How many times [does|do] {C} [appear|occur|show up|come|stand|come up] in {W}?",
+        f"How many {CS} [are|are there|do you see|do you find|do you count|can you find|can be found] in {W}?",
+        f"How many {CS} does {W} [have|contain]?",
+        f"How many {CS}[ are|] in {W}[?|]",
+        f"how many {CS} [in|are in] {W}[?|]",
+        f"[Count|Please count|Can you count|Count up] {C} in {W}[.|]",
+        f"[Count|Please count|Can you count] the {CS} in {W}[.|]",
+        f"[Count|Tell me|Say] how [often|many times] {C} [appears|is|stands|comes] in {W}[.|]",
+        f"[Tell me|Say|I want to know] how many {CS} [are in|there are in|you see in] {W}[.|]",
+        f"How often [does|do] {C} [occur|appear|come|stand] in {W}?",
+        f"How [often|many times] is {C} in {W}?",
+        f"How [often|many times] [do you see|can you find|do I find|do you find] {C} in {W}?",
+        f"In {W}[,|] how [often|many times] [does|do] {C} [occur|appear|come up]?",
+        f"[In|For] {W}[,|] [count|please count|find|tell me] [the number of {CS}|how often {C} [appears|is there]|the {CS}][.|]",
+        f"[Here is a word|Look at the word|The word is|Word|Take the word]: {{w}}. How many {CS} [are in it|does it have|are there|do you see]?",
+        f"[Look at|Take|Spell|Read] {W}[.| and] [Count|count] {C}[.|]",
+        f"[What is|Give me|Find] the [number|count] of {CS} in {W}[?|.|]",
+        f"{W}: how many {CS}[ are there| do you see| are in it|]?",
+        f"[If|When] [you|I|we] [read|look at|type|see] {W}, how [often|many times] do [you|I|we] [see|find|read|meet] {C}?",
+        f"[Does|Has] {W} [have|got] [a|any] {{c}}? [How many|How often|How many times]?",
+        f"[Find|Look for] {C} in {W}[. How many are there?| and say how often it is there.| and count.| and tell me how many.]",
+        f"[I write|You write|I spell|Somebody spells] {W}. How many {CS} [are that|do I write|are in it]?",
+        f"[Which number of|What number of] {CS} [are|is] in {W}?",
     ),
-    unseen=("Count how often the letter {c} occurs in {w}.", "In the word {w}, how many {c}'s do you see?"),
+    unseen=(
+        "Count how often the letter {c} occurs in {w}.",
+        "In the word {w}, how many {c}'s do you see?",
+        "When you spell {w}, how many times do you write {c}?",
+        "Is there a {c} in {w}? Tell me how many there are.",
+        "Find every {c} in the word {w} and tell me the number.",
+    ),
 )  # fmt: skip
 
 
@@ -53,14 +81,14 @@ def solve(rng: random.Random, word: str, letter: str, slip_at: int | None) -> tu
 
 
 def _word(rng: random.Random, split: Split) -> str:
-    if split is not Split.LARGER and rng.random() < 0.35:
-        return rng.choice(LETTER_WORDS)
-    length = pick_number(rng, split, (3, 11), (12, 16))
+    if split is Split.UNSEEN_WORDS or (split is not Split.LARGER and rng.random() < 0.3):
+        return rng.choice(words(split).letter_words)
+    length = pick_number(rng, split, (3, 12), (13, 18))
     word = ""
     while len(word) < length:
         word += rng.choice(SYLLABLES)
     word = word[:length]
-    return word if word != RIDDLE_WORD else "straw"
+    return "straw" if word == RIDDLE_WORD or is_kept(word) else word
 
 
 def _letter(rng: random.Random, word: str) -> str:

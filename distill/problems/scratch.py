@@ -37,9 +37,9 @@ class Scratch:
         self.paragraph()
         return "\n".join(self._paragraphs)
 
-    def fact(self, expression: str, value: int, label: str = "", tail: str = "") -> None:
+    def fact(self, expression: str, value: int, label: str = "", tail: str = "", colon: str = ": ") -> None:
         """One computed fact, `expression=value`; here a slip may be planted and corrected."""
-        head = f"{label}: " if label else ""
+        head = f"{label}{colon}" if label else ""
         if self._facts == self._slip_at:
             wrong = self._near(value)
             right = f"{expression}={value}{tail}"
@@ -73,9 +73,10 @@ class Scratch:
         borrow = 0
         for place, x, y in _columns(a, b):
             short = x - y - borrow < 0
-            top = x + 10 if short else x
-            terms = f"{top}-{y}-1" if borrow else f"{top}-{y}"
-            self.fact(terms, top - y - borrow, PLACES[place], ", borrow 1" if short else "")
+            less = f"-{y}-1" if borrow else f"-{y}"
+            # whether to borrow is decided with the digits in sight, before anything is taken away
+            label, top = (f"{PLACES[place]}: {x}{less} is too small", x + 10) if short else (PLACES[place], x)
+            self.fact(f"{top}{less}", top - y - borrow, label, ", borrow 1" if short else "", ", " if short else ": ")
             borrow = int(short)
         self.say(f"So {a}-{b}={a - b}.")
         return a - b
