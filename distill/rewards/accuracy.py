@@ -1,0 +1,92 @@
+"""Whether the answer is right, by the problem's rule. Stricter than the judge where a learner would find a way round
+the question: what is not worked out, as \\boxed{3 + 5} for a sum, is no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+
+from ...serve.answers.extraction import boxed, comparable
+from ..errors import DistillError
+from ..rows import ProblemRow
+from ..verify.judge import Judge
+from ..verify.mathematics import MAX_ANSWER, MAX_BOXES
+from ..verify.ruling import Ruling, after_thought, right, unknown, wrong
+from .said import Said
+
+_WORTH: dict[str, float | None] = {"right": 1.0, "wrong": 0.0, "unknown": None}
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+")
+# what may stand beside a number without making it another: a unit, a name before =, a thousands separator
+_UNIT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{[^{}\d]*\}(?:\s*\^\s*\{?\d\}?)?|\^\s*\{?\\circ\}?|\\circ|\{,\}")
+_NAME = re.compile(r"\A\s*\\?[A-Za-z]+\s*=")
+_WORDS = re.compile(r"(?<![\\\w])[^\W\d_]+(?!\w)|(?<=\d)\s*[^\W\d_]+(?!\w)|[°€£¥]")
+
+
+class Accuracy:
+    """1 for right, 0 for wrong, None for what no rule decides (arXiv:2501.12948, section 2.2.2).
+
+    Raises DistillError where programs cannot be run, for then nothing would ever be learnt of them.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+
+    def __call__(self, said: Sequence[Said]) -> list[float | None]:
+        return [_WORTH[ruling.verdict] for ruling in self.rulings(said)]
+
+    def rulings(self, said: Sequence[Said]) -> list[Ruling]:
+        """The verdict on each, with its reason. Answers of a group that are the same are judged once."""
+        found = [_plain_ruling(one) for one in said]
+        open_ones = {
+            (one.problem.id, one.answer): one.problem for one, ruling in zip(said, found, strict=True) if ruling is None
+        }
+        asked = ((problem, answer) for (_, answer), problem in open_ones.items())
+        judged = dict(zip(open_ones, self._judge.verdicts(asked), strict=True)) if open_ones else {}
+        return [
+            _that_counts(one.problem, ruling or judged[one.problem.id, one.answer])
+            for one, ruling in zip(said, found, strict=True)
+        ]
+
+
+def _plain_ruling(said: Said) -> Ruling | None:
+    """What needs no judge: an answer that never came, and numbers."""
+    problem = said.problem
+    if not said.has_rule:
+        return unknown("no rule judges it")
+    if said.cut:
+        return wrong("cut off")
+    if not said.closed:
+        return wrong("the thought does not end")
+    if problem.verifier != "math":
+        return None
+    assert problem.gold is not None, "else no rule judges it"
+    text = after_thought(said.answer)
+    if "\\boxed{" not in text:
+        return wrong("no \\boxed{}")
+    answer = boxed(text) if text.count("\\boxed{") <= MAX_BOXES else None
+    if answer is None or len(answer) > MAX_ANSWER:
+        return wrong("no complete \\boxed{}")
+    value = comparable(problem.gold, "boxed")
+    return _same_number(problem.gold, value, answer) if isinstance(value, Fraction) else None
+
+
+def _same_number(gold: str, value: Fraction, answer: str) -> Ruling:
+    """Numbers are compared here and never worked out: the box holds one, as the gold does, with no more than a unit."""
+    text = _NAME.sub("", _UNIT.sub("", answer.replace("−", "-")))
+    if any(sign.isdigit() and not sign.isascii() for sign in text):
+        return wrong("digits of another script", answer)
+    if len(_NUMBER.findall(text)) > len(_NUMBER.findall(gold)):
+        return wrong("not worked out", answer)
+    same = comparable(_WORDS.sub(" ", text), "boxed") == value
+    return right("equal", answer) if same else wrong("another number", answer)
+
+
+def _that_counts(problem: ProblemRow, ruling: Ruling) -> Ruling:
+    if ruling.verdict == "unknown" and problem.verifier == "code" and "sandbox" in ruling.reason:
+        raise DistillError(
+            f"A problem asks for a program, and {ruling.reason.partition(';')[0]}. Leave such problems out, or where "
+            "a sandbox works, run: r1chat distill --sandbox"
+        )
+    return ruling
