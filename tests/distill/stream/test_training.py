@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,26 +11,25 @@ pytest.importorskip("torch", reason="needs the extra `distill`")
 
 from tokenizers import Tokenizer
 
-from r1chat.distill.demo import corpus
-from r1chat.distill.demo.training import Progress, TrainConfig, save_hf_folder, train
-from r1chat.distill.demo.vocabulary import EOS, train_tokenizer
+from r1chat.distill.errors import DistillError
+from r1chat.distill.stream import training
+from r1chat.distill.stream.conversations import conversation_at, text_at
+from r1chat.distill.stream.training import Progress, TrainConfig, save_hf_folder, train
+from r1chat.distill.stream.vocabulary import EOS, train_tokenizer
+from r1chat.serve.models.gguf.spec import ModelSpec
 
-SMALL = TrainConfig(
-    minutes=60,
-    hidden=64,
-    layers=1,
-    feed_forward=64,
-    heads=2,
-    kv_heads=1,
-    tokens_per_step=1536,
-    warmup_steps=5,
-    compile=False,
-)
+SHAPE = ModelSpec("qwen2", 1024, 64, 1, 64, 2, 1, n_ctx=4096)
+SMALL = TrainConfig(minutes=60, shape=SHAPE, tokens_per_step=1536, warmup_steps=5, compile=False)
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer(corpus.texts(6000))
+    return train_tokenizer(map(text_at, range(3000)))
+
+
+@pytest.fixture(autouse=True)
+def _few_examples_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "POOL", 256)
 
 
 class StopAfter:
@@ -50,12 +50,12 @@ class StopAfter:
 def test_loss_falls_and_an_interrupted_run_goes_on(tokenizer: Tokenizer, tmp_path: Path) -> None:
     first = StopAfter(40)
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, tokenizer, tmp_path, first)
+        train(SMALL, conversation_at, tokenizer, tmp_path, first)
     assert sum(first.losses[-5:]) / 5 < 0.7 * first.losses[0]
 
     second = StopAfter(2)
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, tokenizer, tmp_path, second)
+        train(SMALL, conversation_at, tokenizer, tmp_path, second)
     assert second.seen[0].step == 41
     assert second.seen[0].seconds > first.seen[-1].seconds
     assert second.losses[0] < 0.75 * first.losses[0]
@@ -63,12 +63,26 @@ def test_loss_falls_and_an_interrupted_run_goes_on(tokenizer: Tokenizer, tmp_pat
 
 
 def test_training_ends_when_the_minutes_are_spent(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     steps = StopAfter(10_000)
-    train(replace(SMALL, minutes=0.02), tokenizer, tmp_path, steps)
+    train(replace(SMALL, minutes=0.01), conversation_at, tokenizer, tmp_path, steps)
     assert 1 <= len(steps.seen) < 1000
-    assert steps.seen[-1].seconds >= 1.2
+    assert steps.seen[-1].seconds >= 0.6
+
+
+def test_a_training_of_so_many_tokens_ends_with_them_however_long_it_takes(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    steps = StopAfter(10_000)
+    train(replace(SMALL, minutes=0.0, tokens=6000), conversation_at, tokenizer, tmp_path, steps)
+    assert steps.seen[-2].tokens < 6000 <= steps.seen[-1].tokens < 6000 + 1536
+
+
+def test_a_loss_that_is_no_number_ends_it_with_what_to_set(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "_step", lambda *_: float("nan"))
+    with pytest.raises(DistillError, match=r"step 1 is no number.*set learning_rate: 0\.0005"):
+        train(SMALL, conversation_at, tokenizer, tmp_path, StopAfter(10))
 
 
 def test_the_saved_folder_stops_at_the_end_token_and_prints_the_think_tags(
@@ -76,7 +90,7 @@ def test_the_saved_folder_stops_at_the_end_token_and_prints_the_think_tags(
 ) -> None:
     from transformers import AutoConfig, PreTrainedTokenizerFast
 
-    from r1chat.distill.demo.training import build_model
+    from r1chat.distill.stream.training import build_model
 
     save_hf_folder(build_model(SMALL), tokenizer, tmp_path)
     saved = PreTrainedTokenizerFast.from_pretrained(tmp_path)

@@ -1,7 +1,7 @@
-"""Trains the bundled model from nothing on its corpus: one process, CPU, resumable at any moment.
+"""Trains a small model on a corpus, from nothing or further: one process, CPU, resumable at any moment.
 
-Time is the budget, not steps: the learning rate follows the share of the minutes that is spent, so a
-busy machine trains less but still ends its schedule.
+The budget is time, or tokens; the learning rate follows the share of it that is spent. By time, a busy machine
+trains less but still ends its schedule; by tokens, it ends later with the same.
 """
 
 from __future__ import annotations
@@ -10,33 +10,37 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, isfinite, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...serve.models.gguf.spec import ModelSpec
+from ..errors import DistillError
 from ..files import replace_file
-from . import corpus
-from .vocabulary import BOS, EOS, PAD, VOCAB_SIZE
+from .batches import Batch, ExampleAt, Place, batches
+from .vocabulary import BOS, EOS, PAD
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
     from transformers import Qwen2ForCausalLM
 
-CONTEXT = 4096
 SAVE_EVERY_S = 120.0
+POOL = 8192  # examples that are made at a time
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Shape and schedule. `minutes` is wall time spent training, over all resumed parts of a run."""
+    """Shape and schedule. `minutes` is wall time spent training, over all resumed parts of a run; `tokens`, where
+    given, count instead. `start` is the folder of a model of that shape to continue; None: random weights, which `seed`
+    decides.
+    """
 
     minutes: float
-    hidden: int = 256
-    layers: int = 6
-    feed_forward: int = 768
-    heads: int = 4
-    kv_heads: int = 2
+    shape: ModelSpec
+    tokens: int | None = None
+    start: Path | None = None
+    seed: int = 0
     tokens_per_step: int = 6144
     learning_rate: float = 2e-3
     matrix_learning_rate: float = 5e-3
@@ -53,6 +57,7 @@ class Progress:
 
     step: int = 0
     example: int = 0
+    batch: int = 0  # of the pool that begins with that example
     seconds: float = 0.0
     tokens: int = 0
     loss: float = float("nan")
@@ -70,30 +75,39 @@ def bound_openmp() -> None:
 
 
 def build_model(config: TrainConfig) -> Qwen2ForCausalLM:
-    """A Qwen2 model with random weights, float32."""
+    """The model to begin with, float32."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    torch.manual_seed(0)
+    # Of rows that short, plain matrices are a quarter faster on a CPU than its flash attention, whose backward is slow.
+    eager = {"attn_implementation": "eager"}
+    if config.start is not None:
+        started: Qwen2ForCausalLM = Qwen2ForCausalLM.from_pretrained(config.start, dtype=torch.float32, **eager)
+        return started
+    torch.manual_seed(config.seed)
+    shape = config.shape
     return Qwen2ForCausalLM(
         Qwen2Config(
-            vocab_size=VOCAB_SIZE,
-            hidden_size=config.hidden,
-            intermediate_size=config.feed_forward,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.kv_heads,
-            max_position_embeddings=CONTEXT,
-            tie_word_embeddings=True,
+            vocab_size=shape.n_vocab,
+            hidden_size=shape.n_embd,
+            intermediate_size=shape.n_ff,
+            num_hidden_layers=shape.n_layer,
+            num_attention_heads=shape.n_head,
+            num_key_value_heads=shape.n_head_kv,
+            max_position_embeddings=shape.n_ctx,
+            tie_word_embeddings=shape.tied,
             initializer_range=0.02,
+            **eager,
         )
     )
 
 
-def train(config: TrainConfig, tokenizer: Tokenizer, run_dir: Path, report: Report) -> Qwen2ForCausalLM:
-    """Trains until the minutes are spent, going on from run_dir/checkpoint.pt if it is there.
+def train(
+    config: TrainConfig, example_at: ExampleAt, tokenizer: Tokenizer, run_dir: Path, report: Report
+) -> tuple[Qwen2ForCausalLM, Progress]:
+    """Trains until the budget is spent, going on from run_dir/checkpoint.pt if it is there.
 
-    Ctrl-C saves a checkpoint and passes KeyboardInterrupt on.
+    Ctrl-C saves a checkpoint and passes KeyboardInterrupt on. Raises DistillError where the loss is no number any more.
     """
     import torch
 
@@ -103,14 +117,14 @@ def train(config: TrainConfig, tokenizer: Tokenizer, run_dir: Path, report: Repo
     progress = _load(checkpoint, model, optimizers) if checkpoint.exists() else Progress()
     forward = torch.compile(model, dynamic=False) if config.compile else model
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
-    stream = corpus.batches(tokenizer, progress.example, config.tokens_per_step)
+    stream = batches(example_at, tokenizer, Place(progress.example, progress.batch), config.tokens_per_step, POOL)
     try:
-        while progress.seconds < config.minutes * 60:
-            share = progress.seconds / (config.minutes * 60)
-            progress.example, batch = next(stream)
+        while (share := _share(config, progress)) < 1:
+            (progress.example, progress.batch), batch = next(stream)
             _set_rates(optimizers, config, progress.step, share)
             progress.loss = _step(model, forward, optimizers, _tensors(batch, share < config.prompt_until))
             progress.step += 1
+            _refuse_no_number(progress, config)
             progress.tokens += int(batch.ends.sum())
             progress.seconds = time.monotonic() - started
             report(progress, share)
@@ -119,7 +133,22 @@ def train(config: TrainConfig, tokenizer: Tokenizer, run_dir: Path, report: Repo
                 saved = time.monotonic()
     finally:
         _save(checkpoint, model, optimizers, progress)
-    return model
+    return model, progress
+
+
+def _refuse_no_number(progress: Progress, config: TrainConfig) -> None:
+    if not isfinite(progress.loss):
+        raise DistillError(
+            f"The loss of step {progress.step} is no number any more. Train more gently: in the recipe, set "
+            f"learning_rate: {config.learning_rate / 4:g}, matrix_learning_rate: {config.matrix_learning_rate / 4:g}"
+        )
+
+
+def _share(config: TrainConfig, progress: Progress) -> float:
+    """Of the budget, what is spent."""
+    if config.tokens is not None:
+        return progress.tokens / config.tokens
+    return progress.seconds / (config.minutes * 60)
 
 
 def save_hf_folder(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
@@ -137,7 +166,7 @@ def save_hf_folder(model: Qwen2ForCausalLM, tokenizer: Tokenizer, folder: Path) 
     wrapped.save_pretrained(folder)
 
 
-def _tensors(batch: corpus.Batch, with_prompt: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(batch: Batch, with_prompt: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """(input_ids, labels), both (rows, length); labels are shifted, -100 where nothing is learnt."""
     import torch
 
@@ -217,5 +246,3 @@ def _load(path: Path, model: Any, optimizers: list[torch.optim.Optimizer]) -> Pr
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
     return Progress(**state["progress"])
-
-

@@ -1,8 +1,7 @@
-"""The training stream: nothing held out gets in, resuming repeats nothing wrongly, rows are whole."""
+"""The conversations that are trained on: nothing held out gets in, resuming repeats nothing wrongly, rows are whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -12,10 +11,11 @@ pytest.importorskip("tokenizers", reason="needs the extra `distill`")
 
 from tokenizers import Tokenizer
 
-from r1chat.distill.demo import corpus
-from r1chat.distill.demo.vocabulary import EOS, PAD, THINK_CLOSE, THINK_OPEN, VOCAB_SIZE, train_tokenizer
 from r1chat.distill.problems import RIDDLES, prompt_key, repeats_riddle
 from r1chat.distill.problems.held_out import held_out
+from r1chat.distill.stream import conversations as corpus
+from r1chat.distill.stream.batches import Place, batches
+from r1chat.distill.stream.vocabulary import EOS, PAD, THINK_CLOSE, THINK_OPEN, VOCAB_SIZE, train_tokenizer
 from r1chat.serve.models.templates import R1_DISTILL
 
 SAMPLE = range(4000)
@@ -23,7 +23,7 @@ SAMPLE = range(4000)
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer(corpus.texts(6000))
+    return train_tokenizer(map(corpus.text_at, range(6000)))
 
 
 def test_no_held_out_prompt_and_no_riddle_occurs_in_training() -> None:
@@ -73,7 +73,7 @@ def test_the_prompt_is_what_the_chat_template_prints() -> None:
 
 def test_the_last_learnt_token_of_every_row_is_the_end_token(tokenizer: Tokenizer) -> None:
     end, pad = tokenizer.token_to_id(EOS), tokenizer.token_to_id(PAD)
-    for _, batch in islice(corpus.batches(tokenizer, 0, 2048, pool=512), 20):
+    for _, batch in islice(batches(corpus.conversation_at, tokenizer, Place(0), 2048, pool=512), 20):
         last = batch.input_ids[np.arange(len(batch.ends)), batch.ends - 1]
         assert (last == end).all()
         assert (batch.loss_from < batch.ends).all()
@@ -81,16 +81,10 @@ def test_the_last_learnt_token_of_every_row_is_the_end_token(tokenizer: Tokenize
             assert (row[stop:] == pad).all()
 
 
-def test_the_stream_goes_on_from_an_index_exactly_as_it_would_have(tokenizer: Tokenizer) -> None:
-    stream = corpus.batches(tokenizer, 0, 2048, pool=256)
-    following = next(batch for start, batch in _after_first_pool(stream))
-    resumed = next(corpus.batches(tokenizer, 256, 2048, pool=256))[1]
-    assert (following.input_ids == resumed.input_ids).all()
-
-
-def _after_first_pool(stream: Iterator[tuple[int, corpus.Batch]]) -> Iterator[tuple[int, corpus.Batch]]:
-    seen = False
-    for start, batch in stream:
-        if seen:
-            yield start, batch
-        seen = seen or start == 256
+def test_the_stream_goes_on_behind_any_batch_exactly_as_it_would_have(tokenizer: Tokenizer) -> None:
+    told = list(islice(batches(corpus.conversation_at, tokenizer, Place(0), 2048, pool=256), 40))
+    assert {place.example for place, _ in told} >= {0, 256}, "into the second pool"
+    for at in (0, 3, next(n for n, (place, _) in enumerate(told) if place == Place(256)), 38):
+        resumed = next(batches(corpus.conversation_at, tokenizer, told[at][0], 2048, pool=256))
+        assert resumed[0] == told[at + 1][0]
+        assert (resumed[1].input_ids == told[at + 1][1].input_ids).all()

@@ -1,1 +1,0 @@
-"""The recipe of the bundled model: its vocabulary, its corpus, its training."""

@@ -1,0 +1,1 @@
+"""Training on an endless stream of generated examples: its vocabulary, its corpora, its loop."""
