@@ -10,24 +10,31 @@ from .evaluate.config import EvaluateConfig
 from .export.config import ExportConfig
 from .filter.config import FilterConfig
 from .generate.config import GenerateConfig
+from .grpo.config import GrpoConfig
 from .sft.config import SftConfig
+from .stream.config import StreamConfig
 from .students import Student
 from .verify.config import VerifyConfig
 
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Settings of one run. `name` is what the student is registered under; `seed` decides every draw."""
+    """Settings of one run. `name` is what the student is registered under; `seed` decides every draw. `held_out` are
+    sets of problems that it is neither measured on nor taught: a later run that goes on from it is.
+    """
 
     student: Student
     run_dir: Path
     name: str
     seed: int = 0
+    held_out: tuple[str, ...] = ()
     base: BaseConfig = field(default_factory=BaseConfig)
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
     filter: FilterConfig = field(default_factory=FilterConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
     sft: SftConfig = field(default_factory=SftConfig)
+    grpo: GrpoConfig = field(default_factory=GrpoConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 

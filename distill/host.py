@@ -23,9 +23,10 @@ class Served:
 @dataclass(frozen=True)
 class Host:
     """`serve` puts a GGUF (a path, or the name of a model that is here) behind /v1 while its block runs, and may be
-    given a LoRA adapter's GGUF. `register` puts a finished GGUF (moved or linked) into the model list under a
-    name, with its card, and gives its place. `say` shows a person one line. `teacher_key` is the API key for a
-    teacher that is a URL.
+    given a LoRA adapter's GGUF (`adapter`) and how many requests, of how many tokens, are
+    computed side by side (`at_once`, `context`). `register`
+    puts a finished GGUF (moved or linked) into the model list under a name, with its card, and gives its place. `say`
+    shows a person one line. `teacher_key` is the API key for a teacher that is a URL.
     """
 
     serve: Callable[..., AbstractAsyncContextManager[Served]]

@@ -39,24 +39,29 @@ class Stage:
     always: bool = False
 
 
-# The GGUFs come before the measurement, because what is measured is what will be served.
+# The GGUFs come before the measurement, because what is measured is what will be served. A run trains once: by sft,
+# by grpo, or on the stream.
 STAGES = (
+    Stage("stream", ("stream", "student", "seed"), (), ("trained",)),
     Stage("base", ("base", "student", "seed"), (), ("base_record",)),
     Stage("generate", ("generate", "seed"), (), ("traces",)),
     Stage("verify", ("verify",), ("traces",), ("verified",)),
     Stage(
         "filter",
-        ("filter", "evaluate.sets", "evaluate.n", "seed"),
+        ("filter", "evaluate.sets", "evaluate.n", "sft.watch_set", "held_out", "seed"),
         ("base_record", "verified"),
         ("kept", "dropped", "funnel"),
     ),
     Stage("sft", ("sft", "student", "seed"), ("base_record", "kept"), ("trained",)),
+    Stage(
+        "grpo", ("grpo", "evaluate.sets", "evaluate.n", "held_out", "student", "seed"), ("base_record",), ("trained",)
+    ),
     Stage("export", ("export", "name"), ("base_record", "trained"), ("parity",)),
     Stage("evaluate", ("evaluate", "generate", "verify", "seed"), ("parity",), ("evaluation",)),
     Stage("report", (), (), ("report",), always=True),  # of whatever there is
 )
 PACKAGES = ("r1chat", "torch", "transformers", "trl", "peft", "bitsandbytes", "math-verify", "llama-cpp-python")
-NAMES = tuple(stage.name for stage in STAGES)
+NAMES = tuple(stage.name for stage in STAGES if stage.name not in ("stream", "grpo"))
 
 
 def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[str] = NAMES) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .sft.forecast import Forecast
 from .sft.memory import adapter_weights
 from .sft.preflight import memory_findings, row_findings, time_findings
 from .sources.records import is_file
-from .sources.traces import keyed_paths, load_traces
+from .sources.traces import is_written, keyed_paths, load_traces
 from .students import Student, parameters_of
 
 # Measured over R1's answers to 227 riddles with Qwen2's vocabulary.
@@ -116,7 +116,7 @@ def _of_traces(spec: str, config: DistillConfig, limit: int) -> Rows:
     known = KNOWN_TRACES.get(spec)
     if known is not None:
         return _of_known(spec, known, config, limit)
-    if not is_file(keyed_paths(spec)[0]) and not spec.startswith("generated"):
+    if not is_file(keyed_paths(spec)[0]) and not is_written(spec):
         return Rows(
             (f"traces    {spec}, from the hub: how many and how long is told once they are read",), None, 0.0, ()
         )
@@ -141,7 +141,7 @@ def _of_local(spec: str, config: DistillConfig, limit: int) -> Rows:
     cap, room = config.generate.max_trace_tokens, config.generate.max_problems
     count, fitting, tokens, cut = 0, 0, 0.0, False
     teachers: set[tuple[str, str | None]] = set()
-    for row in load_traces(spec, limit=room if spec.startswith("generated") else _LOOKED_AT + 1):
+    for row in load_traces(spec, limit=room if is_written(spec) else _LOOKED_AT + 1):
         length = (len(row.problem.prompt) + len(row.reasoning or "") + len(row.answer)) / _CHARACTERS_PER_TOKEN
         if count == _LOOKED_AT or (cap is not None and tokens + length > cap):
             cut = count == _LOOKED_AT
@@ -201,7 +201,7 @@ def _file_bytes(shape: ModelSpec, quant: str) -> int:
 def _student_lines(plan: Plan) -> Iterator[str]:
     student = plan.config.student
     weights = "" if student.parameters is None else f", {_count(student.parameters)} weights"
-    base = student.base or student.note
+    base = student.base or (student.note if student.note.startswith("a ") else f"a model made here, {student.note}")
     yield f"student   {plan.config.name}, which continues {base}{weights}, {student.licence or 'licence not stated'}"
     if plan.download:
         yield f"          {plan.download / 1e9:.1f} GB to download"

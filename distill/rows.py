@@ -14,8 +14,9 @@ import msgspec
 from .errors import DistillError
 from .files import replace_file
 
+# expression: the numbers of `check`, each used once, make its target (Countdown);
 # outside: the answer must own up to it that the question lies outside the model's field
-Verifier = Literal["math", "exact", "json", "code", "instructions", "outside", "none"]
+Verifier = Literal["math", "exact", "json", "code", "instructions", "expression", "outside", "none"]
 Verdict = Literal["right", "wrong", "unknown"]
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -94,6 +95,25 @@ class SampleRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float = 0.0
 
 
+class RolloutRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer that a student gave while it was trained, `step` steps after the start: in reinforcement learning
+    rounds of completions, however many updates each was good for, else the optimizer's. `rewards` are by the name of
+    their function, before weights; `watched`: to one of the held-out problems it is asked again and again.
+    """
+
+    step: int
+    problem_id: str
+    prompt: str
+    reasoning: str | None
+    answer: str
+    finish_reason: str
+    verdict: Verdict
+    rewards: dict[str, float | None] = {}
+    n_tokens: int = 0
+    family: str = ""
+    watched: bool = False
+
+
 class DamagedRowError(DistillError, msgspec.DecodeError):
     """A line of a file of rows cannot be read; the text says which, and why."""
 
@@ -130,6 +150,14 @@ def write_rows(path: Path, rows: Iterable[msgspec.Struct]) -> int:
             out.write(msgspec.json.encode(row) + b"\n")
             count += 1
     return count
+
+
+def forget_rollouts(path: Path, after: int) -> None:
+    """Takes out the answers of steps later than `after`: a training that goes on from there has them come again. A file
+    that is not there stays so.
+    """
+    if path.exists():
+        write_rows(path, [row for row in read_rows(path, RolloutRow) if row.step <= after])
 
 
 class RowAppender:

@@ -68,7 +68,9 @@ class RunFolder(LoggedFolder):
         self.base_record = root / "base.json"  # which base: {"path", "name", "licence", "sha256"}
         self.base = root / "base"  # of a base made here
         self.sft = root / "sft"  # checkpoints
-        self.trained = root / "sft.json"  # what was trained: {"kind": "full" | "adapter", "steps", "loss", ...}
+        self.trained = root / "sft.json"  # by sft, grpo or stream: {"kind": "full" | "adapter", "steps", ...}
+        self.grpo = root / "grpo"  # checkpoints
+        self.rollouts = root / "rollouts.jsonl"  # RolloutRow: what the student answered while it was trained
         self.adapter = root / "adapter"  # peft's folder, of LoRA and QLoRA
         self.student = root / "student"  # Hugging Face folder of the whole student
         self.gguf = root / "gguf"  # <quant>.gguf of the student, base-<quant>.gguf

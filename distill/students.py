@@ -21,7 +21,7 @@ ADAPTER_RATE = 2e-4
 
 @dataclass(frozen=True)
 class Student:
-    """A base to be taught. `base` is a Hugging Face id or a folder; None: made here from nothing (`tiny`).
+    """A base to be taught. `base` is a Hugging Face id or a folder; None: made here from nothing, in its `shape`.
 
     `learning_rate` is for `method`, `full_rate` for training all weights. `shape` is the base's, where known: its
     `n_ctx` is the longest row, for rope is never stretched here.
@@ -58,6 +58,10 @@ STUDENTS = {
     for student in (
         Student("tiny", None, "MIT", 1_116_800, "full", 1e-3, "a small model made here, with the bundled vocabulary",
                 1e-3, ModelSpec("qwen2", 1024, 128, 5, 384, 4, 2, n_ctx=4096)),
+        Student("small", None, "MIT", 2_560_320, "full", 1e-3, "twice as large, for `--recipe r1-zero`",
+                1e-3, ModelSpec("qwen2", 1024, 192, 6, 512, 6, 2, n_ctx=4096)),
+        Student("demo", None, "MIT", 6_562_048, "full", 1e-3, "of the bundled model's shape, for `--recipe r1`",
+                1e-3, ModelSpec("qwen2", 1024, 256, 8, 768, 4, 2, n_ctx=4096)),
         Student("qwen-0.5b", "Qwen/Qwen2.5-0.5B", "Apache-2.0", 494_032_768, "lora", 2e-4, full_rate=1e-4,
                 shape=_qwen(896, 24, 4864, 14, 2, n_ctx=32_768, big=False)),
         Student("qwen-1.5b", "Qwen/Qwen2.5-Math-1.5B", "Apache-2.0", 1_543_714_304, "lora", 2e-4, full_rate=1e-4,

@@ -7,6 +7,6 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """`minutes` is how long the base of `tiny` is trained; a base from elsewhere is taken as it is."""
+    """`minutes` is how long a base made here is trained; one from elsewhere is taken as it is."""
 
     minutes: float = 6.0

@@ -1,5 +1,5 @@
 """base.json: which Hugging Face folder the student continues. It is a folder here, fetched from the hub, or, for
-`tiny`, a small model trained for some minutes on the bundled model's recipe, so that there is something to improve.
+`tiny`, `small` and `demo`, a model trained for some minutes on conversations, so that there is something to improve.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "t
 def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]:
     """Writes base.json. Raises DistillError where the base cannot be had."""
     student = config.student
-    path = make_tiny(config.base, folder) if student.base is None else find_base(student, host)
+    path = make_tiny(config.base, student, folder) if student.base is None else find_base(student, host)
     record = {
         "path": str(path.resolve()),
         "name": student.base or "made in this run",

@@ -11,8 +11,10 @@ from typing import Any
 
 from ...serve.client import Client, Completion
 from ..problems import Problem
-from ..verify.boxed import is_right
+from ..verify.boxed import is_refused, is_right
 from .estimators import interval
+
+APART = frozenset({"outside", "countdown", "code"})  # owning up, searching and programming are reported by themselves
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,14 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Overall and by family, with the settings the samples were drawn with."""
+    """Overall and by family, with the settings the samples were drawn with. `refused` is the share of the samples
+    inside the field in which the model says that the question lies outside it.
+    """
 
     overall: Accuracy
     families: dict[str, Accuracy]
     settings: dict[str, Any]
+    refused: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -50,6 +55,7 @@ class Sample:
     truncated: bool
     tokens: int
     reasoning_tokens: int = 0
+    refused: bool = False
 
 
 async def evaluate(
@@ -93,7 +99,7 @@ async def draw_samples(
                 completion = await client.complete(messages, seed=seed, priority="batch", **body)
             done += 1
             report(done, len(problems) * k)
-            return judge(problem, completion)
+            return await asyncio.to_thread(judge, problem, completion)  # a program takes its time
 
         return list(await asyncio.gather(*(sample(p, seed) for p in problems for seed in range(k))))
 
@@ -104,17 +110,18 @@ def judge(problem: Problem, completion: Completion) -> Sample:
     right = not truncated and is_right(completion.content, problem)
     details = completion.usage.get("completion_tokens_details") or {}
     tokens, reasoning = completion.usage.get("completion_tokens", 0), details.get("reasoning_tokens", 0)
-    return Sample(problem, right, truncated, int(tokens), int(reasoning))
+    return Sample(problem, right, truncated, int(tokens), int(reasoning), is_refused(completion.content))
 
 
 def summarise(samples: Sequence[Sample], k: int, settings: dict[str, Any]) -> Evaluation:
-    """`overall` leaves out the prompts outside the field: owning up is not solving."""
+    """`overall` leaves out the families that are reported APART, where there are others."""
     families = sorted({s.problem.family for s in samples})
     inside = [s for s in samples if s.problem.family != "outside"]
     return Evaluation(
-        overall=accuracy(inside or samples, k),
+        overall=accuracy([s for s in samples if s.problem.family not in APART] or samples, k),
         families={f: accuracy([s for s in samples if s.problem.family == f], k) for f in families},
         settings=settings,
+        refused=sum(s.refused for s in inside) / len(inside) if inside else 0.0,
     )
 
 

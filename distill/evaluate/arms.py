@@ -54,12 +54,15 @@ class Arm:
 
 
 def find_arms(config: DistillConfig, folder: RunFolder) -> list[Arm]:
-    """Teacher, base, and the student in every quant that was exported. Raises DistillError where one is missing."""
+    """Teacher and base, where wanted, and the student in every quant that was exported. Raises DistillError where one
+    is missing.
+    """
     arms = []
     if config.evaluate.teacher and config.generate.teacher is not None:
         arms.append(Arm("teacher", config.generate.teacher, asked_as=config.generate.teacher_model))
-    first = config.export.quants[0]
-    arms.append(_of_files("base", first, folder.gguf / f"base-{first}.gguf", folder))
+    if config.evaluate.base:
+        first = config.export.quants[0]
+        arms.append(_of_files("base", first, folder.gguf / f"base-{first}.gguf", folder))
     return arms + list(_students(config, folder))
 
 

@@ -62,13 +62,17 @@ def load_sets(config: DistillConfig) -> Sets:
     for spec in settings.sets:
         found = load_problems(spec, limit=settings.n, seed=config.evaluation_seed)
         if not config.verify.sandbox and any(problem.verifier == "code" for problem in found):
-            raise DistillError(f"{spec} is judged by running code that a model wrote. Allow it: --sandbox")
+            raise DistillError(
+                f"{spec} is judged by running code that a model wrote. Allow it: r1chat distill --sandbox"
+            )
         judged = {p.id: p for p in found if p.verifier != "none" and (p.gold is not None or p.check)}
         if not judged:
-            raise DistillError(f"{spec} has no problem with a right answer to measure by. Name another: --eval SPEC")
+            raise DistillError(
+                f"{spec} has no problem with a right answer to measure by. Name another: r1chat distill --eval SPEC"
+            )
         sets[_set_name(spec, sets)] = list(judged.values())
     if not sets:
-        raise DistillError("There is nothing to measure on. Name a set of problems: --eval gsm8k")
+        raise DistillError("There is nothing to measure on. Name a set of problems: r1chat distill --eval gsm8k")
     return sets
 
 

@@ -85,9 +85,11 @@ def _run(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]
     written = _adapter_files(config, folder, origin) if config.export.adapter else _whole_files(config, folder, origin)
     card = _card(folder, origin, quant)
     of_student = {"adapter_of": f"{config.name}-base"} if config.export.adapter else {}
-    if config.export.adapter:
+    if config.export.adapter and config.export.register:
         _register(host, folder, written.files[f"base-{quant}"], of_student["adapter_of"], card)
-    place = _register(host, folder, written.files[written.served], config.name, card | of_student)
+    place = folder.root / written.files[written.served]["path"]
+    if config.export.register:
+        place = _register(host, folder, written.files[written.served], config.name, card | of_student)
     parity = {
         "name": config.name,
         "run": origin.run,
@@ -104,14 +106,17 @@ def _run(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]
 def _whole_files(config: DistillConfig, folder: RunFolder, origin: Provenance) -> Written:
     is_adapter = folder.read_json(folder.trained)["kind"] == "adapter"
     quants = {quant: quant for quant in config.export.quants}
-    steps = Steps(folder, is_adapter + 2 * STEPS_OF_PROOF + len(quants) + 1)
+    first = config.export.quants[0]
+    of_base = {f"base-{first}": first} if config.export.base else {}
+    steps = Steps(folder, is_adapter + (1 + len(of_base)) * STEPS_OF_PROOF + len(quants) + len(of_base))
     if is_adapter:
         steps.next()
         merge(folder)
-    student, base = _student(config, folder, origin), _base(folder, origin, folder.student)
-    first = config.export.quants[0]
-    maker = _maker(folder, steps, {**quants, f"base-{first}": first}, student)
-    files = maker.make(student, quants) | maker.make(base, {f"base-{first}": first})
+    student = _student(config, folder, origin)
+    maker = _maker(folder, steps, quants | of_base, student)
+    files = maker.make(student, quants)
+    if of_base:
+        files |= maker.make(_base(folder, origin, folder.student), of_base)
     return Written("merged" if is_adapter else "full", files, first)
 
 

@@ -14,11 +14,10 @@ from ..host import Host
 from ..rows import TraceRow, read_rows, write_rows
 from ..run_folder import RunFolder
 from ..sft.rows import RowEncoder
-from ..sources.problems import load_problems
-from .decontamination import EvaluationProblems
 from .duplicates import in_company, near_texts, same_texts, trace_sketch
 from .funnel import DroppedRow, Funnel
 from .language import scripts_of
+from .measured import evaluation_problems
 from .selection import mixes, select
 from .sift import Sift
 
@@ -29,7 +28,7 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     """
     scripts_of(config.filter.language)  # raises before the long part
     encoder = RowEncoder(Path(folder.read_json(folder.base_record)["path"]))
-    sift = Sift(config.filter, encoder, _evaluation_problems(config))
+    sift = Sift(config.filter, encoder, evaluation_problems(config))
     for row in _rows(folder, 0.0, 0.7):
         sift.take(row)
     _drop_duplicates(sift, folder, config.filter.near_duplicate)
@@ -42,15 +41,6 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     short = sum(each.length <= config.filter.short_tokens for each in sift.left) / len(sift.left)
     tokens = sum(each.length for each in sift.left)
     return {"in": funnel["total_in"], "kept": funnel["kept"], "tokens": tokens, "mix": mix, "short_share": short}
-
-
-def _evaluation_problems(config: DistillConfig) -> EvaluationProblems:
-    """Every problem of the sets, not only those that will be asked; of an endless set those."""
-    found = EvaluationProblems()
-    for spec in config.evaluate.sets:
-        limit = config.evaluate.n if spec.startswith("gym:") else None
-        found.add(load_problems(spec, limit=limit, seed=config.evaluation_seed))
-    return found
 
 
 def _drop_duplicates(sift: Sift, folder: RunFolder, threshold: float) -> None:

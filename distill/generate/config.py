@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..rows import Teacher
+
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """`traces` and `problems` are specs of sources (see distill.sources); `teacher` a /v1 URL or a model's name.
+    """`traces` and `problems` are specs of sources (see distill.sources); `teacher` a /v1 URL, a model's name, or a
+    GGUF's path; `known_teacher` says who that is, where the file's name does not.
 
     `k` samples are drawn of each of at most `max_problems` problems; ready traces are taken up to
     `max_trace_tokens` tokens in all (None: no cap).
@@ -17,6 +20,7 @@ class GenerateConfig:
     traces: tuple[str, ...] = ()
     teacher: str | None = None
     teacher_model: str | None = None
+    known_teacher: Teacher | None = None
     k: int = 4
     max_problems: int | None = None
     max_trace_tokens: int | None = None

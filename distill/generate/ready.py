@@ -8,8 +8,7 @@ import msgspec
 
 from ..config import DistillConfig
 from ..rows import ProblemRow, TraceRow, content_id
-from ..sources.generated import SOURCE
-from ..sources.traces import load_traces
+from ..sources.traces import is_written, load_traces
 from .store import TraceStore
 
 CHARACTERS_PER_TOKEN = 4  # where a row does not say how many tokens it has
@@ -44,8 +43,8 @@ def n_tokens(row: TraceRow) -> int:
 
 def _rows(config: DistillConfig) -> Iterator[TraceRow]:
     for spec in config.generate.traces:
-        own = spec.partition(":")[0] == SOURCE
-        yield from load_traces(spec, limit=config.generate.max_problems if own else None, seed=config.seed)
+        limit = config.generate.max_problems if is_written(spec) else None
+        yield from load_traces(spec, limit=limit, seed=config.seed)
 
 
 def _with_gold(row: TraceRow, golds: dict[str, ProblemRow]) -> TraceRow:

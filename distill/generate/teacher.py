@@ -38,7 +38,7 @@ async def reach(config: GenerateConfig, host: Host, again: str) -> AsyncIterator
     if not is_url(config.teacher):
         async with host.serve(config.teacher) as served:
             async with Client(served.url, model=served.model, timeout=SILENCE_S) as client:
-                yield Reached(client, served.teacher, {"priority": "batch"})
+                yield Reached(client, config.known_teacher or served.teacher, {"priority": "batch"})
         return
     async with Client(config.teacher, api_key=host.teacher_key, timeout=SILENCE_S) as client:
         client.model = config.teacher_model or await _only_model(client, again)

@@ -23,7 +23,7 @@ def reference_logits(hf_dir: Path, prompts: Sequence[Sequence[int]], adapter: Pa
 
     Raises ImportError where torch, transformers or, for an adapter, peft are not installed.
     """
-    from ..demo.training import bound_openmp
+    from ..stream.training import bound_openmp
 
     bound_openmp()
     import torch

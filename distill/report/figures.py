@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from .canvas import MARKERS, Picture, Theme, picture
+from .curves import smoothed
 from .material import Curve
 from .verdicts import label
 from .wording import count, number, percent, visible
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SMOOTH_FROM = 60
 _BINS = 40
 
 
@@ -55,7 +55,7 @@ def training_picture(loss: Curve, rate: Curve) -> Picture:
     def draw(figure: Figure, theme: Theme) -> None:
         grid = figure.subplots(2, 1, sharex=True, squeeze=False, height_ratios=(3, 1)) if rate.steps else None
         axes = grid[0, 0] if grid is not None else figure.subplots()
-        smooth = _smoothed(loss.values)
+        smooth = smoothed(loss.values)
         axes.plot(loss.steps, loss.values, color=theme.student, alpha=1 if smooth is None else 0.3,
                   linewidth=1.8 if smooth is None else 1, marker="o" if len(loss.steps) == 1 else "")  # fmt: skip
         if smooth is not None:
@@ -74,7 +74,7 @@ def training_picture(loss: Curve, rate: Curve) -> Picture:
 
     first, last = number(loss.values[0]), number(loss.values[-1])
     alt = f"Loss over {count(loss.steps[-1])} steps: {first} at the first logged step, {last} at the last."
-    note = " Pale: as logged; dark: the mean of its neighbourhood." if _smoothed(loss.values) is not None else ""
+    note = " Pale: as logged; dark: the mean of its neighbourhood." if smoothed(loss.values) is not None else ""
     return picture("training", f"Loss and learning rate by step.{note}", alt, 4.2 if rate.steps else 3.2, draw)
 
 
@@ -219,15 +219,6 @@ def _legend(figure: Figure) -> tuple[list[Any], list[str]]:
     """Each name once, whichever panels it stands in."""
     found = {name: line for axes in figure.axes for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     return list(found.values()), list(found)
-
-
-def _smoothed(values: Sequence[float]) -> list[float] | None:
-    """The mean over a window of a twentieth of all; None where there are too few to need it."""
-    if len(values) < _SMOOTH_FROM:
-        return None
-    half = len(values) // 40
-    windows = (values[max(0, i - half) : i + half + 1] for i in range(len(values)))
-    return [sum(window) / len(window) for window in windows]
 
 
 def _name(model: dict[str, Any]) -> str:

@@ -43,10 +43,10 @@ def forecast_section(material: Material, command: str) -> Section:
 
 
 def training_section(material: Material, command: str) -> Section:
-    loss = curve(material.events, "sft", "loss")
+    loss = curve(material.events, material.trained_by, "loss")
     if not loss.steps and not material.trained:
         return Section("training", "Training", missing=("The student was not trained yet.", command))
-    rate = curve(material.events, "sft", "learning_rate")
+    rate = curve(material.events, material.trained_by, "learning_rate")
     rows = [(_words(name), _value(name, value)) for name, value in flat(material.trained)]
     return Section(
         "training", "Training", pictures=[training_picture(loss, rate)] if loss.steps else [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,12 +13,14 @@ from ..rows import SampleRow, TraceRow, read_rows
 from ..run_folder import RunFolder
 from .lengths import count_thoughts
 
+Trainer = Literal["sft", "grpo", "stream"]
+
 
 @dataclass(frozen=True)
 class Curve:
-    """One number over the steps of a stage."""
+    """One number over the steps of a stage, or over minutes."""
 
-    steps: tuple[int, ...]
+    steps: tuple[float, ...]
     values: tuple[float, ...]
 
 
@@ -70,6 +72,12 @@ class Material:
     kept: Kept
     samples: Samples
 
+    @property
+    def trained_by(self) -> Trainer:
+        """The stage that trained the student, as its events tell; sft before any began."""
+        told = {event["stage"] for event in self.events}
+        return "grpo" if "grpo" in told else "stream" if "stream" in told else "sft"
+
 
 def read_material(folder: RunFolder) -> Material:
     """Raises DistillError where a file is damaged."""
@@ -99,7 +107,7 @@ def curve(events: list[dict[str, Any]], stage: str, metric: str) -> Curve:
     """What a stage logged, step by step. A resumed run goes over its last steps again: later values count, and
     what an abandoned attempt logged beyond them does not.
     """
-    steps: list[int] = []
+    steps: list[float] = []
     values: list[float] = []
     for event in events:
         if (event["stage"], event["metric"]) != (stage, metric):

@@ -42,3 +42,4 @@ class Page:
     facts: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     made: str
+    kind: str = "Distillation report"

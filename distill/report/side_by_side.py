@@ -13,7 +13,7 @@ from .wording import count, visible
 HOW_MANY = 10
 # the page stays a page where thoughts are books
 _LONGEST = 12_000
-_MARKS = {"right": "✓ right", "wrong": "✗ wrong", "unknown": "not judged"}
+MARKS = {"right": "✓ right", "wrong": "✗ wrong", "unknown": "not judged"}
 METHOD = (
     f"{HOW_MANY} problems, drawn by the hash of their ids, the sets in turn, among those that all here were asked; "
     "of each answer the first sample. Whether an answer is right plays no part in the choice."
@@ -61,7 +61,7 @@ def trials(
     return [
         Trial(
             set=visible(name),
-            prompt=_clipped(problems[problem_id].prompt) if problem_id in problems else None,
+            prompt=clipped(problems[problem_id].prompt) if problem_id in problems else None,
             problem_id=visible(problem_id),
             gold=_gold(problems.get(problem_id)),
             answers=[_answer(answers[name, problem_id, key]) for key in who],
@@ -83,13 +83,13 @@ def _gold(problem: ProblemRow | None) -> str | None:
 def _answer(row: SampleRow) -> Answer:
     size = f"{count(row.n_reasoning_tokens)} tokens" if row.n_reasoning_tokens else ""
     return Answer(
-        who=row.model, key=f"{row.model}/{row.quant}", verdict=row.verdict, mark=_MARKS[row.verdict],
-        thought=None if row.reasoning is None else _clipped(row.reasoning), thought_size=size,
-        answer=_clipped(row.answer), cut=row.finish_reason == "length",
+        who=row.model, key=f"{row.model}/{row.quant}", verdict=row.verdict, mark=MARKS[row.verdict],
+        thought=None if row.reasoning is None else clipped(row.reasoning), thought_size=size,
+        answer=clipped(row.answer), cut=row.finish_reason == "length",
     )  # fmt: skip
 
 
-def _clipped(text: str) -> str:
+def clipped(text: str) -> str:
     """The text, and where it is very long its beginning and end; which part is missing is said in between."""
     if len(text) <= _LONGEST:
         return visible(text)

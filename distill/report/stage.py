@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from ..files import replace_file, sha256_of
 from ..host import Host
 from ..rows import ProblemRow, read_rows
 from ..run_folder import RunFolder
-from . import making, measured
+from . import learning, making, measured
 from .cost import cost_section
 from .material import Material, read_answers, read_material
 from .page import render
 from .parts import Page, Section
 from .verdicts import gains
+from .watched import Watched, read_watched
 from .wording import visible
 
 _PACKAGES = (
@@ -61,10 +63,11 @@ def make_page(config: DistillConfig, folder: RunFolder, material: Material) -> P
 
     chosen = set(measured.chosen_problems(material))
     answers = read_answers(folder.samples, chosen)
+    watched = read_watched(folder.rollouts)
     sections: list[Section] = [
         measured.accuracy_section(material, command("evaluate")),
-        making.data_section(material, command("filter")),
-        making.forecast_section(material, command("sft")),
+        *_learning(material, watched, command),
+        *_taught(material, command),
         making.training_section(material, command("sft")),
         measured.lengths_section(material, command("evaluate")),
         measured.answers_section(material, answers, _problems(folder) if answers else {}, command("evaluate")),
@@ -72,13 +75,33 @@ def make_page(config: DistillConfig, folder: RunFolder, material: Material) -> P
         cost_section(material, command("generate")),
         making.protocol_section(config, material, _versions(), _hashes(folder, material)),
     ]
+    learnt = learning.learning_verdict(watched)
     return Page(
         title=visible(config.name),
-        verdicts=[*gains(material.evaluation), *measured.other_sentences(material.evaluation)],
+        verdicts=[
+            *([learnt] if learnt else []), *gains(material.evaluation), *measured.other_sentences(material.evaluation)
+        ],
         facts=list(making.facts(config, material)),
         sections=sections,
         made=_day(material),
-    )
+    )  # fmt: skip
+
+
+def _learning(material: Material, watched: Watched, command: Callable[[str], str]) -> Iterator[Section]:
+    """What changed from step to step: of every reinforcement learning, and of any other that was watched."""
+    if material.trained_by == "grpo":
+        yield learning.learning_section(material, command("grpo"))
+        yield learning.before_and_after_section(watched, command("grpo"))
+        yield learning.rewards_section(material.events, command("grpo"))
+    elif learning.learning_panels(material.events, material.trained_by):
+        yield learning.learning_section(material, command(material.trained_by))
+
+
+def _taught(material: Material, command: Callable[[str], str]) -> Iterator[Section]:
+    """The traces, of a student that was taught by some."""
+    if material.trained_by == "sft":
+        yield making.data_section(material, command("filter"))
+        yield making.forecast_section(material, command("sft"))
 
 
 def _day(material: Material) -> str:

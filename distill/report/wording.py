@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 _SETS = {
     "generated-test": "unseen problems",
+    "generated-unseen_words": "unseen problems about unseen names and things",
     "generated-unseen_wording": "unseen problems in unseen wordings",
+    "generated-one_more": "unseen problems of one operation more",
     "generated-larger": "unseen problems with larger numbers",
 }
 

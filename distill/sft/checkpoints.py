@@ -12,6 +12,7 @@ from typing import Any
 from ..files import replace_file
 
 MANIFEST = "manifest.json"
+_SHARE_OF_SAVING = 0.1  # checkpoints of large models may take this part of the time, whatever was asked for
 _PREFIX = "step-"
 _ASIDE = "writing"
 
@@ -52,6 +53,17 @@ def newest_whole(folder: Path, fingerprint: str) -> Path | None:
     """The latest checkpoint of this training whose files are all there, byte for byte; None where there is none."""
     found = sorted(folder.glob(f"{_PREFIX}*"), reverse=True) if folder.exists() else []
     return next((path for path in found if _is_whole(path, fingerprint)), None)
+
+
+def interval(save_every_s: float, saving_s: float) -> float:
+    """Seconds to the next checkpoint, where the last one took `saving_s`; 0: after every step, whatever it takes."""
+    return max(save_every_s, saving_s / _SHARE_OF_SAVING) if save_every_s else 0.0
+
+
+def last_step(folder: Path, fingerprint: str) -> int:
+    """Of the checkpoint that is gone on from; -1 where there is none."""
+    found = newest_whole(folder, fingerprint)
+    return -1 if found is None else int(found.name.rpartition("-")[2])
 
 
 def remove_checkpoints(folder: Path) -> None:

@@ -14,6 +14,10 @@ class SftConfig:
 
     `packing` lays the rows of a micro-batch end to end instead of filling the shorter ones up. Rows stay apart
     and none is cut, but only attention that never builds the whole mask (flash attention) gains by it.
+
+    With a `watch_set` (a spec of problems) its first `watch_problems` are answered `watch_samples` times each, at
+    temperature 1 and in `watch_tokens` at most, before the first step, every `watch_every` steps and after the last:
+    for the curve beside one of reinforcement learning.
     """
 
     method: Literal["full", "lora", "qlora"] | None = None
@@ -26,3 +30,8 @@ class SftConfig:
     packing: bool = False
     save_every_s: float = 120.0
     accelerate_config: Path | None = None
+    watch_set: str | None = None
+    watch_problems: int = 64
+    watch_samples: int = 1
+    watch_every: int = 25
+    watch_tokens: int = 256

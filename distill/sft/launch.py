@@ -12,19 +12,23 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DistillError
 from .job import Job
 from .trainer import Outcome, Report, train
 
+if TYPE_CHECKING:
+    from .curve import HeldOutCurve
+
 MARK = "r1chat-sft "  # before each line that a worker means for us
 STOP, OUTCOME = "stop", "outcome.json"
 
 
-def train_here(job: Job, report: Report, say: Callable[[str], None]) -> Outcome:
+def train_here(job: Job, report: Report, say: Callable[[str], None], curve: HeldOutCurve | None = None) -> Outcome:
     """In this process. The first Ctrl-C ends the training after its step, saved; the second at once."""
-    with _heard_interrupt(say) as interrupted:
-        return train(job, report, interrupted.is_set)
+    with heard_interrupt(say) as interrupted:
+        return train(job, report, interrupted.is_set, curve)
 
 
 def train_launched(job: Job, accelerate_config: Path, report: Report, say: Callable[[str], None]) -> Outcome:
@@ -71,7 +75,7 @@ def _processes_of(accelerate_config: Path) -> int:
 def _listen(workers: subprocess.Popen[str], job: Job, report: Report, say: Callable[[str], None]) -> str | None:
     """Passes on what the workers tell until they end; the error that one of them told."""
     failure = None
-    with _heard_interrupt(say, (job.folder / STOP).touch):
+    with heard_interrupt(say, (job.folder / STOP).touch):
         assert workers.stdout is not None
         for line in workers.stdout:
             if not line.startswith(MARK):
@@ -99,7 +103,7 @@ def _outcome(job: Job, code: int, failure: str | None) -> Outcome:
 
 
 @contextmanager
-def _heard_interrupt(say: Callable[[str], None], heard: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
+def heard_interrupt(say: Callable[[str], None], heard: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C of the block sets; after it, Ctrl-C is as it was before."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():

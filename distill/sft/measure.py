@@ -15,8 +15,8 @@ import numpy as np
 from ...serve.models.gguf.shapes import SHAPES
 from ...serve.models.gguf.spec import ModelSpec
 from ...serve.models.random_folder import make_random_folder
-from ..demo.training import bound_openmp
 from ..errors import DistillError
+from ..stream.training import bound_openmp
 from ..students import Method
 from .job import Job, RowArrays, RowGatherer, read_rows, write_rows
 from .order import draw_steps

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..demo.training import _fast_bfloat16
 from ..errors import DistillError
-from .job import Job
+from ..stream.training import _fast_bfloat16
+from ..students import Method
 
 if TYPE_CHECKING:
     import torch
 
 # Above this, what layers would keep for the backward pass is computed again, which takes a third longer.
 _CHECKPOINT_FROM = 100_000_000
+
+
+class Training(Protocol):
+    """What decides which weights of which base are trained."""
+
+    @property
+    def base(self) -> Path: ...
+    @property
+    def method(self) -> Method: ...
+    @property
+    def lora_rank(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ def find_device() -> Device:
     return Device("cpu", torch.bfloat16 if _fast_bfloat16() else None)
 
 
-def load_model(job: Job, device: Device) -> Any:
+def load_model(job: Training, device: Device) -> Any:
     """The base with what is trained in float32: all of it, or the adapter on frozen weights in half or NF4."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -96,7 +110,7 @@ def _is_sharded() -> bool:
     return any(os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true" for kind in ("FSDP", "DEEPSPEED"))
 
 
-def _with_adapter(model: Any, job: Job) -> Any:
+def _with_adapter(model: Any, job: Training) -> Any:
     """LoRA on every matrix inside the layers; alpha twice the rank, no dropout."""
     import torch
     from peft import LoraConfig, get_peft_model

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..config import DistillConfig
-from ..demo.training import bound_openmp
 from ..errors import DistillError
 from ..host import Host
 from ..rows import TraceRow, read_rows
 from ..run_folder import RunFolder
+from ..stream.training import bound_openmp
 from . import checkpoints
 from .checks import check_rows
-from .formats import write_format
+from .curve import held_out_curve
 from .job import Job, RowGatherer, write_rows
 from .launch import train_here, train_launched
 from .preflight import preflight
+from .publishing import publish
 from .rows import EncodedRow, RowEncoder
 from .trainer import Outcome, release_memory
 
@@ -34,7 +34,7 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     _foresee(config, folder, host)
     outcome = _train(config, folder, job, host)
     release_memory()
-    _publish(job, folder)
+    publish(job.method, job.base, job.result, folder)
     folder.write_json(folder.trained, _record(job, outcome))
     checkpoints.remove_checkpoints(job.folder)
     return {"method": job.method, "steps": outcome.steps, "loss": outcome.loss, "seconds": outcome.seconds}
@@ -93,19 +93,10 @@ def _train(config: DistillConfig, folder: RunFolder, job: Job, host: Host) -> Ou
     def report(step: int, numbers: dict[str, float]) -> None:
         folder.log("sft", step, sample=None, **numbers)
 
-    if config.sft.accelerate_config is None:
-        return train_here(job, report, host.say)
-    return train_launched(job, config.sft.accelerate_config, report, host.say)
-
-
-def _publish(job: Job, folder: RunFolder) -> None:
-    """Brings the trained weights, with the tokeniser and template they were trained in, to their place."""
-    if job.method == "full":
-        write_format(job.base, job.result)
-    folder.trained.unlink(missing_ok=True)  # from here on it would speak of another student
-    for place in (folder.student, folder.adapter):
-        shutil.rmtree(place, ignore_errors=True)
-    job.result.rename(folder.student if job.method == "full" else folder.adapter)
+    with held_out_curve(config, folder, job) as curve:
+        if config.sft.accelerate_config is None:
+            return train_here(job, report, host.say, curve)
+        return train_launched(job, config.sft.accelerate_config, report, host.say)
 
 
 def _record(job: Job, outcome: Outcome) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..demo.training import bound_openmp
 from ..errors import DistillError
+from ..stream.training import bound_openmp
 from . import checkpoints
 from .job import Job, RowArrays, read_rows
 from .order import draw_steps
 
 if TYPE_CHECKING:
+    from .curve import HeldOutCurve
     from .model import Device
     from .student_trainer import Steps, StudentTrainer
     from .watch import Watch
@@ -50,8 +51,11 @@ def never() -> bool:
     return False
 
 
-def train(job: Job, report: Report, interrupted: Callable[[], bool] = never) -> Outcome:
-    """Writes `job.result` and gives what was done. `report` is told the numbers of each step, in the first process.
+def train(
+    job: Job, report: Report, interrupted: Callable[[], bool] = never, curve: HeldOutCurve | None = None
+) -> Outcome:
+    """Writes `job.result` and gives what was done. `report` is told the numbers of each step, in the first process;
+    the `curve` is asked in between.
 
     When `interrupted` says so, it saves the step it is at and raises KeyboardInterrupt. Raises DistillError.
     """
@@ -70,7 +74,7 @@ def train(job: Job, report: Report, interrupted: Callable[[], bool] = never) -> 
     steps = Steps(
         rows, plan, budget=budget, packing=job.packing, rank=arguments.process_index, world=arguments.world_size,
     )  # fmt: skip
-    watch = Watch(job, steps, report, interrupted)
+    watch = Watch(job, steps, report, interrupted, curve)
     trainer = StudentTrainer(
         steps, watch.seal, model=model, args=arguments, callbacks=[watch], **_required(job, rows)
     )  # fmt: skip

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainerCallback
@@ -17,9 +17,11 @@ from . import checkpoints
 from .job import Job
 from .student_trainer import Steps
 
+if TYPE_CHECKING:
+    from .curve import HeldOutCurve
+
 Report = Callable[[int, dict[str, float]], None]
 _PROGRESS = "progress.json"
-_SHARE_OF_SAVING = 0.1  # checkpoints of large models may take this part of the time, whatever was asked for
 
 
 class Watch(TrainerCallback):
@@ -28,10 +30,18 @@ class Watch(TrainerCallback):
     `checkpoint` is where to go on from, `stopped` whether the training ended because `interrupted` said so.
     """
 
-    def __init__(self, job: Job, steps: Steps, report: Report, interrupted: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        steps: Steps,
+        report: Report,
+        interrupted: Callable[[], bool],
+        curve: HeldOutCurve | None = None,
+    ) -> None:
         self.checkpoint = checkpoints.newest_whole(job.folder, job.fingerprint())
         self.stopped = False
         self._job, self._steps, self._report, self._interrupted = job, steps, report, interrupted
+        self._curve = curve
         self._before = _seconds(self.checkpoint)
         self._began = self._logged = self._saved = time.monotonic()
         self._interval = job.save_every_s
@@ -41,13 +51,17 @@ class Watch(TrainerCallback):
     def seconds(self) -> float:
         return self._before + time.monotonic() - self._began
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self._began = self._logged = self._saved = time.monotonic()
         if state.is_world_process_zero:  # what an interrupted writing left there would get into the next one
             checkpoints.clear_aside(self._job.folder)
+        if state.global_step == 0:
+            self._ask(model, 0)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         at_end = state.global_step >= len(self._steps)
+        if self._curve is not None and (at_end or state.global_step % self._curve.every == 0):
+            self._ask(model, state.global_step)
         due = time.monotonic() - self._saved >= self._interval
         save, self.stopped = _agree(due, self._interrupted() and not at_end, device=args.device)
         control.should_training_stop = at_end or self.stopped
@@ -56,8 +70,7 @@ class Watch(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._saved = time.monotonic()
-        if self._job.save_every_s:  # else after every step, whatever it takes
-            self._interval = max(self._job.save_every_s, (self._saved - self._asked) / _SHARE_OF_SAVING)
+        self._interval = checkpoints.interval(self._job.save_every_s, self._saved - self._asked)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         if "loss" not in logs:
@@ -74,6 +87,16 @@ class Watch(TrainerCallback):
             told = {name: logs[name] for name in ("loss", "learning_rate", "grad_norm")}
             share = state.global_step / len(self._steps)
             self._report(state.global_step, {**told, "tokens_per_second": rate, "share": share})
+
+    def _ask(self, model: Any, step: int) -> None:
+        """Held-out problems, on nobody's time."""
+        if self._curve is None:
+            return
+        minutes = self.seconds / 60
+        numbers, seconds = self._curve.ask(model, step)
+        self._before -= seconds
+        self._logged += seconds
+        self._report(step, {**numbers, "minutes": minutes})
 
     def seal(self, step: int) -> None:
         """Puts the checkpoint that lies aside in place."""

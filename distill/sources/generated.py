@@ -7,31 +7,49 @@ from difflib import get_close_matches
 from itertools import chain, cycle, islice, zip_longest
 
 from ..errors import DistillError
-from ..problems import FAMILIES, Problem, generate, prompt_key, repeats_riddle
-from ..problems.held_out import SPLITS, held_out, held_out_keys
+from ..problems import FAMILIES, Problem, prompt_key, repeats_riddle
+from ..problems.held_out import SPLITS, families_in, held_out, is_held_out
+from ..problems.levels import Level, generate_at
 from ..rows import ProblemRow, content_id
 
 SOURCE = "generated"
+UNASKED = ("code", "outside")  # code is judged in the sandbox, which has to be allowed
 COUNT = 1000  # where nobody says how many
 LICENCE = "MIT"
-SEEDS = 900_000_000  # training's seeds lie below; those of the held-out problems begin at 10**9
+SEEDS = 225_000_000  # training's seeds lie below four times that; those of the held-out problems begin at 10**9
 TRIES = 200  # draws in a row that are known already: the family has no more
 
 
 def generated_problems(families: str, limit: int | None, seed: int) -> Iterator[Problem]:
-    """`limit` training problems of these families (comma-separated; all but `outside` where none is named), the
-    families in turn. No prompt comes twice, nor one that reads like a held-out one. Raises DistillError.
+    """`limit` training problems of these families (comma-separated; where none is named all but UNASKED), the
+    families in turn; `sums@easy` and `sums@hard` are the shorter and the longer ones of a family. No prompt comes
+    twice, nor one that reads like a held-out one. Raises DistillError.
     """
-    fresh = {family: _fresh(family, seed) for family in _families(families)}
+    fresh = {family: _fresh(*_level(family), seed) for family in _families(families)}
     return islice(_in_turn(fresh), COUNT if limit is None else limit)
 
 
 def held_out_problems(split: str, families: str, limit: int | None) -> Iterator[Problem]:
-    """The problems kept for measuring: `test`, `unseen_wording` or `larger`; of each family as many."""
-    wanted = _families(families)
+    """The problems kept for measuring, of a split of held_out.SPLITS; of each family as many. Raises DistillError
+    where a split has none of those that are named.
+    """
+    wanted = check_families(split, families)
     groups = ([p for p in held_out()[split] if p.family == family] for family in wanted)
     mixed = (p for p in chain.from_iterable(zip_longest(*groups)) if p is not None)
     return islice(mixed, limit)
+
+
+def check_families(split: str | None, families: str) -> list[str]:
+    """The families that are named, without their levels. Raises DistillError where one is unknown, or a split, if there
+    is one, has none of them.
+    """
+    wanted = [_level(family)[0] for family in _families(families)]
+    if split is not None and not set(wanted) & set(families_in(split)):
+        raise DistillError(
+            f"{SOURCE}-{split} has no problems of {', '.join(wanted)}, but of {', '.join(families_in(split))}. "
+            f"Use: r1chat distill evaluate --eval {SOURCE}-{split}"
+        )
+    return wanted
 
 
 def problem_row(problem: Problem, source: str) -> ProblemRow:
@@ -40,7 +58,8 @@ def problem_row(problem: Problem, source: str) -> ProblemRow:
         prompt=problem.prompt,
         gold=problem.gold,
         source=source,
-        verifier="outside" if problem.family == "outside" else "math",
+        verifier=problem.verifier,
+        check=problem.check,
         family=problem.family,
         licence=LICENCE,
     )
@@ -59,8 +78,9 @@ def held_out_split(name: str) -> str | None:
 
 
 def _families(named: str) -> tuple[str, ...]:
-    wanted = tuple(named.split(",")) if named else tuple(family for family in FAMILIES if family != "outside")
-    for family in wanted:
+    wanted = tuple(named.split(",")) if named else tuple(family for family in FAMILIES if family not in UNASKED)
+    for asked in wanted:
+        family, _ = _level(asked)
         if family not in FAMILIES:
             near = get_close_matches(family, FAMILIES, 1, cutoff=0)
             raise DistillError(
@@ -70,14 +90,25 @@ def _families(named: str) -> tuple[str, ...]:
     return wanted
 
 
-def _fresh(family: str, seed: int) -> Iterator[Problem]:
+def _level(asked: str) -> tuple[str, Level]:
+    """Family and level of `family` or `family@level`."""
+    family, at, level = asked.partition("@")
+    if at and level not in list(Level):
+        raise DistillError(
+            f"There is no level {level!r}, but {', '.join(Level)}. "
+            f"Use: r1chat distill generate --problems {SOURCE}:{family}@{Level.HARD}"
+        )
+    return family, Level(level) if at else Level.ANY
+
+
+def _fresh(family: str, level: Level, seed: int) -> Iterator[Problem]:
     """Ends where a family has nothing new left."""
     seen: set[str] = set()
     start, stale = seed * 1_000_003, 0
     for number in range(SEEDS):
-        problem = generate(family, (start + number) % SEEDS)
+        problem = generate_at(family, (start + number) % SEEDS, level)
         key = prompt_key(problem.prompt)
-        if key in seen or key in held_out_keys() or repeats_riddle(problem.prompt):
+        if key in seen or is_held_out(problem) or repeats_riddle(problem.prompt):
             stale += 1
             if stale == TRIES:
                 return

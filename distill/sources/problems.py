@@ -12,16 +12,16 @@ from ..errors import DistillError
 from ..rows import ProblemRow, content_id
 from .benchmarks import BENCHMARKS, load_benchmark
 from .columns import problem_of
-from .generated import SOURCE, generated_problems, held_out_problems, held_out_split, problem_row
+from .generated import SOURCE, check_families, generated_problems, held_out_problems, held_out_split, problem_row
 from .gym import GYM, gym_problems
-from .records import is_file, open_records
+from .records import check_records, is_file, open_records
 
 
 def load_problems(spec: str, *, limit: int | None = None, seed: int = 0) -> list[ProblemRow]:
     """The problems of a spec, each prompt once, at most `limit`.
 
-    A spec is a path (.jsonl, .json); `generated[:families]`; `generated-test`, `generated-unseen_wording` or
-    `generated-larger`, with or without families; `gym:name[,name]`; a benchmark's name, or `name=FILE`; or a
+    A spec is a path (.jsonl, .json); `generated[:families]`, a family as `sums@hard` too; `generated-test` or another
+    of the splits held out, with or without families; `gym:name[,name]`; a benchmark's name, or `name=FILE`; or a
     dataset of the Hub, `user/name[:config[:split]]`. `seed` decides what is generated, and what is drawn from a file
     that has more than `limit`; of a dataset, which streams, it is the first rows. Raises DistillError.
     """
@@ -35,6 +35,17 @@ def load_problems(spec: str, *, limit: int | None = None, seed: int = 0) -> list
     if head == GYM:
         return list(distinct(gym_problems(rest, limit, seed)))
     return list(islice(distinct(_read(spec)), limit))
+
+
+def check_problems(spec: str) -> None:
+    """Whether a spec names problems, as far as can be told without the network or long work. Raises DistillError."""
+    head, _, rest = spec.partition(":")
+    if spec.partition("=")[0] in BENCHMARKS or head == GYM:
+        return
+    if head == SOURCE or head.startswith(f"{SOURCE}-"):
+        check_families(held_out_split(head), rest)
+    else:
+        check_records(spec, "problems")
 
 
 def _own(name: str, families: str, limit: int | None, seed: int) -> list[ProblemRow]:

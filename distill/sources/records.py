@@ -30,15 +30,22 @@ def open_records(spec: str, kind: str) -> Records:
 
     Raises DistillError, also while the rows are read.
     """
+    check_records(spec, kind)
     if is_file(spec):
         return Records(Path(spec).name, None, read_file(Path(spec), kind))
-    if HUB_ID.fullmatch(spec):
-        dataset = open_dataset(spec, kind)
-        return Records(spec, dataset.licence, dataset.rows)
-    raise DistillError(
-        f"{spec!r} names no {kind}: neither a file ({', '.join(SUFFIXES)}) nor a dataset of the Hub (user/name). "
-        f"Use: r1chat distill generate --{kind} FILE.jsonl"
-    )
+    dataset = open_dataset(spec, kind)
+    return Records(spec, dataset.licence, dataset.rows)
+
+
+def check_records(spec: str, kind: str) -> None:
+    """A spec is a file that is there, or may be a dataset of the Hub, which is not asked. Raises DistillError."""
+    if is_file(spec):
+        _check_is_there(Path(spec), kind)
+    elif not HUB_ID.fullmatch(spec):
+        raise DistillError(
+            f"{spec!r} names no {kind}: neither a file ({', '.join(SUFFIXES)}) nor a dataset of the Hub (user/name). "
+            f"Use: r1chat distill generate --{kind} FILE.jsonl"
+        )
 
 
 def is_file(spec: str) -> bool:
@@ -48,14 +55,18 @@ def is_file(spec: str) -> bool:
 
 def read_file(path: Path, kind: str) -> Iterator[Record]:
     """The objects of a list in JSON, or one a line. Raises DistillError."""
-    if not path.is_file():
-        raise DistillError(f"There is no file {path}. Give one that is: r1chat distill generate --{kind} FILE.jsonl")
+    _check_is_there(path, kind)
     if path.suffix == ".json":
         whole = _list_in(path)
         if whole is not None:
             yield from whole
             return
     yield from _lines(path)
+
+
+def _check_is_there(path: Path, kind: str) -> None:
+    if not path.is_file():
+        raise DistillError(f"There is no file {path}. Give one that is: r1chat distill generate --{kind} FILE.jsonl")
 
 
 def _list_in(path: Path) -> list[Record] | None:

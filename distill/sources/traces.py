@@ -13,13 +13,14 @@ import msgspec
 from ..errors import DistillError
 from ..rows import ProblemRow, Teacher, TraceRow, content_id
 from .columns import problem_of
-from .generated import LICENCE, SOURCE, generated_problems, problem_row
-from .records import Record, Records, is_file, open_records, read_file
+from .generated import LICENCE, SOURCE, check_families, generated_problems, problem_row
+from .records import Record, Records, check_records, is_file, open_records, read_file
 from .replies import Reply, replies_of
 
 OPENR1_MATH = "openr1-math"
 HUB_NAMES = {OPENR1_MATH: "open-r1/OpenR1-Math-220k"}
 # Teachers by the Hub datasets whose rows do not name them.
+WRITTEN = "written"
 R1 = Teacher(name="deepseek-r1", licence="MIT")
 TEACHERS = {"open-r1/OpenR1-Math-220k": R1, "open-r1/Mixture-of-Thoughts": R1}
 
@@ -27,16 +28,29 @@ TEACHERS = {"open-r1/OpenR1-Math-220k": R1, "open-r1/Mixture-of-Thoughts": R1}
 def load_traces(spec: str, *, limit: int | None = None, seed: int = 0) -> Iterator[TraceRow]:
     """The traces of a spec in its order, the same ones with the same ids each time; at most `limit`.
 
-    A spec is a path (.jsonl, .json), with a file of golds by the rows' ids behind an @ if wanted; `generated
-    [:families]`, whose traces are the generators' own solutions, drawn by `seed`; `openr1-math`; or a dataset of
-    the Hub, `user/name[:config[:split]]`. Raises DistillError, also while the rows are read.
+    A spec is a path (.jsonl, .json), with a file of golds by the rows' ids behind an @ if wanted; `written
+    [:families]` (or `generated`), the problems that we generate with the thoughts that our families write for them
+    by rule, drawn by `seed`; `openr1-math`; or a dataset of the Hub, `user/name[:config[:split]]`. Raises
+    DistillError, also while the rows are read.
     """
-    head, _, families = spec.partition(":")
-    if head == SOURCE:
-        return _generated(families, limit, seed)
+    if is_written(spec):
+        return _written(spec.partition(":")[2], limit, seed)
     path, *keys = keyed_paths(spec)
     golds = {row_id: gold for name in keys for row_id, gold in _golds(Path(name))}
     return islice(_traces(open_records(HUB_NAMES.get(path, path), "traces"), golds), limit)
+
+
+def check_traces(spec: str) -> None:
+    """Whether a spec names traces, as far as can be told without the network or long work. Raises DistillError."""
+    if is_written(spec):
+        check_families(None, spec.partition(":")[2])
+    elif spec not in HUB_NAMES:
+        check_records(keyed_paths(spec)[0], "traces")
+
+
+def is_written(spec: str) -> bool:
+    """Whether a spec names the traces that our own families write: as many as are asked for."""
+    return spec.partition(":")[0] in (WRITTEN, SOURCE)
 
 
 def _traces(records: Records, golds: dict[str, str]) -> Iterator[TraceRow]:
@@ -132,13 +146,13 @@ def _golds(path: Path) -> Iterator[tuple[str, str]]:
         yield str(row["id"]), str(gold)
 
 
-def _generated(families: str, limit: int | None, seed: int) -> Iterator[TraceRow]:
+def _written(families: str, limit: int | None, seed: int) -> Iterator[TraceRow]:
     for problem in generated_problems(families, limit, seed):
         row = problem_row(problem, SOURCE)
         yield TraceRow(
             id=content_id(SOURCE, row.id, "solution"),
             problem=row,
-            teacher=Teacher(name="r1chat problem generators", licence=LICENCE),
+            teacher=Teacher(name="written by rule", licence=LICENCE),
             sample=0,
             reasoning=problem.reasoning,
             answer=problem.answer,

@@ -1,4 +1,4 @@
-"""Checks an answer against a problem's gold: what the last \\boxed{} holds, exactly."""
+"""Checks an answer to a problem of our families: what the last \\boxed{} holds, exactly, or the rule of the family."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import re
 
 from ..problems import Problem
 from ..problems.outside import GOLD as OUTSIDE_GOLD
+from .code import rule_code
+from .config import VerifyConfig
+from .expression import rule_expression
+from .instructions import rule_instructions
 
 BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 
@@ -16,8 +20,23 @@ def boxed(answer: str) -> str | None:
     return found[-1].strip() if found else None
 
 
+def is_refused(answer: str) -> bool:
+    """Whether the model says that the question lies outside its field."""
+    return OUTSIDE_GOLD in answer and boxed(answer) is None
+
+
 def is_right(answer: str, problem: Problem) -> bool:
-    """Whether an answer solves the problem; outside the field, whether the model owns up to it."""
-    if problem.family == "outside":
-        return OUTSIDE_GOLD in answer and boxed(answer) is None
-    return boxed(answer) == problem.gold
+    """Whether an answer solves the problem; outside the field, whether the model owns up to it. A program runs in the
+    sandbox, which takes some tenths of a second.
+    """
+    match problem.verifier:
+        case "outside":
+            return is_refused(answer)
+        case "expression":
+            return rule_expression(problem.check, answer).verdict == "right"
+        case "instructions":
+            return rule_instructions(problem.check, problem.prompt, answer).verdict == "right"
+        case "code":
+            return rule_code(problem.check, answer, VerifyConfig(sandbox=True)).verdict == "right"
+        case _:
+            return boxed(answer) == problem.gold

@@ -13,7 +13,7 @@ from typing import Any
 
 from .config import VerifyConfig
 from .ruling import Ruling, right, unknown, wrong
-from .sandbox import Job, Outcome, run_in_jail
+from .sandbox import Outcome, Run, run_in_jail
 
 Passes = Callable[[Outcome], bool]
 
@@ -23,9 +23,9 @@ _PYTHON = ("", "python", "python3", "py")
 
 @dataclass(frozen=True)
 class _Case:
-    """One test: what is run, and whether what came of it is right."""
+    """One test: what is run after the program, and whether what came of it is right."""
 
-    job: Job
+    run: Run
     passes: Passes
 
 
@@ -46,15 +46,15 @@ def rule_code(check: dict[str, Any] | None, text: str, config: VerifyConfig) -> 
     if not config.sandbox:
         return unknown("the sandbox is off; use --sandbox")
     try:
-        cases = list(_cases(check or {}, program))
+        cases = list(_cases(check or {}))
     except _TestNotKnown as error:
         return unknown(str(error))
     except (AttributeError, KeyError, TypeError, ValueError):  # whoever wrote the row wrote the tests
         return unknown("the tests are of no known form")
     if not cases:
         return unknown("no tests")
-    for number, case in enumerate(cases, 1):
-        outcome = run_in_jail(case.job, config.timeout_s)
+    outcomes = run_in_jail(_with_setup(check or {}, program), [case.run for case in cases], config.timeout_s)
+    for number, (case, outcome) in enumerate(zip(cases, outcomes, strict=False), 1):  # the last may not have been run
         if outcome.kind == "no jail":
             return unknown(f"the sandbox does not work here: {outcome.why}")
         if outcome.kind != "done":
@@ -81,16 +81,22 @@ def last_program(text: str) -> str | None:
     return found if found and found.strip() and len(found) <= MAX_PROGRAM else None
 
 
-def _cases(check: dict[str, Any], program: str) -> Iterator[_Case]:
+def _with_setup(check: dict[str, Any], program: str) -> str:
+    setup = str(check.get("setup") or "") if "asserts" in check else ""
+    return f"{setup}\n{program}" if setup else program
+
+
+def _cases(check: dict[str, Any]) -> Iterator[_Case]:
     if "asserts" in check:
-        setup = str(check.get("setup") or "")
-        yield from _asserted(check["asserts"], f"{setup}\n{program}" if setup else program)
+        yield from _asserted(check["asserts"])
     elif name := check.get("function"):
         for test in check.get("tests", ()):
-            yield _Case(Job(program, call=name, args=tuple(test["args"])), _returns(test["output"]))
+            yield _Case(Run(call=name, args=tuple(test["args"])), _returns(test["output"]))
     else:
         for test in check.get("tests", ()):
-            yield _Case(Job(program, stdin=test["input"]), _prints(test["output"]))
+            if not isinstance(test["input"], str) or not isinstance(test["output"], str):
+                raise _TestNotKnown("what a test reads and prints is no text")
+            yield _Case(Run(stdin=test["input"]), _prints(test["output"]))
 
 
 def _returns(wanted: Any) -> Passes:
@@ -101,7 +107,7 @@ def _prints(wanted: str) -> Passes:
     return lambda outcome: same_output(outcome.stdout, wanted)
 
 
-def _asserted(asserts: str | list[str], program: str) -> Iterator[_Case]:
+def _asserted(asserts: str | list[str]) -> Iterator[_Case]:
     try:
         lines = ast.parse(asserts if isinstance(asserts, str) else "\n".join(asserts)).body
     except SyntaxError as error:
@@ -110,7 +116,7 @@ def _asserted(asserts: str | list[str], program: str) -> Iterator[_Case]:
         if not isinstance(line, ast.Assert):
             raise _TestNotKnown("the tests are more than asserts")
         tested, passes = _compared(line.test)
-        yield _Case(Job(program, expression=ast.unparse(tested)), passes)
+        yield _Case(Run(expression=ast.unparse(tested)), passes)
 
 
 def _compared(test: ast.expr) -> tuple[ast.expr, Passes]:
@@ -127,7 +133,7 @@ def _compared(test: ast.expr) -> tuple[ast.expr, Passes]:
 
 
 def decoded(value: Any) -> Any:
-    """What jail.encoded wrote; what is no plain value, or damaged, equals nothing."""
+    """What jailer.encoded wrote; what is no plain value, or damaged, equals nothing."""
     if not isinstance(value, dict):
         return value
     with suppress(KeyError, TypeError, ValueError, RecursionError):

@@ -1,15 +1,17 @@
-"""Instructions about the form of an answer, under the ids of IFEval (Zhou et al. 2023, arXiv 2311.07911).
+"""Instructions about the form of an answer, under the ids of IFEval (Zhou et al. 2023, arXiv 2311.07911), and some
+of our own, `answer:...`.
 
 In the paper's strict reading: on the whole answer, as it stands. Written from the paper's list of instructions.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
-from ...serve.answers.extraction import canonical_json
+from ...serve.answers.extraction import canonical_json, comparable, extract
 from .ruling import Ruling, right, unknown, wrong
 
 MAX_TEXT = 200_000
@@ -27,7 +29,8 @@ _CHOICES = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 def rule_instructions(check: dict[str, Any] | None, prompt: str, text: str) -> Ruling:
     """Right where every instruction of `check["instructions"]`, a list of {"id", "kwargs"}, is followed.
 
-    One that is broken makes it wrong whatever the others are; else one that is not known here, "unknown".
+    One that is broken makes it wrong whatever the others are; else one that is not known here, "unknown". Where
+    `check["gold"]` is given, a number, the last number of the answer must be that one.
     """
     asked = (check or {}).get("instructions") or []
     if not asked:
@@ -47,7 +50,15 @@ def rule_instructions(check: dict[str, Any] | None, prompt: str, text: str) -> R
                 return wrong(f"does not follow {name}")
         except (KeyError, TypeError, ValueError):
             others.append(name)
+    gold = (check or {}).get("gold")
+    if gold is not None and not _ends_on_number(answer, str(gold)):
+        return wrong("another number")
     return unknown(f"not checked here: {others[0]}") if others else right("follows all instructions")
+
+
+def _ends_on_number(text: str, gold: str) -> bool:
+    found = extract(text, "last_number")
+    return found is not None and comparable(found, "boxed") == comparable(gold, "boxed")
 
 
 def _compared(count: int, asked: int, relation: str) -> bool:
@@ -137,6 +148,29 @@ def _repeats(text: str, s: dict[str, Any]) -> bool:
     return text.casefold().startswith(str(s["prompt_to_repeat"]).strip().casefold())
 
 
+def _number_only(text: str, s: dict[str, Any]) -> bool:
+    return re.fullmatch(r"-?\d+(?:\.\d+)?", text, re.ASCII) is not None
+
+
+def _repeated(text: str, s: dict[str, Any]) -> bool:
+    """The same number again and again, and nothing else."""
+    numbers = re.split(r"[\s,]+", text)
+    return len(numbers) == s["times"] and len(set(numbers)) == 1 and _number_only(numbers[0], s)
+
+
+def _json_keys(text: str, s: dict[str, Any]) -> bool:
+    """An object with these keys only, whose values are numbers."""
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return (
+        isinstance(read, dict)
+        and sorted(read) == sorted(s["keys"])
+        and all(type(v) in (int, float) for v in read.values())
+    )
+
+
 CHECKS: dict[str, Check] = {
     "punctuation:no_comma": lambda text, s: "," not in text,
     "length_constraints:number_words": _words,
@@ -160,6 +194,9 @@ CHECKS: dict[str, Check] = {
     "detectable_content:postscript": _postscript,
     "startend:end_checker": _ends,
     "startend:quotation": _quoted,
+    "answer:number_only": _number_only,
+    "answer:repeated": _repeated,
+    "answer:json_keys": _json_keys,
     "combination:two_responses": _two_responses,
     "combination:repeat_prompt": _repeats,
 }

@@ -17,6 +17,7 @@ from ..errors import DistillError
 from ..rows import ProblemRow
 from .code import rule_code
 from .config import VerifyConfig
+from .expression import rule_expression
 from .instructions import rule_instructions
 from .mathematics import rule_math
 from .ruling import Ruling, after_thought, right, unknown, wrong
@@ -63,6 +64,8 @@ class Judge:
                 return _rule_outside(problem.gold, text)
             case "instructions":
                 return rule_instructions(problem.check, problem.prompt, text)
+            case "expression":
+                return rule_expression(problem.check, text)
             case "code":
                 return rule_code(problem.check, text, self._config)
             case "none":

@@ -1,4 +1,4 @@
-"""Runs a program that a model wrote, where it can do no harm: see jail.py for how. Linux only.
+"""Runs a program that a model wrote, where it can do no harm: see jailer.py for how. Linux only.
 
 It does not protect from a hole in the kernel, and what lies in /usr, /lib and Python's own folder can be read. Where
 the kernel or a container forbids namespaces there is no jail, and then nothing is run.
@@ -10,24 +10,25 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from .jail import NO_JAIL, READY, TIMEOUT
+from .jailer import SPARE_S
 
-MAX_OUTPUT = 1 << 20
 # what the jail's keeper is given to end by itself
 _GRACE_S = 2.0
 _ENVIRONMENT = {"HOME": "/work", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
-_JAIL = Path(__file__).with_name("jail.py")
+_JAILER = Path(__file__).with_name("jailer.py")
 
 
 @dataclass(frozen=True)
-class Job:
-    """A program; `stdin` is what it reads. After it `expression` is evaluated, or the function `call` with `args`."""
+class Run:
+    """One run of a program: `stdin` is what it reads. After it `expression` is evaluated, or the function `call` with
+    `args`.
+    """
 
-    program: str
     stdin: str = ""
     expression: str = ""
     call: str = ""
@@ -38,7 +39,7 @@ class Job:
 class Outcome:
     """How a program ended: "failed" with an exception or a status other than 0, "no jail" without having run.
 
-    `value` is what was evaluated, encoded as in jail.py. `why` is for "no jail".
+    `value` is what was evaluated, encoded as in jailer.py. `why` is for "no jail".
     """
 
     kind: Literal["done", "failed", "timeout", "no jail"]
@@ -47,71 +48,60 @@ class Outcome:
     why: str = ""
 
 
-def run_in_jail(job: Job, timeout_s: float) -> Outcome:
-    """Runs it for at most `timeout_s`; of its output the first MiB counts. Leaves no process and no file."""
+def run_in_jail(program: str, runs: Sequence[Run], timeout_s: float) -> list[Outcome]:
+    """What became of each run, of at most `timeout_s`, in their order; the first that is not "done" is the last. They
+    share nothing but their jail. Of the output the first MiB counts. Leaves no process and no file.
+    """
     if sys.platform != "linux":
-        return Outcome("no jail", why="it needs Linux")
+        return [Outcome("no jail", why="it needs Linux")]
+    told = {"program": program, "runs": [asdict(run) for run in runs], "timeout_s": timeout_s}
     with (
         tempfile.TemporaryDirectory(prefix="r1chat-jail-") as folder,
-        tempfile.TemporaryFile() as stdin,
-        tempfile.TemporaryFile() as told,
-        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as job,
         tempfile.TemporaryFile() as result,
     ):
-        _fill(stdin, job.stdin)
-        _fill(told, json.dumps(_told(job, folder, timeout_s)))
-        status = _status(told, result, stdin, stdout, timeout_s)
-        if status == NO_JAIL:
-            return Outcome("no jail", why=_start_of(result, 200))
-        if status == TIMEOUT:
-            return Outcome("timeout")
-        return Outcome("done" if status == READY else "failed", _start_of(stdout, MAX_OUTPUT), _value(result))
+        job.write(json.dumps({**told, "folder": folder}).encode())
+        job.seek(0)
+        status = _keep(job, result, timeout_s * len(runs) + SPARE_S + _GRACE_S)
+        result.seek(0)
+        found = [_outcome(line) for line in result.read().splitlines(keepends=True) if line.endswith(b"\n")]
+    if status and not found:
+        return [Outcome("no jail", why=f"its keeper ended with status {status}")]
+    ended = len(found) == len(runs) or (found and found[-1].kind != "done")
+    return found if ended else [*found, Outcome("timeout" if status is None else "failed")]
 
 
-def _status(told: IO[bytes], result: IO[bytes], stdin: IO[bytes], stdout: IO[bytes], timeout_s: float) -> int:
+def _keep(job: IO[bytes], result: IO[bytes], timeout_s: float) -> int | None:
+    """The keeper's status; None where it had to be ended."""
     keeper = subprocess.Popen(
-        [sys.executable, "-P", "-s", "-S", "-B", str(_JAIL), str(told.fileno()), str(result.fileno())],
-        stdin=stdin,
-        stdout=stdout,
+        [sys.executable, "-P", "-s", "-S", "-B", str(_JAILER), str(job.fileno()), str(result.fileno())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        pass_fds=(told.fileno(), result.fileno()),
+        pass_fds=(job.fileno(), result.fileno()),
         env=_ENVIRONMENT,
         cwd="/",
         start_new_session=True,
     )
     try:
-        return keeper.wait(timeout_s + _GRACE_S)
+        return keeper.wait(timeout_s)
     except subprocess.TimeoutExpired:
-        return TIMEOUT
+        return None
     finally:
         keeper.kill()  # with it, whatever is in the jail
         keeper.wait()
 
 
-def _told(job: Job, folder: str, timeout_s: float) -> dict[str, Any]:
-    return {
-        "program": job.program,
-        "expression": job.expression,
-        "call": job.call,
-        "args": list(job.args),
-        "folder": folder,
-        "timeout_s": timeout_s,
-    }
+def _outcome(line: bytes) -> Outcome:
+    told = json.loads(line)
+    if told["kind"] == "done":
+        return Outcome("done", told["stdout"], _value(told["value"]))
+    return Outcome(told["kind"], why=told.get("why", ""))
 
 
-def _fill(file: IO[bytes], text: str) -> None:
-    file.write(text.encode("utf-8", "surrogatepass"))
-    file.seek(0)
-
-
-def _start_of(file: IO[bytes], most: int) -> str:
-    file.seek(0)
-    return file.read(most).decode("utf-8", "replace")
-
-
-def _value(result: IO[bytes]) -> Any:
+def _value(written: str) -> Any:
     """Of a program that ended itself before anything was evaluated it equals nothing, None neither."""
     try:
-        return json.loads(_start_of(result, MAX_OUTPUT))
+        return json.loads(written)
     except (ValueError, RecursionError):
         return {"other": "nothing"}

@@ -92,6 +92,15 @@ def test_how_it_is_measured_does_not_decide_what_is_trained_on(
     assert calls[0] == "filter"
 
 
+def test_what_is_held_out_decides_what_is_practised(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]]
+) -> None:
+    config = DistillConfig(STUDENTS["tiny"], tmp_path, "run")
+    for sets in ((), ("generated-test",), ("generated-test",)):
+        again(replace(config, evaluate=replace(config.evaluate, sets=sets)), ("base", "grpo"))
+    assert calls == ["base", "grpo", "grpo"]
+
+
 def test_a_lost_artifact_is_made_again(tmp_path: Path, calls: list[str], again: Callable[..., list[str]]) -> None:
     config = DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t")
     again(config)

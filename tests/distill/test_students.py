@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from chat_folders import chat_folder
 
-from r1chat.distill.base import tiny
 from r1chat.distill.errors import DistillError
 from r1chat.distill.licences import licence_findings, licence_of_folder
 from r1chat.distill.students import STUDENTS, find_student, parameters_of
@@ -22,13 +21,6 @@ def test_the_shapes_that_plans_count_with_have_the_weights_their_makers_name(nam
     student = STUDENTS[name]
     assert student.shape is not None
     assert parameters_of(student.shape) == student.parameters
-
-
-def test_tiny_is_planned_as_it_is_made() -> None:
-    shape = STUDENTS["tiny"].shape
-    assert shape is not None
-    assert (shape.n_embd, shape.n_layer, shape.n_ff) == (tiny.HIDDEN, tiny.LAYERS, tiny.FEED_FORWARD)
-    assert (shape.n_head, shape.n_head_kv) == (tiny.HEADS, tiny.KV_HEADS)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +73,7 @@ def test_an_id_that_was_downloaded_is_described_by_its_files(tmp_path: Path, mon
 
 @pytest.mark.parametrize("name", ["qwen", "", "a/b/c", "./nowhere", "/nowhere/at/all", "~/nowhere", "a b/c", "../x"])
 def test_what_is_neither_name_nor_id_nor_folder_is_told_the_names(name: str) -> None:
-    with pytest.raises(DistillError, match=r"tiny, qwen-0.5b, .* Use: r1chat distill --student qwen-1.5b$"):
+    with pytest.raises(DistillError, match=r"tiny, small, demo, qwen-0.5b, .* Use: r1chat distill --student qwen-1.5b$"):
         find_student(name)
 
 

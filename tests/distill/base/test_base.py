@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from r1chat.distill.base import tiny
 from r1chat.distill.base.config import BaseConfig
 from r1chat.distill.base.stage import _is_whole, folder_hash, run_stage
 from r1chat.distill.config import DistillConfig
@@ -30,7 +29,9 @@ def test_the_base_of_tiny_is_made_once_and_is_a_folder_that_training_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch", reason="needs the extra `distill`")
-    monkeypatch.setattr(tiny, "VOCABULARY_EXAMPLES", 3000)
+    from r1chat.distill.stream import making
+
+    monkeypatch.setattr(making, "VOCABULARY_EXAMPLES", 3000)
     config = DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t", base=BaseConfig(minutes=0.01))
     folder = RunFolder(config.run_dir)
     run_stage(config, folder, host([]))
@@ -41,7 +42,7 @@ def test_the_base_of_tiny_is_made_once_and_is_a_folder_that_training_reads(
     made = (folder.base / "model.safetensors").stat().st_mtime_ns
     run_stage(config, folder, host([]))
     assert (folder.base / "model.safetensors").stat().st_mtime_ns == made
-    monkeypatch.setattr(tiny, "_tokenizer", lambda _: pytest.fail("made anew"))
+    monkeypatch.setattr(making, "_tokenizer", lambda *_: pytest.fail("made anew"))
     with pytest.raises(pytest.fail.Exception, match="made anew"):
         run_stage(replace(config, base=BaseConfig(minutes=0.02)), folder, host([]))
 

@@ -280,5 +280,5 @@ def test_code_is_not_measured_without_the_sandbox(run: Run) -> None:
     check = {"tests": [{"input": "1", "output": "2"}]}
     path.write_text(json.dumps({"problem": "Add one.", "verifier": "code", "check": check}) + "\n")
     config = replace(run.config, evaluate=replace(SETTINGS, sets=(str(path),)))
-    with pytest.raises(DistillError, match="Allow it: --sandbox"):
+    with pytest.raises(DistillError, match="Allow it: r1chat distill --sandbox"):
         load_sets(config)

@@ -20,6 +20,7 @@ from r1chat.distill.filter.stage import run_stage
 from r1chat.distill.host import Host
 from r1chat.distill.rows import TraceRow, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
+from r1chat.distill.sft.config import SftConfig
 from r1chat.distill.sft.rows import RowEncoder
 from r1chat.distill.students import STUDENTS
 
@@ -42,11 +43,11 @@ class Room:
         self.tests = root / "tests.jsonl"
         write_rows(self.tests, [problem_row("How many legs do 7 spiders have?", "56")])
 
-    def run(self, rows: list[TraceRow], **settings: Any) -> dict[str, Any]:
+    def run(self, rows: list[TraceRow], *, sft: SftConfig | None = None, **settings: Any) -> dict[str, Any]:
         write_rows(self.folder.verified, rows)
         config = DistillConfig(
             STUDENTS["tiny"], self.folder.root, "student",
-            filter=FilterConfig(**settings), evaluate=EvaluateConfig(sets=(str(self.tests),)),
+            filter=FilterConfig(**settings), evaluate=EvaluateConfig(sets=(str(self.tests),)), sft=sft or SftConfig(),
         )  # fmt: skip
         return run_stage(config, self.folder, HOST)
 
@@ -111,6 +112,15 @@ def test_no_row_is_lost_or_doubled_and_the_table_adds_up(room: Room) -> None:
         assert sum(stage["reasons"].values()) == stage["dropped"]
         left = stage["out"]
     assert funnel["by_source"] == {"problems.jsonl": {"in": len(rows), "kept": len(room.kept())}}
+
+
+def test_what_a_curve_is_drawn_of_is_no_more_taught_than_what_is_measured(room: Room, tmp_path: Path) -> None:
+    question = "How many wheels do 6 carts have?"
+    write_rows(tmp_path / "curve.jsonl", [problem_row(question, "24")])
+    room.run(
+        [trace_row(1), trace_row(2, prompt=question)], sft=SftConfig(watch_set=str(tmp_path / "curve.jsonl"))
+    )  # fmt: skip
+    assert [(row.id, row.reason) for row in room.dropped()] == [(trace_row(2).id, "same_as_test")]
 
 
 def test_the_first_failure_in_the_order_of_the_steps_is_the_reason(room: Room) -> None:

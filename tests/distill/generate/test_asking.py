@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from shaky_teacher import Fault, ShakyTeacher, shaky_teacher
@@ -46,7 +47,7 @@ def test_every_reply_comes_through_a_storm_of_faults(teacher: ShakyTeacher) -> N
     ]  # fmt: skip
     teacher.faults = [*storm * 3, *[None] * 20, *storm]
     random.Random(5).shuffle(teacher.faults)
-    replies = ask_all(teacher.url, 30)
+    replies = ask_all(teacher.url, 30, replace(QUICK, give_up_s=60))
     assert [getattr(reply, "content", reply) for reply in replies] == [f"It is {i}." for i in range(30)]
     assert len(teacher.answered) == len(set(teacher.answered)) == 30, "nobody was asked again after an answer"
     assert len(teacher.asks) == 30 + len(storm) * 4

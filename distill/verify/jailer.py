@@ -1,9 +1,10 @@
-"""Runs one program of a model's in a jail of Linux namespaces. Started by sandbox.py as a script, with nothing of ours
-to import: `jail.py JOB_FD RESULT_FD`.
+"""Runs a program of a model's, once or more, in a jail of Linux namespaces. Started by sandbox.py as a script, with
+nothing of ours to import: `jailer.py JOB_FD RESULT_FD`. It writes a line of JSON for each run.
 
-Three processes: the keeper, outside, ends the jail when its time is up; the first process of the jail builds it and
-waits; the last runs the program, and all that it started ends with the first. The jail has no network, no other
-processes, and of the file system /usr, /lib and Python, which it cannot write, and an empty folder, which it can.
+Three processes: the keeper, outside, ends the jail when its time is up; the first process of the jail builds it, and
+gives each run a process, which it kills with all that it started, and an empty folder, which it takes away. The jail
+has no network, no other processes, and of the file system /usr, /lib and Python, which it cannot write, and that
+folder, which it can.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
-READY, FAILED, TIMEOUT, NO_JAIL = 0, 1, 98, 99
+MAX_OUTPUT = 1 << 20
 _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (1 << bit for bit in (17, 26, 27, 28, 29, 30))
 _MS_BIND, _MS_REC, _MS_PRIVATE, _MS_NOSUID, _MS_NODEV = 4096, 16384, 1 << 18, 2, 4
 _MNT_DETACH, _AT_FDCWD, _AT_RECURSIVE, _SYS_MOUNT_SETATTR = 2, -100, 0x8000, 442
@@ -26,31 +28,36 @@ _CAPABILITIES_V3 = 0x20080522
 _FOLDERS = ("/usr", "/lib", "/lib64", "/lib32", "/bin")
 _MIB = 1 << 20
 _WORK = "/work"
+SPARE_S = 1.0  # for building it
 
 Call = Any  # of libc
 
 
-def keep(job: dict[str, Any], result_fd: int) -> int:
-    """The keeper: what became of the program, as one of the numbers above."""
+def keep(job: dict[str, Any], result_fd: int) -> None:
+    """The keeper: gives the jail a little more time than all the runs may take."""
     libc = ctypes.CDLL(None, use_errno=True)
     # a user that nobody is, and no other jail's: the limit on processes counts by user, and does not bind root
     nobody = 0x70000000 + os.getpid() if os.geteuid() == 0 else None
     try:
         _separate(libc, nobody is not None)
     except OSError as error:
-        return _no_jail(result_fd, error)
+        return _tell(result_fd, "no jail", why=str(error))
     first = os.fork()
     if first == 0:
-        os._exit(_first_in_jail(libc, job, result_fd, nobody))
-    deadline = time.monotonic() + job["timeout_s"]
+        _first_in_jail(libc, job, result_fd, nobody)
+        os._exit(0)
+    if _wait(first, time.monotonic() + job["timeout_s"] * len(job["runs"]) + SPARE_S) is None:
+        _kill(first)
+
+
+def _wait(process: int, deadline: float) -> int | None:
+    """The status that a process ended with; None where it was still there at the deadline."""
     while time.monotonic() < deadline:
-        ended, status = os.waitpid(first, os.WNOHANG)
+        ended, status = os.waitpid(process, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else FAILED
+            return status
         time.sleep(0.005)
-    os.kill(first, signal.SIGKILL)
-    os.waitpid(first, 0)
-    return TIMEOUT
+    return None
 
 
 def _separate(libc: Call, is_root: bool) -> None:
@@ -64,24 +71,80 @@ def _separate(libc: Call, is_root: bool) -> None:
                 file.write(line)
 
 
-def _first_in_jail(libc: Call, job: dict[str, Any], result_fd: int, nobody: int | None) -> int:
-    """Process 1 of the jail, which no signal from inside can end."""
+def _first_in_jail(libc: Call, job: dict[str, Any], result_fd: int, nobody: int | None) -> None:
+    """Process 1 of the jail, which no signal from inside can end. Stops at the first run that does not end well."""
     try:
         _check(libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+        _check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
         _build(libc, job["folder"])
-        _limit(job["timeout_s"])
+        for run in job["runs"]:
+            _mount(libc, "tmpfs", _WORK, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=16m,mode=777")
+            os.chdir(_WORK)
+            told = _run_once(libc, {**job, **run}, result_fd, nobody)
+            _tell(result_fd, **told)
+            if told["kind"] != "done":
+                return
+            os.chdir("/")
+            _check(libc.umount2(_WORK.encode(), _MNT_DETACH), "umount")
     except OSError as error:
-        return _no_jail(result_fd, error)
-    program = os.fork()
-    if program == 0:
-        try:
-            _give_up_rights(libc, nobody)
-        except OSError as error:
-            os._exit(_no_jail(result_fd, error))
-        run_program(job, result_fd)
-    _check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
-    _, status = os.waitpid(program, 0)
-    return READY if status == 0 else NO_JAIL if status == NO_JAIL << 8 else FAILED
+        _tell(result_fd, "no jail", why=str(error))
+
+
+def _run_once(libc: Call, job: dict[str, Any], result_fd: int, nobody: int | None) -> dict[str, str]:
+    """What became of one run of the program. Whatever it started ends with it."""
+    stdin, stdout, value, refused = (os.memfd_create(name) for name in ("stdin", "stdout", "value", "refused"))
+    try:
+        with open(stdin, "wb", closefd=False) as file:
+            file.write(job["stdin"].encode("utf-8", "surrogatepass"))
+        os.lseek(stdin, 0, os.SEEK_SET)
+        program = os.fork()
+        if program == 0:
+            os.close(result_fd)
+            os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
+            _become_program(libc, job, value, refused, nobody)
+        status = _wait(program, time.monotonic() + job["timeout_s"])
+        _kill(-1)
+        if why := _read(refused):
+            return {"kind": "no jail", "why": why}
+        kind = "timeout" if status is None else "done" if status == 0 else "failed"
+        return {"kind": kind, "stdout": _read(stdout), "value": _read(value)}
+    finally:
+        for descriptor in (stdin, stdout, value, refused):
+            os.close(descriptor)
+
+
+def _become_program(libc: Call, job: dict[str, Any], value_fd: int, refused_fd: int, nobody: int | None) -> None:
+    try:
+        _limit(job["timeout_s"])
+        _give_up_rights(libc, nobody)
+    except OSError as error:
+        os.write(refused_fd, str(error).encode())
+        os._exit(1)
+    os.close(refused_fd)
+    try:
+        run_program(job, value_fd)
+    except OSError:  # the program's own
+        os._exit(1)
+
+
+def _kill(process: int) -> None:
+    """Ends a child; with -1 all processes but this one, in the jail. Returns when they are gone."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(process, 0)
+
+
+def _read(descriptor: int) -> str:
+    return os.pread(descriptor, MAX_OUTPUT, 0).decode("utf-8", "replace")
+
+
+def _tell(result_fd: int, kind: str, **more: str) -> None:
+    line = json.dumps({"kind": kind, **more}).encode() + b"\n"
+    while line:
+        line = line[os.write(result_fd, line) :]
 
 
 def _build(libc: Call, folder: str) -> None:
@@ -105,11 +168,9 @@ def _build(libc: Call, folder: str) -> None:
         ),
         "mount_setattr",
     )
-    _mount(libc, "tmpfs", folder + _WORK, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=16m,mode=777")
     os.chdir(folder)
     _check(libc.pivot_root(b".", b"."), "pivot_root")
     _check(libc.umount2(b".", _MNT_DETACH), "umount")
-    os.chdir(_WORK)
 
 
 def _limit(timeout_s: float) -> None:
@@ -138,18 +199,18 @@ def _give_up_rights(libc: Call, nobody: int | None) -> None:
     _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
 
 
-def run_program(job: dict[str, Any], result_fd: int) -> None:
+def run_program(job: dict[str, Any], value_fd: int) -> None:
     """Runs it to its end, and then `job["expression"]`, or `job["call"]` with `job["args"]`, whose value is written."""
     space: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
     exec(compile(job["program"], "program.py", "exec"), space)
     value = None
-    if job.get("call"):
+    if job["call"]:
         name = job["call"]
         holder = space["Solution"]() if name not in space and "Solution" in space else None
         value = (getattr(holder, name) if holder is not None else space[name])(*job["args"])
-    elif job.get("expression"):
+    elif job["expression"]:
         value = eval(compile(job["expression"], "test", "eval"), space)
-    os.write(result_fd, json.dumps(encoded(value)).encode())
+    os.write(value_fd, json.dumps(encoded(value)).encode())
     sys.stdout.flush()
     os._exit(0)
 
@@ -166,11 +227,6 @@ def encoded(value: Any) -> Any:
     if kind is dict:
         return {"dict": [[encoded(key), encoded(inner)] for key, inner in value.items()]}
     return {"other": kind.__name__}
-
-
-def _no_jail(result_fd: int, error: OSError) -> int:
-    os.write(result_fd, str(error).encode())
-    return NO_JAIL
 
 
 def _mount(libc: Call, source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
@@ -190,7 +246,7 @@ def main() -> None:
     job_fd, result_fd = map(int, sys.argv[1:])
     with os.fdopen(job_fd, encoding="utf-8") as file:
         job = json.load(file)
-    sys.exit(keep(job, result_fd))
+    keep(job, result_fd)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""What a run is measured on, to be kept out of what it is trained on."""
+
+from __future__ import annotations
+
+from ..config import DistillConfig
+from ..sources.problems import load_problems
+from .decontamination import EvaluationProblems
+
+
+def evaluation_problems(config: DistillConfig) -> EvaluationProblems:
+    """Every problem of the sets, not only those that will be asked; of an endless set those. The set that a curve is
+    drawn of is among them, and what else the run holds out. Raises DistillError.
+    """
+    found = EvaluationProblems()
+    watched = () if config.sft.watch_set is None else (config.sft.watch_set,)
+    for spec in dict.fromkeys((*config.evaluate.sets, *watched, *config.held_out)):
+        limit = config.evaluate.n if spec.startswith("gym:") else None
+        found.add(load_problems(spec, limit=limit, seed=config.evaluation_seed))
+    return found
