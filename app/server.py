@@ -34,7 +34,7 @@ from .errors import UsageError
 from .slow_clients import ImpatientProtocol
 from .terminal import printable
 from .ui.quick_import import quick_import
-from .ui.services import PageServices
+from .ui.services import PageServices, with_page
 
 # How long open connections may take to end by themselves once the server is told to stop.
 SHUTDOWN_GRACE_S = 1
@@ -171,7 +171,7 @@ def _serve_with_page(
     with quick_import():
         from .ui.page import mount_page
 
-    app = mount_page(create_app(config, models), page)
+    app = mount_page(create_app(with_page(config), models), page)
 
     def announce() -> None:
         _say(f"{name} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")

@@ -18,7 +18,8 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "accuracy",
         help="pass@1 on problems that the bundled model never saw",
         description="Asks a model every held-out problem several times (temperature 0.6, top-p 0.95) and prints\n"
-        "pass@1 with its 95 % interval and the share of replies that were cut off.",
+        "pass@1 with its 95 % interval and the share of replies that were cut off. `strangers` are prompts\n"
+        "outside its field: right is the answer that says so.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -28,10 +29,12 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    from ...distill.problems.held_out import held_out
+    from ...distill.problems.held_out import held_out, strangers
     from ...serve.models.catalog import resolve
 
-    evaluation = asyncio.run(_measure(resolve(args.model), held_out(), max(1, args.samples)))
+    evaluation = asyncio.run(
+        _measure(resolve(args.model), {**held_out(), "strangers": strangers()}, max(1, args.samples))
+    )
     print(json.dumps(evaluation) if args.json else accuracy_table(evaluation))
     return 0
 
@@ -68,4 +71,5 @@ def accuracy_table(evaluation: dict[str, Any]) -> str:
         for name, row in rows.items():
             interval, draws = f"{row['low']:.1%} to {row['high']:.1%}", f"{row['n']:>4} x {row['k']}"
             lines.append(f"{name:<22} {row['pass_at_1']:6.1%}   {interval:<16} {draws}  {row['truncated']:6.1%}")
+        lines.append(f"{'  refused wrongly':<22} {result['refused']:6.1%}")
     return "\n".join(lines)

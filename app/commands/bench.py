@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from ..bench.interrupt import until_told
 from ..terminal import printable
-from . import accuracy, bench_budget, bench_engine, bench_sft, bench_vote
+from . import accuracy, bench_budget, bench_engine, bench_grpo, bench_sft, bench_vote
 from .bench_model import add_model_options, number, resolve_model
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     bench_budget.add_parser(subjects)
     bench_vote.add_parser(subjects)
     bench_sft.add_parser(subjects)
+    bench_grpo.add_parser(subjects)
 
 
 def _names(text: str) -> list[str]:
@@ -93,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         "accuracy": accuracy.run,
         "budget": bench_budget.run,
         "engine": bench_engine.run,
+        "grpo": bench_grpo.run,
         "sft": bench_sft.run,
         "vote": bench_vote.run,
     }

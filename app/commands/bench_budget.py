@@ -61,22 +61,22 @@ def add_problem_options(parser: argparse.ArgumentParser, *, split: str) -> None:
     parser.add_argument("--model", metavar="MODEL", default="demo", help="demo, a .gguf file, or user/repo:QUANT")
     parser.add_argument(
         "--split",
-        choices=("test", "unseen_wording", "larger"),
+        choices=("test", "unseen_words", "unseen_wording", "one_more", "larger"),
         default=split,
         help=f"of the held-out problems (default: {split})",
     )
     parser.add_argument(
-        "--problems", type=number, default=60, metavar="N", help="of each family (default and most: 60)"
+        "--problems", type=number, default=40, metavar="N", help="of each family (default and most: 40)"
     )
 
 
 def chosen_problems(split: str, per_family: int) -> list[Problem]:
-    """The first `per_family` of each family but the prompts that are to be declined."""
+    """The first `per_family` of each family whose answers are compared with a gold: on those one can vote."""
     from ...distill.problems.held_out import held_out
 
     taken: dict[str, list[Problem]] = {}
     for problem in held_out()[split]:
-        if problem.family != "outside":
+        if problem.verifier == "math":
             taken.setdefault(problem.family, []).append(problem)
     return [problem for family in taken.values() for problem in family[:per_family]]
 

@@ -7,13 +7,14 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..distilling.agreement import agreed
 from ..distilling.options import add_options, build_config, default_name, placed, whole_number
 from ..distilling.progress import STAGES
+from ..distilling.recipes import is_recipe, run_recipe
+from ..distilling.run_folders import alone, store_options, stored_options
 from ..errors import UsageError
 from ..folders import RUNS, data_folder
 from ..terminal import printable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ...distill.config import DistillConfig
     from ...distill.run_folder import RunFolder
 
-NOT_SETTINGS = {"command", "stage", "stages", "run_dir", "yes", "json", "color", "data", "minutes"}
+NOT_SETTINGS = {"command", "stage", "stages", "run_dir", "yes", "json", "color", "data"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,8 +41,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  r1chat distill --student ./my-folder --traces traces.jsonl --eval test.jsonl\n"
         "  r1chat distill filter --run-dir RUN --max-row-tokens 4096    one stage of a run that is there\n"
         "  r1chat distill report --run-dir RUN\n"
-        "  r1chat distill --student demo --minutes 100      retrain the bundled model from nothing\n\n"
-        "students: tiny, qwen-0.5b, qwen-1.5b, qwen-7b, llama-1b, llama-8b, demo, a Hugging Face id, or a folder\n"
+        "  r1chat distill --recipe r1-zero                  reinforcement learning alone, on a base made here\n"
+        "  r1chat distill --recipe r1                       makes the bundled model: cold start, RL, SFT, RL\n"
+        "  r1chat distill --recipe mine.yaml --student tiny --seed 1\n\n"
+        "students: tiny, small, demo, qwen-0.5b, qwen-1.5b, qwen-7b, llama-1b, llama-8b, a hub id, or a folder\n"
+        "recipes: r1-zero, r1, distill-vs-rl; for a GPU r1-zero-1.5b, r1-1.5b, distill-vs-rl-1.5b; or a file\n"
         "R1CHAT_TEACHER_KEY is the API key for a teacher that is a URL.\n"
         'needs torch: pip install "r1chat[distill]"',
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -51,6 +55,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "stage", nargs="?", choices=STAGES, metavar="STAGE", help=f"one stage alone: {', '.join(STAGES)}"
     )
     parser.add_argument("--student", metavar="NAME", default=argparse.SUPPRESS, help="which model is taught (below)")
+    parser.add_argument(
+        "--recipe", metavar="NAME|FILE", default=argparse.SUPPRESS, help="several trainings one after another (below)"
+    )
     parser.add_argument("--run-dir", metavar="DIR", help="folder of the run (default: in your data folder)")
     parser.add_argument("--stages", metavar="LIST", help="some of the stages, with commas between")
     parser.add_argument(
@@ -58,17 +65,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--yes", action="store_true", help="begin without asking")
     parser.add_argument("--json", action="store_true", help="print the result as one object")
-    parser.add_argument("--minutes", type=float, metavar="M", help="training time of `demo` (100)")
     add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the stages that are not done yet; the result goes to stdout, progress to stderr."""
-    if getattr(args, "student", None) == "demo":
-        from ..distilling.demo import run_demo
-
-        return run_demo(args)
-    return _run_stages(args)
+    """Runs the stages, or a recipe's steps, that are not done yet; the result goes to stdout, progress to stderr."""
+    return run_recipe(args, _given(args)) if is_recipe(args) else _run_stages(args)
 
 
 def _run_stages(args: argparse.Namespace) -> int:
@@ -79,12 +81,13 @@ def _run_stages(args: argparse.Namespace) -> int:
     from ..distilling.bars import Bars, Lines
     from ..distilling.host import make_host
 
-    if args.minutes is not None:
-        raise UsageError("--minutes is for the student demo. Use: r1chat distill --student tiny --base-minutes 6")
     stages = _stages(args)
     try:
         root = _run_dir(args)
-        options = {**_stored(root), **placed(_given(args))}
+        stored = stored_options(root)
+        if "recipe" in stored:  # which its own name led to
+            raise UsageError(f"{root} is a run of a recipe. Choose another: r1chat distill --run-dir DIR")
+        options = {**stored, **placed(_given(args))}
         config = build_config(options, root)
     except DistillError as error:  # asked for what cannot be
         raise UsageError(str(error)) from error
@@ -95,38 +98,15 @@ def _run_stages(args: argparse.Namespace) -> int:
     if not _agreed(config, args):
         return 0 if sys.stdin.isatty() else 2
     try:
-        with _alone(root), Bars() if sys.stderr.isatty() else Lines() as display:
+        with alone(root), Bars() if sys.stderr.isatty() else Lines() as display:
             folder = RunFolder(root, display.show)
-            _store(folder, options)
+            store_options(folder, options)
             done = run_stages(config, folder, make_host(os.environ.get("R1CHAT_TEACHER_KEY")), stages)
     except KeyboardInterrupt:
         print(printable(f"Stopped; what is done is kept. Go on with: {again}"), file=sys.stderr)
         raise
     _show_result(config, folder, done, args)
     return 0
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Two at work in one folder would write the same files. Who was killed leaves no lock behind."""
-    from filelock import FileLock, Timeout
-
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise UsageError(
-            f"Another r1chat is at work in {root}. Once it has ended: r1chat distill --run-dir {shlex.quote(str(root))}"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"{root} cannot be the folder of a run ({error.strerror}). Choose another: r1chat distill --run-dir DIR"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _stages(args: argparse.Namespace) -> tuple[str, ...]:
@@ -162,37 +142,13 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _stored(root: Path) -> dict[str, Any]:
-    """The options this folder's run was begun with."""
-    record = root / "run.json"
-    if not record.is_file():
-        return {}
-    try:
-        return dict(json.loads(record.read_text(encoding="utf-8")).get("options", {}))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        again = f"r1chat distill --student NAME --run-dir {shlex.quote(f'{root}-2')}"
-        raise UsageError(f"{record} cannot be read ({error}). Begin anew: {again}") from error
-
-
-def _store(folder: RunFolder, options: dict[str, Any]) -> None:
-    record = folder.read_json(folder.record)
-    folder.write_json(folder.record, {**record, "options": options})
-
-
 def _agreed(config: DistillConfig, args: argparse.Namespace) -> bool:
     """Shows the plan of a run that is new; whether it is to begin."""
     if args.yes or args.stage or (config.run_dir / "run.json").is_file():
         return True
     from ...distill.plan import make_plan
 
-    for line in make_plan(config).lines():
-        print(printable(line), file=sys.stderr)
-    if not sys.stdin.isatty():
-        again = shlex.join(["r1chat", *sys.argv[1:], "--yes"])
-        print(printable(f"Nothing was begun. To begin: {again}"), file=sys.stderr)
-        return False
-    print("Begin? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agreed(make_plan(config).lines())
 
 
 def _show_result(config: DistillConfig, folder: RunFolder, done: dict[str, Any], args: argparse.Namespace) -> None:

@@ -23,9 +23,9 @@ _LINE_EVERY_S = 10.0
 class Lines:
     """For logs: a line where a stage begins, one every ten seconds at most, and one where it is done."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, of_recipe: bool = False) -> None:
         self._clock = clock
-        self._stages = Stages(clock)
+        self._stages = Stages(clock, of_recipe=of_recipe)
         self._said = 0.0
         self._step = -1
 
@@ -56,7 +56,13 @@ class Lines:
 class Bars:
     """For a terminal: one bar a stage. Shares (0..1) move it, its other numbers stand beside it."""
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        of_recipe: bool = False,
+    ) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
@@ -68,7 +74,7 @@ class Bars:
             console=console or Console(stderr=True), expand=True,
         )  # fmt: skip
         self._clock = clock
-        self._stages = Stages(clock)
+        self._stages = Stages(clock, of_recipe=of_recipe)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:

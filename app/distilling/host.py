@@ -25,16 +25,25 @@ def make_host(teacher_key: str | None) -> Host:
 
 
 @asynccontextmanager
-async def serve(model: str | Path, *, adapter: Path | None = None) -> AsyncIterator[Served]:
-    """`model` is a GGUF's path or the name of a model that is here. Raises ModelNotFoundError, ModelLoadError."""
+async def serve(
+    model: str | Path, *, adapter: Path | None = None, at_once: int | None = None, context: int | None = None
+) -> AsyncIterator[Served]:
+    """`model` is a GGUF's path or the name of a model that is here; `at_once` requests of up to
+    `context` tokens are computed side by side.
+
+    Raises ModelNotFoundError, ModelLoadError.
+    """
     from ...distill.host import Served
+    from ...serve.engine.config import EngineConfig
     from ...serve.models.catalog import ModelEntry, resolve
+    from ...serve.models.specs import LoadOptions
     from ..server import local_server
 
+    options = LoadOptions(engine=EngineConfig(n_seq_max=at_once, n_ctx=context)) if at_once else None
     entry = ModelEntry(model.stem, model) if isinstance(model, Path) else resolve(model)
     if adapter is not None:
         entry = replace(entry, adapter=adapter)
-    async with local_server(entry) as url:
+    async with local_server(entry, options) as url:
         yield Served(url, entry.id, describe(entry))
 
 

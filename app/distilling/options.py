@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...distill.students import Student
 
 REAL = {"traces": ("openr1-math",), "sets": ("gsm8k", "math-500")}
-# What tiny takes where nothing else is asked for: problems made here, and the bundled model as its teacher.
+# What students made here take where nothing else is asked for: problems made here, and the bundled model as teacher.
 TINY = {"problems": ("generated",), "teacher": "demo", "sets": ("generated-test", "generated-unseen_wording")}
 ROW_FILES = (".jsonl", ".json", ".ndjson", ".csv", ".parquet")
 # Of ready traces. The longer ones do not fit most bases and are dropped, so a fifth or so of it is trained on.
@@ -75,7 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data("--problems", action="append", metavar="SPEC", help="what the teacher is asked: FILE.jsonl, "
          "generated[:FAMILIES], gym:NAME, gsm8k, math-500, USER/DATASET; may be repeated")  # fmt: skip
     data("--traces", action="append", metavar="SPEC", help="ready traces instead of a teacher: FILE.jsonl[@KEYS.json], "
-         "openr1-math, USER/DATASET; may be repeated")  # fmt: skip
+         "openr1-math, written[:FAMILIES], USER/DATASET; may be repeated")  # fmt: skip
     data("--samples", type=_count, metavar="K", help="traces asked for of each problem")
     data("--max-problems", type=_count, metavar="N", help="problems asked at most")
     data("--max-trace-tokens", type=_count, metavar="N", help="tokens of ready traces taken at most")
@@ -101,7 +101,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
              "attention gains by it")  # fmt: skip
     training("--accelerate-config", type=Path, metavar="FILE", help="an accelerate configuration: FSDP, DeepSpeed, "
              "several processes or nodes")  # fmt: skip
-    training("--base-minutes", type=_positive, metavar="M", help="how long the base of `tiny` is trained (default: 6)")
+    training("--base-minutes", type=_positive, metavar="M", help="how long a base made here is trained (default: 6)")
     result = _group(parser, "result")
     result("--name", metavar="NAME", help="what the student is called in `r1chat list`")
     result("--quants", metavar="LIST", type=_quants, help="GGUFs made; the first is kept in the model list "
@@ -172,14 +172,14 @@ def default_name(student: Student) -> str:
 
 
 def _with_defaults(student: Student, options: dict[str, Any]) -> dict[str, Any]:
-    tiny = student.name == "tiny"
-    usual: dict[str, Any] = {"eval": (TINY if tiny else REAL)["sets"], "max_trace_tokens": MAX_TRACE_TOKENS}
-    if tiny:
+    made_here = student.base is None
+    usual: dict[str, Any] = {"eval": (TINY if made_here else REAL)["sets"], "max_trace_tokens": MAX_TRACE_TOKENS}
+    if made_here:
         usual |= TINY_SETTINGS
     if not {"traces", "problems", "teacher"} & set(options):
-        usual |= {"problems": TINY["problems"], "teacher": TINY["teacher"]} if tiny else {"traces": REAL["traces"]}
+        usual |= {"problems": TINY["problems"], "teacher": TINY["teacher"]} if made_here else {"traces": REAL["traces"]}
     elif "teacher" in options and not {"traces", "problems"} & set(options):
-        usual["problems"] = TINY["problems"] if tiny else ("openai/gsm8k:main",)  # the training split
+        usual["problems"] = TINY["problems"] if made_here else ("openai/gsm8k:main",)  # the training split
     return usual | options
 
 

@@ -29,13 +29,16 @@ _PACE_OF_S = 120.0
 _LEAST_S = 5.0
 # for the report, not for who waits
 _UNSHOWN = ("learning_rate", "grad_norm")
+# Of reinforcement learning, which tells many numbers, these are shown.
+_TELLING = ("held_out_accuracy", "accuracy", "reward", "length")
 
 
 @dataclass
 class StageProgress:
     """Times are seconds of one clock. `share` is None until the stage has told it.
 
-    A stage may tell a plain `share`, or one for each of its parts (`test_share`), which then moves the bar.
+    A stage may tell a plain `share`, or one for each of its parts (`test_share`), which then moves the bar. A step
+    `of_recipe` is called what its recipe calls it.
     """
 
     stage: str
@@ -45,15 +48,17 @@ class StageProgress:
     _passed: deque[tuple[float, float]] = field(default_factory=deque)
     _plain: bool = False
     _notes: dict[str, str] = field(default_factory=dict)
+    of_recipe: bool = False
 
     @property
     def title(self) -> str:
-        return _TITLES.get(self.stage, self.stage)
+        return self.stage if self.of_recipe else _TITLES.get(self.stage, self.stage)
 
     @property
     def note(self) -> str:
-        """The newest of its other numbers."""
-        return ", ".join(list(self._notes.values())[-_MOST_NOTES:])
+        """The newest of its other numbers: those that tell most, where there are such."""
+        telling = [self._notes[name] for name in _TELLING if name in self._notes]
+        return ", ".join(telling[:_MOST_NOTES] or list(self._notes.values())[-_MOST_NOTES:])
 
     def take(self, event: Event, now: float) -> None:
         self.last = now
@@ -82,6 +87,8 @@ class StageProgress:
     def _move(self, share: float, now: float) -> None:
         if self.share is not None and share < self.share:
             self._passed.clear()  # a part begins anew
+        if len(self._passed) == 1 and self._passed[0][1] == 0:
+            self._passed.clear()  # that it began: one that goes on is further at once
         self.share = min(1.0, max(0.0, share))
         self._passed.append((now, self.share))
         while now - self._passed[1 if len(self._passed) > 1 else 0][0] > _PACE_OF_S:
@@ -93,7 +100,7 @@ def metric_text(name: str, value: float) -> str:
     words = name if "/" in name else name.replace("_at_", "@").replace("_", " ")
     if name.endswith("_per_second"):
         return f"{_number(value)} {words.removesuffix(' per second')}/s"
-    if "_at_" in name or name.endswith(("_share", " right")):
+    if "_at_" in name or name.endswith(("_share", " right", "accuracy")):
         return f"{words} {value:.1%}"
     if name.endswith("bytes"):
         return f"{words.removesuffix('bytes').strip()} {value / 1e6:,.1f} MB".strip()
@@ -111,8 +118,9 @@ def duration(seconds: float) -> str:
 class Stages:
     """The stages of a run in the order in which they began; one is under way at a time."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, of_recipe: bool = False) -> None:
         self._clock = clock
+        self._of_recipe = of_recipe
         self._began = clock()
         self._stages: dict[str, StageProgress] = {}
         self.current: StageProgress | None = None
@@ -123,7 +131,8 @@ class Stages:
         if self.current is None or self.current.stage != event.stage:
             ended = self.current
             began = ended.last if ended else self._began
-            self.current = self._stages.setdefault(event.stage, StageProgress(event.stage, began))
+            fresh = StageProgress(event.stage, began, of_recipe=self._of_recipe)
+            self.current = self._stages.setdefault(event.stage, fresh)
         self.current.take(event, now)
         return ended
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ...serve.api.voting.math_judge import MathJudge
+from ...serve.answers.math_judge import MathJudge
 from ...serve.errors import NotFoundError
 from ..conversations.records import Group, Message
 from ..conversations.store import ConversationStore

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ...serve.api.voting.math_judge import MathJudge
+from ...serve.answers.math_judge import MathJudge
 from ...serve.client import Client
 from ...serve.errors import InvalidRequestError
 from ..conversations.records import Conversation, Group, Message, Origin, Settings

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
+from ...serve.answers.ballot import Ballot
 from ...serve.answers.extraction import boxed, comparable
-from ...serve.api.voting.ballot import Ballot
 from ..conversations.records import Message
 
 Mark = Literal["right", "wrong", "none"]

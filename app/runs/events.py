@@ -28,16 +28,13 @@ class EventLog:
     """Stages in the order in which they began, and every number that they told over their steps."""
 
     def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
+        self._lines = Lines(path, self._forget)
         self._decode = msgspec.json.Decoder(_Line).decode
         self._forget()
 
     def read_on(self) -> None:
         """Takes what was written since."""
         for _, line in self._lines.new():
-            if self._lines.fresh:
-                self._lines.fresh = False
-                self._forget()
             try:
                 event = self._decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError):

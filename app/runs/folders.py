@@ -25,9 +25,12 @@ _LOG_TAIL = 16_384
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """`share` (0..1) and `left_s` are None where they cannot be told. `numbers` are the newest of each metric."""
+    """`share` (0..1) and `left_s` are None where they cannot be told. `numbers` are the newest of each metric. A step
+    of a recipe has a `kind`: stream, sft or grpo.
+    """
 
     name: str
+    kind: str = ""
     state: Literal["waiting", "running", "done"]
     share: float | None = None
     seconds: float | None = None
@@ -36,7 +39,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One run; `id` is its folder's name. `error` is the last word of one that failed."""
+    """One run; `id` is its folder's name. `error` is the last word of one that failed. Of a `recipe` the stages are
+    its steps.
+    """
 
     id: str
     name: str
@@ -52,6 +57,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     error: str
     has_report: bool
+    recipe: str = ""
 
 
 class OpenRun:
@@ -65,6 +71,32 @@ class OpenRun:
         self.verified = Rollouts(root / "verified.jsonl")
         self.asked = Rollouts(root / "asked.jsonl")
         self.samples = Rollouts(root / "samples.jsonl")
+        self.watched = Rollouts(root / "rollouts.jsonl", watched=True)
+        self._steps: dict[str, OpenRun] = {}
+
+    def kinds(self) -> list[str]:
+        """What rows there are to look at."""
+        files = {"watched": ("rollouts",), "answers": ("samples",), "traces": ("verified", "traces")}
+        return [kind for kind, names in files.items() if any((self.root / f"{name}.jsonl").is_file() for name in names)]
+
+    def steps(self) -> dict[str, OpenRun]:
+        """The steps of a recipe that have begun, each a run of its own; none of any other run."""
+        names = _json(self.root / "run.json").get("plan")
+        for number, name in enumerate(names if isinstance(names, list) else (), 1):
+            root = self.root / "steps" / f"{number}-{name}"
+            if not isinstance(name, str) or Path(name).name != name or not root.is_dir():
+                continue
+            known = self._steps.get(name)
+            if known is None or known.root != root:  # a step may be put before it
+                self._steps[name] = OpenRun(root)
+        return self._steps
+
+    def step(self, name: str) -> OpenRun:
+        """The run itself for no name. Raises NotFoundError for a name that no step has."""
+        found = self.steps().get(name) if name else self
+        if found is None:
+            raise NotFoundError("This run has no such step.")
+        return found
 
 
 class Runs:
@@ -117,13 +149,17 @@ class Runs:
     def _run(self, root: Path, *, whole: bool = False) -> Run:
         record, begin = _json(root / "run.json"), begun(root)
         done = {name: each for name, each in _dict(record, "stages").items() if isinstance(each, dict)}
-        open_run = self.opened(root)
+        plan = _plan(record)
         running = self.processes.works(root)
+        is_asked = whole or not plan.keys() <= done.keys()
+        open_run = self.opened(root) if is_asked else OpenRun(root)  # whoever is read is kept, and few are
         with open_run.lock:
-            if whole or not set(STAGES) <= done.keys():
+            if is_asked:
                 open_run.events.read_on()
-            stages = _stages(open_run.events, done, running=running)
-        state, error = _state(root, done, begin, running=running)
+            stages = tuple(
+                _stage(name, kind, open_run.events, done.get(name), running=running) for name, kind in plan.items()
+            )
+        state, error = _state(root, is_done=plan.keys() <= done.keys(), begin=begin, running=running)
         config = _dict(record, "config")
         last = max((_time(root / name) for name in ("events.jsonl", "run.json", LOG)), default=0.0)
         return Run(
@@ -138,9 +174,10 @@ class Runs:
             stages=stages,
             mine=bool(begin.started),
             traces=begin.traces,
-            verdict=str(_dict(_dict(done, "report"), "summary").get("verdict") or ""),
+            verdict=str(record.get("verdict") or _dict(_dict(done, "report"), "summary").get("verdict") or ""),
             error=error,
             has_report=(root / "report" / "index.html").is_file(),
+            recipe=str(record.get("recipe") or ""),
         )
 
 
@@ -154,10 +191,10 @@ def log_tail(root: Path) -> str:
         return ""
 
 
-def _state(root: Path, done: dict[str, Any], begin: Begun, *, running: bool) -> tuple[RunState, str]:
+def _state(root: Path, *, is_done: bool, begin: Begun, running: bool) -> tuple[RunState, str]:
     if running:
         return "running", ""
-    if set(STAGES) <= done.keys():
+    if is_done:
         return "done", ""
     if not begin.started or begin.stopped:
         return "stopped", ""
@@ -165,20 +202,28 @@ def _state(root: Path, done: dict[str, Any], begin: Begun, *, running: bool) -> 
     return "failed", last.removeprefix("r1chat: ")[:1000]
 
 
-def _stages(events: EventLog, done: dict[str, Any], *, running: bool) -> tuple[Stage, ...]:
-    return tuple(_stage(name, events, done.get(name), running=running) for name in STAGES)
+def _plan(record: dict[str, Any]) -> dict[str, str]:
+    """The stages, or the steps of a recipe with their kinds."""
+    names = record.get("plan")
+    if not isinstance(names, list) or not names:
+        return dict.fromkeys(STAGES, "")
+    steps = record.get("steps")
+    kinds = {step.get("name"): str(step.get("kind") or "") for step in steps if isinstance(step, dict)} if isinstance(
+        steps, list) else {}  # fmt: skip
+    return {str(name): kinds.get(name, "") for name in names}
 
 
-def _stage(name: str, events: EventLog, record: dict[str, Any] | None, *, running: bool) -> Stage:
+def _stage(name: str, kind: str, events: EventLog, record: dict[str, Any] | None, *, running: bool) -> Stage:
     told = events.stages.get(name)
     numbers = {metric: series.last for (stage, metric), series in events.series.items() if stage == name}
     if record is not None:
-        return Stage(name=name, state="done", share=1.0, numbers=numbers, seconds=_number(record, "seconds"))
+        return Stage(name=name, kind=kind, state="done", share=1.0, numbers=numbers, seconds=_number(record, "seconds"))
     if told is None:
-        return Stage(name=name, state="waiting")
+        return Stage(name=name, kind=kind, state="waiting")
     now = running and events.current == name
     return Stage(
         name=name,
+        kind=kind,
         state="running" if now else "waiting",
         share=told.share,
         seconds=told.seconds(),

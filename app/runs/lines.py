@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # What one look takes at most, so that a file of gigabytes does not hold up whoever asks.
@@ -11,17 +11,16 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 class Lines:
-    """Remembers how far it has read. A file that is another now, or shorter, is read anew: `fresh` says so."""
+    """Remembers how far it has read. Calls `forget` before a file that is another now, or shorter, is read anew."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, forget: Callable[[], None]) -> None:
         self.path = path
-        self.fresh = False
+        self._forget = forget
         self._at = 0
         self._file_id: tuple[int, int] | None = None
 
     def new(self, most: int = MOST_BYTES) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of each line that is whole by now; a half-written last one comes once it is whole."""
-        self.fresh = False
         try:
             file = self.path.open("rb")
         except OSError:
@@ -41,5 +40,6 @@ class Lines:
     def _look_at(self, stat: os.stat_result) -> None:
         file_id = (stat.st_dev, stat.st_ino)
         if file_id != self._file_id or stat.st_size < self._at:
-            self.fresh = self._at > 0
+            if self._at:
+                self._forget()
             self._file_id, self._at = file_id, 0

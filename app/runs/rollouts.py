@@ -1,5 +1,5 @@
-"""What a teacher wrote and what models answered, problem by problem: a run's rows, found by where they stand in their
-files and never all in memory.
+"""What a teacher wrote, what models answered, and what a student answered while it learnt, problem by problem: a run's
+rows, found by where they stand in their files and never all in memory.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ class _Problem(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    """All that is needed of a TraceRow, a SampleRow or a ProblemRow to find it."""
+    """All that is needed of a TraceRow, a SampleRow, a RolloutRow or a ProblemRow to find it."""
 
     id: str = ""
     problem: _Problem | None = None
     problem_id: str = ""
     verdict: str | None = None
+    watched: bool = False
 
     @property
     def key(self) -> str:
@@ -31,24 +32,32 @@ class _Head(msgspec.Struct):
 
 
 class Rollouts:
-    """The rows of one file by problem, in the order in which the problems come first."""
+    """The rows of one file by problem, in the order in which the problems come first. `watched`: only those of
+    problems that are asked again and again.
+    """
 
-    def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
+    def __init__(self, path: Path, *, watched: bool = False) -> None:
+        self._watched = watched
+        self._lines = Lines(path, self._forget)
         self._head = msgspec.json.Decoder(_Head).decode
+        self._forget()
+
+    def _forget(self) -> None:
         self._rows: dict[str, array[int]] = {}
         self._not_right: dict[str, None] = {}
+        self._change: dict[str, tuple[bool, bool]] = {}  # right at first, right now
 
     def read_on(self) -> None:
         """Takes what was written since."""
         for offset, line in self._lines.new():
-            if self._lines.fresh:
-                self._lines.fresh = False
-                self._rows, self._not_right = {}, {}
             try:
                 head = self._head(line)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue  # a line that a crash spoiled
+            if self._watched and not head.watched:
+                continue
+            right = head.verdict == "right"
+            self._change[head.key] = (self._change.get(head.key, (right, right))[0], right)
             self._rows.setdefault(head.key, array("q")).append(offset)
             if head.verdict not in (None, "right"):
                 self._not_right[head.key] = None
@@ -56,6 +65,10 @@ class Rollouts:
     def problems(self, *, not_right: bool = False) -> list[str]:
         """Their ids; `not_right`: those where an answer was not found right."""
         return list(self._not_right if not_right else self._rows)
+
+    def became_right(self) -> list[str]:
+        """Those whose first row was not found right and whose last one was."""
+        return [key for key, change in self._change.items() if change == (False, True)]
 
     def rows(self, problem: str, most: int) -> list[dict[str, Any]]:
         """The first rows of a problem, as they stand in the file."""

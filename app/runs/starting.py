@@ -21,8 +21,13 @@ from .folders import Runs
 from .processes import Processes, begun, command
 
 Traces = Literal["stars", "generated"]
-# As distill.students.STUDENTS; written out because their table would load what computes. A test compares the two.
+# As distill.students.STUDENTS, but for those that only a recipe makes; written out because their table would load what
+# computes. A test compares the two.
 STUDENTS = ("tiny", "qwen-0.5b", "qwen-1.5b", "qwen-7b", "llama-1b", "llama-8b")
+# As distill.recipe.reading.bundled(), but for those that need a GPU, and the students that a recipe can make. Tests
+# compare them.
+RECIPES = ("r1-zero", "r1", "distill-vs-rl")
+RECIPE_STUDENTS = ("tiny", "small", "demo")
 STARS = "stars.jsonl"
 GENERATED = ("--traces", "generated", "--max-problems", "6000")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -31,11 +36,12 @@ _NOTHING_BEGUN = "Nothing was begun."
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person chooses of a run."""
+    """What a person chooses of a run. With a `recipe` the traces are its own, and no student is its own, too."""
 
     student: str
     name: str
     traces: Traces
+    recipe: str = ""
 
 
 class Starter:
@@ -58,7 +64,7 @@ class Starter:
             said = _said([*command(), "distill", *arguments])
         lines = said.replace(str(Path(aside) / choice.name), str(root)).replace(f"{aside}/", "").splitlines()
         if not any(line.startswith(_NOTHING_BEGUN) for line in lines):
-            raise InvalidRequestError(_last_word(lines), "student")
+            raise InvalidRequestError(_last_word(lines), "recipe" if choice.recipe else "student")
         return [line for line in lines if not line.startswith(_NOTHING_BEGUN)]
 
     def start(self, owner: str, choice: Choice, stars: Iterable[bytes]) -> str:
@@ -91,7 +97,9 @@ class Starter:
             raise InvalidRequestError("This run is not at work, or was not begun from this page.")
 
     def _new_root(self, choice: Choice) -> Path:
-        if choice.student not in STUDENTS:
+        if choice.recipe not in ("", *RECIPES):
+            raise InvalidRequestError(f"There is no recipe {choice.recipe[:64]!r}.", "recipe")
+        if choice.student not in (("", *RECIPE_STUDENTS) if choice.recipe else STUDENTS):
             raise InvalidRequestError(f"There is no student {choice.student[:64]!r}.", "student")
         if not NAME.fullmatch(choice.name):
             raise InvalidRequestError("A name is made of letters, digits, dots, dashes and underscores.", "name")
@@ -108,7 +116,10 @@ class Starter:
 
 
 def _options(choice: Choice, folder: Path, stars: Iterable[bytes]) -> list[str]:
-    options = ["--student", choice.student, "--name", choice.name]
+    student = ["--student", choice.student] if choice.student else []
+    if choice.recipe:
+        return ["--recipe", choice.recipe, *student, "--name", choice.name]
+    options = [*student, "--name", choice.name]
     if choice.traces == "stars":
         return [*options, "--traces", str(_written(folder / STARS, stars))]
     # tiny knows the problems that it was measured with by itself

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
+from ...serve.api.server import ServerConfig
 from ...serve.client import Client
 from ..conversations.store import ConversationStore
 from ..folders import CONVERSATIONS, PULLS, RUNS
@@ -26,6 +28,11 @@ from ..stars.store import StarStore
 
 # A long prompt may be read for minutes before the first token; Stop is there for the impatient.
 SILENCE_S = 1800.0
+
+
+def with_page(config: ServerConfig) -> ServerConfig:
+    """The server's settings where the page's routes stand beside the API's."""
+    return replace(config, json_below=(*config.json_below, "/page/"), files_to=frozenset({"/page/import"}))
 
 
 class PageServices:

@@ -120,10 +120,8 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
          "Set one: R1CHAT_API_KEY=$(openssl rand -hex 16) r1chat serve --host 0.0.0.0"),
         (["serve", "--host", "host.invalid", "--api-key", "k"], 2, None),
         (["distill", "--student", "nope"], 2, None),
-        (["distill", "--student", "tiny", "--minutes", "5"], 2, "r1chat: --minutes is for the student demo. "
-         "Use: r1chat distill --student tiny --base-minutes 6"),
-        (["distill", "--student", "demo", "--minutes", "0"], 2, "r1chat: --minutes must be more than 0. "
-         "Use: r1chat distill --student demo --minutes 100"),
+        (["distill", "--recipe", "r0"], 2, "r1chat: There is no recipe 'r0', but distill-vs-rl, distill-vs-rl-1.5b, "
+         "r1, r1-1.5b, r1-zero, r1-zero-1.5b, and files that end in .yaml. Use: r1chat distill --recipe r1"),
         (["chat", "--think", "much"], 2, "r1chat chat: argument --think: 'much' is neither off nor auto nor a number "
                                          "of tokens. See: r1chat chat --help"),
         (["chat", "nope"], 3, "r1chat: There is no model called 'nope': a name is `demo`, r1:1.5b to r1:70b, "

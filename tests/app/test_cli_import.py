@@ -188,14 +188,19 @@ def test_damaged_source_is_refused_before_anything_is_written(r1chat: Run, model
 
 @pytest.fixture
 def quantizing(models: Path, middling: Path) -> Iterator[subprocess.Popen[str]]:
-    """`r1chat quantize` while llama.cpp writes."""
+    """`r1chat quantize` while llama.cpp writes, on one core: many would be done before they are stopped."""
+
+    def on_one_core() -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
     command = [sys.executable, "-m", "r1chat.app", "quantize", str(middling), "--as", "small"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=on_one_core) as child:
         until(lambda: names(models))
         yield child
 
 
-def until(reached: Callable[[], object], seconds: float = 30.0) -> None:
+def until(reached: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline
@@ -205,7 +210,7 @@ def until(reached: Callable[[], object], seconds: float = 30.0) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_quantising_leaves_nothing(quantizing: subprocess.Popen[str], models: Path, number: int) -> None:
     quantizing.send_signal(number)
-    _, stderr = quantizing.communicate(timeout=30)
+    _, stderr = quantizing.communicate(timeout=60)
     assert quantizing.returncode == 130
     assert stderr.splitlines()[-1].startswith("r1chat: Stopped; nothing was kept.")
     assert names(models) == []

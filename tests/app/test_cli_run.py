@@ -120,15 +120,18 @@ def test_the_trace_is_dim_on_terminals_that_want_it(noise_model: Path, environme
 
 
 def test_ctrl_c_ends_the_command_and_its_engine(noise_model: Path) -> None:
-    command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi", "--max-tokens", "4000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi"]
+    command += ["--ctx", "32768", "--max-tokens", "30000"]
+    process = subprocess.Popen(
+        command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
     assert process.stderr is not None
-    assert process.stdout is not None
-    os.read(process.stderr.fileno(), 1)
+    assert b"context of 32768 tokens" in process.stderr.readline()
+    process.stderr.read(1)
     os.killpg(process.pid, signal.SIGINT)
-    process.stdout.read()
-    rest = process.stderr.read().decode(errors="replace")  # the byte read above may have begun a character
-    assert process.wait(timeout=30) == 130
+    _, stderr = process.communicate(timeout=60)
+    rest = stderr.decode(errors="replace")  # the byte read above may have begun a character
+    assert process.returncode == 130
     assert "Traceback" not in rest
     assert_no_process_left(process.pid)
 

@@ -14,7 +14,7 @@ from ....serve.api.security import owner_of
 from ....serve.api.wire_types import Text
 from ....serve.errors import NotFoundError
 from ...runs.folders import OpenRun
-from ...runs.starting import STUDENTS, Choice, Traces
+from ...runs.starting import RECIPE_STUDENTS, RECIPES, STUDENTS, Choice, Traces
 from ...stars.export import exported
 from ..markup import render
 from ..services import PageServices
@@ -28,15 +28,19 @@ _REPORT_POLICY = (
 # Of one problem: five models with a few samples each.
 _MOST_ROWS = 40
 _MOST_CHARACTERS = 20_000
+# Of one watched problem: how many are read, and of how many steps they are shown.
+_MOST_ANSWERS = 1000
+_MOST_STEPS = 12
 
 
 class NewRun(Strict):
     student: Annotated[Text, Field(max_length=64)]
     name: Annotated[Text, Field(max_length=64)]
-    traces: Traces
+    traces: Traces = "generated"
+    recipe: Annotated[Text, Field(max_length=64)] = ""
 
     def choice(self) -> Choice:
-        return Choice(student=self.student, name=self.name, traces=self.traces)
+        return Choice(student=self.student, name=self.name, traces=self.traces, recipe=self.recipe)
 
 
 def runs_router(services: PageServices) -> APIRouter:
@@ -53,7 +57,13 @@ def runs_router(services: PageServices) -> APIRouter:
     def list_runs(request: Request) -> dict[str, Any]:
         owner = owner_of(request)
         accepted = services.stars.counts(owner)["accepted"]
-        return {"runs": msgspec.to_builtins(services.runs.all_for(owner)), "students": STUDENTS, "n_stars": accepted}
+        return {
+            "runs": msgspec.to_builtins(services.runs.all_for(owner)),
+            "students": STUDENTS,
+            "recipes": RECIPES,
+            "recipe_students": RECIPE_STUDENTS,
+            "n_stars": accepted,
+        }
 
     @router.post("")
     def start_run(body: NewRun, request: Request) -> dict[str, Any]:
@@ -71,7 +81,20 @@ def runs_router(services: PageServices) -> APIRouter:
         with run.lock:
             metrics = [{"stage": stage, "metric": metric, "points": len(series)}
                        for (stage, metric), series in run.events.series.items()]  # fmt: skip
-        return {"run": told, "metrics": metrics}
+            parts = {"": run, **run.steps()}
+        rows = [{"step": name, "of": kind} for name, part in parts.items() for kind in part.kinds()]
+        return {"run": told, "metrics": metrics, "rows": rows}
+
+    @router.get("/{run_id}/curves")
+    def get_curves(
+        run_id: str, stage: str, metric: Annotated[list[str], Query(max_length=16)], request: Request
+    ) -> dict[str, Any]:
+        """Those of the numbers asked for that the stage has told."""
+        run = opened(request, run_id)
+        with run.lock:
+            run.events.read_on()
+            found = {name: run.events.series.get((stage, name)) for name in metric}
+            return {"stage": stage, "curves": {name: series.points() for name, series in found.items() if series}}
 
     @router.get("/{run_id}/series")
     def get_series(run_id: str, stage: str, metric: str, request: Request) -> dict[str, Any]:
@@ -87,14 +110,15 @@ def runs_router(services: PageServices) -> APIRouter:
     def get_rollouts(
         run_id: str,
         request: Request,
-        of: Literal["traces", "answers"] = "traces",
+        of: Literal["traces", "answers", "watched"] = "traces",
+        step: str = "",
         not_right: bool = False,
         start: Annotated[int, Query(ge=0)] = 0,
         n: Annotated[int, Query(ge=1, le=20)] = 5,
     ) -> dict[str, Any]:
-        run = opened(request, run_id)
+        run = opened(request, run_id).step(step)
         with run.lock:
-            return _answers(run, start, n, not_right) if of == "answers" else _traces(run, start, n, not_right)
+            return _ROWS[of](run, start, n, not_right)
 
     @router.get("/{run_id}/log")
     def get_log(run_id: str, request: Request) -> dict[str, Any]:
@@ -152,6 +176,31 @@ def _answers(run: OpenRun, start: int, n: int, not_right: bool) -> dict[str, Any
     return {"total": len(problems), "judged": True, "groups": groups}
 
 
+def _watched(run: OpenRun, start: int, n: int, not_right: bool) -> dict[str, Any]:
+    """What the student answered to the same problems while it learnt, those first that it learnt to solve. Of each
+    step the first answer.
+    """
+    run.watched.read_on()
+    learnt = run.watched.became_right()
+    known = set(learnt)
+    problems = [*learnt, *(each for each in run.watched.problems(not_right=not_right) if each not in known)]
+    groups = []
+    for problem in problems[start : start + n]:
+        first: dict[int, dict[str, Any]] = {}
+        for row in run.watched.rows(problem, _MOST_ANSWERS):
+            first.setdefault(int(row.get("step") or 0), row)
+        rows = _thinned([first[step] for step in sorted(first)])
+        groups.append({"problem": _problem(rows[0] if rows else None), "rows": [_rollout(row) for row in rows]})
+    return {"total": len(problems), "judged": True, "groups": groups}
+
+
+def _thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first, the last, and some between."""
+    if len(rows) <= _MOST_STEPS:
+        return rows
+    return [rows[i * (len(rows) - 1) // (_MOST_STEPS - 1)] for i in range(_MOST_STEPS)]
+
+
 def _problem(row: Any) -> dict[str, Any]:
     row = row if isinstance(row, dict) else {}
     return {"prompt": row.get("prompt") or "", "gold": row.get("gold"), "family": row.get("family") or ""}
@@ -166,7 +215,14 @@ def _sample(row: dict[str, Any]) -> dict[str, Any]:
     return {"by": f"{row.get('model', '')}/{row.get('quant', '')}", **_reply(row)}
 
 
+def _rollout(row: dict[str, Any]) -> dict[str, Any]:
+    return {"by": "student", "step": row.get("step"), **_reply(row)}
+
+
 def _reply(row: dict[str, Any]) -> dict[str, Any]:
     names = ("sample", "reasoning", "finish_reason", "verdict", "verdict_reason", "n_tokens")
     answer = str(row.get("answer") or "")
     return {**{name: row.get(name) for name in names}, "html": render(answer[:_MOST_CHARACTERS])}
+
+
+_ROWS = {"traces": _traces, "answers": _answers, "watched": _watched}

@@ -64,9 +64,9 @@ def test_no_thought_at_all_is_no_point_of_the_lines() -> None:
 
 
 def test_so_many_problems_of_each_family_are_asked() -> None:
-    few, all_of_them = chosen_problems("test", 2), chosen_problems("test", 60)
+    few, all_of_them = chosen_problems("test", 2), chosen_problems("test", 40)
     families = {problem.family for problem in few}
-    assert len(few) == 2 * len(families) and len(all_of_them) == 60 * len(families)
+    assert len(few) == 2 * len(families) and len(all_of_them) == 40 * len(families)
     assert "outside" not in families, "owning up is not solving"
 
 
@@ -78,7 +78,7 @@ def test_a_real_budget_is_measured(capsys: pytest.CaptureFixture[str], tmp_path:
     assert main(["bench", "budget", *options]) == 0
     found = json.loads(capsys.readouterr().out)
     free, soft, hard = found["points"]
-    assert [point["accuracy"]["n"] for point in found["points"]] == [12] * 3
+    assert [point["accuracy"]["n"] for point in found["points"]] == [20] * 3
     assert hard["accuracy"]["mean_reasoning_tokens"] <= 20 < free["accuracy"]["mean_reasoning_tokens"]
     assert soft["accuracy"]["mean_reasoning_tokens"] <= 20 + ARMS["soft landing"]
     assert found["gains"][0]["budget"] == 20

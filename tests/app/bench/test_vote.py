@@ -69,7 +69,7 @@ async def test_a_server_that_is_not_there_is_said_in_one_line() -> None:
 def test_a_real_vote_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "vote", "--problems", "1", "--thoughts", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["n"], found["n_thoughts"], len(found["trials"])) == (12, 4, 12)
+    assert (found["n"], found["n_thoughts"], len(found["trials"])) == (20, 4, 20)
     assert 0 < found["vote"]["mean_reasoning_tokens"] < found["vote"]["mean_tokens"]
     assert found["as_decided"] == 1, "stopping changes no answer"
     assert found["tokens_of_votes"] <= found["tokens_of_whole_samples"]

@@ -22,7 +22,7 @@ import pytest
 from served import Served, served
 
 KILLS = int(os.environ.get("R1CHAT_TEST_KILLS", "1"))
-# From the question to the kill: before the first token, or anywhere in what follows.
+# From the question to the kill, or from the first text, by turns: before the first token, or anywhere in what follows.
 KILL_AFTER_S = (0.0, 2.0)
 # Pieces are saved every 0.3 s; a busy machine is late.
 MAX_LOST_S = 2.0
@@ -57,10 +57,14 @@ class Person:
             self._rename(client, short.conversation, f"renamed {number}")
             long = self._ask(client, f"long {number}", rng.choice([None, short.conversation]), max_tokens=200_000)
             killer = threading.Timer(rng.uniform(*KILL_AFTER_S), server.process.kill)
-            killer.start()
-            # The stream breaks off.
+            if number % 2:
+                killer.start()
+            # The stream breaks off; a reply that came to its own end before is followed by another.
             with suppress(httpx2.TransportError):
-                self._follow(client, long)
+                while True:
+                    self._follow(client, long, killer)
+                    assert killer.ident is not None, "no text was shown"
+                    long = self._ask(client, f"long {number}", None, max_tokens=200_000)
             killer.join()
             return time.monotonic()
 
@@ -76,11 +80,13 @@ class Person:
         client.patch(f"/page/conversations/{conversation}", json={"title": title}).raise_for_status()
         self.titles[conversation] = title
 
-    def _follow(self, client: httpx2.Client, reply: Reply) -> None:
+    def _follow(self, client: httpx2.Client, reply: Reply, killer: threading.Timer | None = None) -> None:
         with client.stream("GET", f"/page/conversations/{reply.conversation}/events") as response:
             for event in _events(response):
                 for text in _texts_of(event, reply.id):
                     reply.parts.append((time.monotonic(), text))
+                    if text and killer is not None and killer.ident is None:
+                        killer.start()
                 if event["type"] == "message" and event["message"]["id"] == reply.id:
                     reply.ended = event["message"]
                     return
@@ -155,6 +161,8 @@ def test_after_kill_9_in_mid_answer_everything_acknowledged_is_there(noise_model
 
 def _lost_s(path: Path, reply: Reply, killed: float) -> float:
     """How long before the kill the last text was shown that was not saved."""
+    if reply.ended is not None:
+        return 0.0  # its pieces have been joined
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT reasoning FROM pieces WHERE message = ? ORDER BY row", (reply.id,)).fetchall()
     n_saved, n_shown = sum(len(row[0]) for row in rows), 0

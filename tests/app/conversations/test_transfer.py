@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
@@ -20,7 +20,6 @@ from r1chat.app.conversations.transfer.writing import FORMATS, file_name
 from r1chat.serve.errors import InvalidRequestError
 
 # A busy machine is slow, not wrong.
-UNTIMED = settings(deadline=None)
 # What could end a fold, a fence or a line early.
 FRAGMENTS = (
     *("</details>", "<details>", "<summary>", "```", "````", "~~~", "`", "\n", "\n\n", "    ", "\t", "> ", "- ", "# "),
@@ -109,14 +108,12 @@ def refusal(data: str | bytes) -> str:
     return text
 
 
-@UNTIMED
 @given(st.lists(trees(), min_size=1, max_size=3))
 def test_our_own_file_comes_back_as_it_was(whole: list[Tree]) -> None:
     back = [sorted_by_id(tree) for tree in read(written("json", *whole).encode())]
     assert back == [tree for tree in whole if tree.messages]
 
 
-@UNTIMED
 @given(trees())
 def test_an_adopted_tree_differs_in_its_names_alone(tree: Tree) -> None:
     first, second = adopted(tree, "me"), adopted(tree, "me")
@@ -216,7 +213,6 @@ MARKUP = {"p", "pre", "code", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "l
 MARKUP |= {"strong", "a", "table", "thead", "tbody", "tr", "th", "td", "s"}
 
 
-@UNTIMED
 @given(NASTY, NASTY, NASTY)
 def test_nothing_said_breaks_a_fold_or_becomes_html(question: str, thought: str, answer: str) -> None:
     tree = linear(question, answer, "again", f"x\n{answer}", reasoning=thought + ".")
@@ -251,7 +247,6 @@ def test_an_unfinished_code_block_ends_with_its_message() -> None:
     assert "<h2>Question</h2>\n<p>next</p>" in MarkdownIt().render(text)
 
 
-@UNTIMED
 @given(st.lists(st.tuples(TEXT, TEXT.filter(bool), TEXT), min_size=1, max_size=3), TEXT)
 def test_messages_come_back_with_their_reasoning(said: list[tuple[str, str, str]], system: str) -> None:
     rows = [{"role": "system", "content": system}] if system else []
@@ -267,7 +262,6 @@ def test_messages_come_back_with_their_reasoning(said: list[tuple[str, str, str]
     ]
 
 
-@UNTIMED
 @given(TEXT.filter(lambda text: "</think>" not in text), TEXT.filter(bool))
 def test_sharegpt_thoughts_stand_in_tags_and_come_apart_again(thought: str, answer: str) -> None:
     text = written("sharegpt", linear("q", answer, reasoning=thought))
@@ -398,7 +392,6 @@ def test_a_file_of_any_bytes_is_read_or_refused() -> None:
     """Fragments of good files in any order raise nothing but the refusal."""
     good = written("json", linear("q", "a")) + written("messages", linear("q", "a")) + "[{}]"
 
-    @UNTIMED
     @given(st.lists(st.sampled_from([good[n : n + 9] for n in range(0, len(good), 9)]), max_size=40).map("".join))
     def check(text: str) -> None:
         try:

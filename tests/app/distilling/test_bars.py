@@ -81,6 +81,12 @@ def test_a_run_that_is_stopped_is_not_said_to_be_done(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.splitlines() == ["training", "training: 30%, loss 1.5"]
 
 
+def test_a_step_is_called_what_its_recipe_calls_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with Lines(Clock(), of_recipe=True) as lines:
+        tell(lines, "base", 1, share=1.0)
+    assert capsys.readouterr().err.splitlines() == ["base", "base: done in 0.0 s"]
+
+
 def test_a_bar_for_each_stage_and_its_seconds_when_it_is_done(console: Console) -> None:
     clock = Clock()
     with Bars(console, clock) as bars:
@@ -112,6 +118,13 @@ def test_a_resumed_stage_reckons_with_the_pace_since_then(capsys: pytest.Capture
         clock.now += 10
         tell(lines, "sft", 95, share=0.95)
     assert "training: 90%, 10.0 s left" in capsys.readouterr().err
+
+
+def test_a_recipes_step_that_goes_on_does_not_reckon_with_what_was_done_before() -> None:
+    stage = StageProgress("base", 0.0)
+    for seconds, share in ((0.0, 0.0), (10.0, 0.5), (30.0, 0.6)):
+        stage.take(Event("base", 1, "share", share), seconds)
+    assert stage.left(30.0) == pytest.approx(80)
 
 
 def test_time_left_follows_the_pace_of_the_last_minutes() -> None:
@@ -161,6 +174,22 @@ def test_what_a_stage_tells_cannot_steer_the_terminal(console: Console, capsys: 
 )
 def test_numbers_read_as_people_write_them(name: str, value: float, text: str) -> None:
     assert metric_text(name, value) == text
+
+
+def test_of_many_numbers_those_that_tell_most_stand_beside_the_bar() -> None:
+    stage = StageProgress("rl", began=0.0)
+    for metric in (
+        "share",
+        "reward",
+        "clipped_share",
+        "accuracy",
+        "check_share",
+        "update_seconds",
+        "held_out_accuracy",
+    ):
+        stage.take(Event("rl", 1, metric, 0.25), 1.0)
+    assert stage.note == "held out accuracy 25.0%, accuracy 25.0%, reward 0.25"
+    assert stage.share == 0.25, "a share of answers is no progress"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(8.21, "8.2 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")])

@@ -47,8 +47,3 @@ def test_stages_that_are_none_are_refused(tmp_path: Path, stages: str) -> None:
 
 def test_spaces_between_stages_do_not_matter(tmp_path: Path) -> None:
     assert distill("--student", "tiny", "--yes", "--run-dir", str(tmp_path), "--stages", " report, ") == 0
-
-
-def test_an_option_of_another_student_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--minutes is for the student demo.*--base-minutes"):
-        distill("--student", "tiny", "--minutes", "3", "--run-dir", str(tmp_path))

@@ -55,8 +55,9 @@ def test_what_was_switched_on_can_be_switched_off_by_a_later_command(tmp_path: P
     assert getattr(getattr(later, stage), field) is False
 
 
-def test_tiny_needs_nothing_else_and_asks_the_bundled_model(tmp_path: Path) -> None:
-    run = config(tmp_path, "--student", "tiny")
+@pytest.mark.parametrize("student", ["tiny", "small", "demo"])
+def test_a_student_made_here_needs_nothing_else_and_asks_the_bundled_model(tmp_path: Path, student: str) -> None:
+    run = config(tmp_path, "--student", student)
     assert (run.generate.teacher, run.generate.problems, run.generate.traces) == ("demo", ("generated",), ())
     assert run.evaluate.sets == ("generated-test", "generated-unseen_wording")
 

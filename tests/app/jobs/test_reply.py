@@ -62,8 +62,9 @@ def test_pieces_are_on_disk_while_it_is_written_and_whole_at_its_end(store: Conv
     async def scenario() -> tuple[str, str]:
         jobs, message = registry(store), begun(store)
         jobs.start("", message, endless)
-        await asyncio.sleep(0.5)
-        early = store.message("", "r")
+        async with asyncio.timeout(60):
+            while not (early := store.message("", "r")).reasoning:
+                await asyncio.sleep(0.01)
         assert early.state == "live"
         await jobs.stop("r")
         late = store.message("", "r")
@@ -106,7 +107,11 @@ def test_what_runs_when_the_server_ends_is_interrupted_and_nothing_starts_then(s
         jobs.start("", message, endless)
         with pytest.raises(InvalidRequestError, match="already"):
             jobs.start("", message, endless)
-        await asyncio.sleep(0.2)
+        live = jobs.live("r")
+        assert live is not None
+        async with asyncio.timeout(60):
+            while not live.reasoning:
+                await asyncio.sleep(0.01)
         await jobs.stop_all()
         with pytest.raises(InvalidRequestError, match="shutting down"):
             jobs.start("", message, endless)

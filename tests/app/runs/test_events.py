@@ -15,7 +15,7 @@ from r1chat.distill.run_folder import RunFolder
 
 def test_lines_come_once_and_only_whole(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    lines = Lines(path)
+    lines = Lines(path, lambda: None)
     assert list(lines.new()) == []
     path.write_bytes(b"one\ntwo\nthr")
     assert list(lines.new()) == [(0, b"one\n"), (4, b"two\n")]
@@ -28,7 +28,7 @@ def test_lines_come_once_and_only_whole(tmp_path: Path) -> None:
 def test_a_look_at_a_long_file_stops_and_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"12345\n" * 10)
-    lines = Lines(path)
+    lines = Lines(path, lambda: None)
     assert len(list(lines.new(most=12))) == 2
     assert len(list(lines.new())) == 8
 

@@ -12,7 +12,7 @@ from filelock import FileLock
 from r1chat.app.distilling.progress import STAGES
 from r1chat.app.runs.folders import Run, Runs
 from r1chat.app.runs.processes import BEGUN, LOG, Begun, Processes
-from r1chat.distill.rows import ProblemRow, SampleRow, Teacher, TraceRow, Verdict, write_rows
+from r1chat.distill.rows import ProblemRow, RolloutRow, SampleRow, Teacher, TraceRow, Verdict, write_rows
 from r1chat.distill.run_folder import RunFolder
 from r1chat.serve.errors import NotFoundError
 
@@ -39,6 +39,22 @@ def begun(folder: RunFolder, log: str = "", **fields: Any) -> None:
 def only(runs: Runs) -> Run:
     (run,) = runs.all_for("")
     return run
+
+
+def test_answers_that_were_taken_back_are_gone_before_others_come(runs: Runs) -> None:
+    folder = made(runs, "one")
+    row = RolloutRow(step=1, problem_id="p", prompt="1 + 1", reasoning="", answer="2", finish_reason="stop",
+                     verdict="right", watched=True)  # fmt: skip
+    write_rows(folder.rollouts, [row, row])
+    watched = runs.opened(folder.root).watched
+    watched.read_on()
+    assert len(watched.rows("p", 9)) == 2
+    write_rows(folder.rollouts, [])
+    watched.read_on()
+    assert watched.problems() == []
+    write_rows(folder.rollouts, [row])
+    watched.read_on()
+    assert len(watched.rows("p", 9)) == 1
 
 
 def test_where_there_is_no_folder_there_are_no_runs(runs: Runs) -> None:
@@ -160,3 +176,63 @@ def test_samples_of_models_are_found_by_problem(runs: Runs) -> None:
 def test_answers_whose_questions_are_not_there_are_shown_without(runs: Runs) -> None:
     folder = made(runs, "one", "base")
     assert runs.opened(folder.root).asked.rows("p0", 1) == []
+
+
+def recipe(runs: Runs, *done: str) -> RunFolder:
+    """A recipe as distill leaves it when these of its steps are done."""
+    folder = RunFolder(runs.folder / "zero")
+    steps = [{"name": "base", "kind": "stream"}, {"name": "rl", "kind": "grpo"}]
+    record = {"created": 1.0, "recipe": "r1-zero", "config": {"name": "zero-small", "student": {"name": "small"}},
+              "plan": ["base", "rl"], "steps": steps, "verdict": "It rose."}  # fmt: skip
+    folder.write_json(folder.record, {**record, "stages": {name: {"seconds": 1.0} for name in done}})
+    return folder
+
+
+def test_the_stages_of_a_recipe_are_its_steps(runs: Runs) -> None:
+    folder = recipe(runs, "base")
+    folder.log("rl", 3, share=0.5, held_out_accuracy=0.25)
+    with FileLock(folder.root / ".lock"):
+        run = only(runs)
+    assert (run.recipe, run.student, run.verdict, run.stage) == ("r1-zero", "small", "It rose.", "rl")
+    assert [(stage.name, stage.kind, stage.state) for stage in run.stages] == [
+        ("base", "stream", "done"), ("rl", "grpo", "running"),
+    ]  # fmt: skip
+    assert (run.share, run.stages[1].numbers["held_out_accuracy"]) == (0.75, 0.25)
+    assert only(runs).state == "stopped"
+    recipe(runs, "base", "rl")
+    assert only(runs).state == "done"
+
+
+def test_rows_of_a_recipe_lie_in_its_steps_and_nowhere_else(runs: Runs) -> None:
+    folder = recipe(runs, "base")
+    opened = runs.opened(folder.root)
+    assert opened.steps() == {}
+    answers: list[tuple[int, str, Verdict, bool]] = [
+        (0, "a", "right", True), (0, "b", "wrong", True), (1, "c", "wrong", False), (25, "a", "right", True),
+        (25, "b", "right", True),
+    ]  # fmt: skip
+    rows = [
+        RolloutRow(step=step, problem_id=problem, prompt="?", reasoning=None, answer=str(step), finish_reason="stop",
+                   verdict=verdict, watched=watched)
+        for step, problem, verdict, watched in answers
+    ]  # fmt: skip
+    step = RunFolder(folder.root / "steps" / "2-rl")
+    write_rows(step.rollouts, rows)
+    assert list(opened.steps()) == ["rl"] and opened.step("rl").kinds() == ["watched"]
+    found = opened.step("rl").watched
+    found.read_on()
+    assert (found.problems(), found.became_right()) == (["a", "b"], ["b"])
+    assert [row["answer"] for row in found.rows("b", 9)] == ["0", "25"]
+    for name in ("base", "../2-rl", "2-rl", ".."):
+        with pytest.raises(NotFoundError):
+            opened.step(name)
+
+
+def test_a_plan_that_points_elsewhere_leads_nowhere(runs: Runs, tmp_path: Path) -> None:
+    folder = recipe(runs)
+    (folder.root / "steps").mkdir()
+    (tmp_path / "secret").mkdir()
+    for plan in (["x/../../../../secret"], [3], "base", [None]):
+        folder.write_json(folder.record, {"plan": plan, "steps": 3})
+        assert runs.opened(folder.root).steps() == {}
+        assert only(runs).state == "stopped"

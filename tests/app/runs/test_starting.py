@@ -10,7 +10,8 @@ import pytest
 
 from r1chat.app.runs.folders import Runs
 from r1chat.app.runs.processes import BEGUN, Processes, begun, is_locked
-from r1chat.app.runs.starting import STUDENTS, Choice, Starter
+from r1chat.app.runs.starting import RECIPE_STUDENTS, RECIPES, STUDENTS, Choice, Starter
+from r1chat.distill.recipe.reading import bundled
 from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.students import STUDENTS as KNOWN
 from r1chat.serve.errors import InvalidRequestError, NotFoundError
@@ -31,7 +32,13 @@ def starter(runs: Runs) -> Starter:
 
 
 def test_the_students_are_those_of_distill() -> None:
-    assert tuple(KNOWN) == STUDENTS
+    of_recipes = {"small", "demo"}
+    assert tuple(name for name in KNOWN if name not in of_recipes) == STUDENTS
+    assert tuple(name for name, student in KNOWN.items() if student.base is None) == RECIPE_STUDENTS
+
+
+def test_the_recipes_are_those_that_need_no_gpu() -> None:
+    assert {name for name in bundled() if not name.endswith("-1.5b")} == set(RECIPES)
 
 
 def test_the_plan_is_the_commands_and_begins_nothing(runs: Runs, starter: Starter) -> None:
@@ -42,9 +49,25 @@ def test_the_plan_is_the_commands_and_begins_nothing(runs: Runs, starter: Starte
     assert not runs.folder.exists()
 
 
+def test_the_plan_of_a_recipe_is_its_steps(runs: Runs, starter: Starter) -> None:
+    pytest.importorskip("yaml", reason="needs the extra `distill`")
+    lines = starter.plan(Choice(recipe="r1-zero", student="small", name="mine", traces="generated"), [])
+    assert lines[0].startswith("recipe    r1-zero: ")
+    assert lines[1].startswith("student   mine, of small, 2.6 million weights")
+    assert [line.split()[:3] for line in lines if line.startswith("step")] == [
+        ["step", "1", "base"],
+        ["step", "2", "rl"],
+    ]
+    assert lines[-1] == f"folder    {runs.folder / 'mine'}"
+    assert not runs.folder.exists()
+
+
 @pytest.mark.parametrize(
     ("choice", "param"),
     [
+        (Choice(recipe="../r1", student="", name="a", traces="generated"), "recipe"),
+        (Choice(recipe="r1", student="qwen-1.5b", name="a", traces="generated"), "student"),
+        (Choice(student="", name="a", traces="generated"), "student"),
         (Choice(student="../x", name="a", traces="generated"), "student"),
         (Choice(student="tiny", name="../a", traces="generated"), "name"),
         (Choice(student="tiny", name="--yes", traces="generated"), "name"),
@@ -62,9 +85,10 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(runs: Runs, starter: Start
     assert [root.name for root in runs.folder.iterdir()] == ["taken"]
 
 
-def test_a_name_that_a_model_has_is_told_before_anything_begins(starter: Starter) -> None:
+@pytest.mark.parametrize("recipe", ["", "r1"])
+def test_a_name_that_a_model_has_is_told_before_anything_begins(starter: Starter, recipe: str) -> None:
     with pytest.raises(InvalidRequestError, match="There is a model called demo already"):
-        starter.plan(Choice(student="tiny", name="demo", traces="generated"), [])
+        starter.plan(Choice(recipe=recipe, student="tiny", name="demo", traces="generated"), [])
 
 
 def test_a_run_works_by_itself_until_it_is_stopped_and_can_go_on(runs: Runs, starter: Starter) -> None:

@@ -6,16 +6,17 @@ import asyncio
 import shutil
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from r1chat.app.ui.quick_import import quick_import
-from r1chat.app.ui.services import PageServices
+from r1chat.app.ui.services import PageServices, with_page
 from r1chat.serve.api.models.local import LocalModels
 from r1chat.serve.api.security import owner_named
 from r1chat.serve.api.server import ServerConfig, create_app
@@ -29,11 +30,13 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
     " --disable-background-networking --disable-component-update --disable-sync"
 ).split()
-# A thought that is waited for, and one that lasts until it is steered.
-LONG_WORDS, ENDLESS_WORDS = 240, 1500
+# A thought that is waited for, and one that lasts until it is steered, however busy the machine is.
+LONG_WORDS, ENDLESS_WORDS = 240, 4000
 TOKENS_PER_S = 150
 # A busy machine is slow, not wrong.
 PATIENCE_S = 120.0
+# What is expected has a limit of its own, which no tab's default touches.
+expect.set_options(timeout=PATIENCE_S * 1000)
 # Each tries to run `window.pwned = ...` or to reach evil.example.
 HOSTILE = r"""
 <img src=x onerror=window.pwned='img'> <script>window.pwned='script'</script>
@@ -138,7 +141,7 @@ class PageServer:
         first, others = (self._api_keys[0], self._api_keys[1:]) if self._api_keys else (None, ())
         keys = {owner_named(key): key for key in self._api_keys}
         self.services = PageServices(self._data, lambda: self.url, label=self._label, key_of=keys.get)
-        app = create_app(ServerConfig(api_key=first, more_keys=others), models)
+        app = create_app(with_page(ServerConfig(api_key=first, more_keys=others)), models)
         mount_page(app, self.services)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
@@ -154,7 +157,7 @@ class PageServer:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     """TOKENS_PER_S at most; the word in capitals in a question chooses the script."""
-    runner_args = {"tokens_per_s": TOKENS_PER_S, "scripts": SCRIPTS, "n_ctx": 4096}
+    runner_args = {"tokens_per_s": TOKENS_PER_S, "scripts": SCRIPTS, "n_ctx": 8192}
     with PageServer(scripted(runner_args), LABEL, tmp_path_factory.mktemp("data")) as running:
         yield running
 
@@ -195,6 +198,13 @@ class Visit:
     def wait(self, state: str, timeout_s: float = PATIENCE_S) -> None:
         """Waits until the newest turn is in `state`."""
         self.tab.wait_for_selector(f".turn:last-child[data-state={state}]", timeout=timeout_s * 1000)
+
+    def until(self, is_so: Callable[[], object], within_s: float = PATIENCE_S) -> None:
+        """Waits for what only this side knows of, while the browser goes on."""
+        deadline = time.monotonic() + within_s
+        while not is_so():
+            assert time.monotonic() < deadline, "it does not come about"
+            self.tab.wait_for_timeout(10)
 
     def text(self, selector: str) -> str:
         """What the newest turn shows there."""

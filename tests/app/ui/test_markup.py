@@ -63,7 +63,7 @@ def test_emphasis_stays_emphasis(text: str) -> None:
     assert "*" not in render(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_no_mixture_of_hostile_pieces_yields_a_foreign_tag_or_attribute(text: str) -> None:
     assert_tame(render(text))
@@ -135,9 +135,9 @@ def test_a_paragraph_being_written_is_plain_text() -> None:
 @pytest.mark.parametrize("piece", ["\\(", "\\[ "])
 def test_a_loop_of_openings_takes_no_longer_for_each_of_them(piece: str) -> None:
     """Looked for to the end of the text each time, these would take minutes."""
-    began = time.monotonic()
+    began = time.process_time()
     render(piece * 100_000)
-    assert time.monotonic() - began < 15
+    assert time.process_time() - began < 15
 
 
 def test_a_formula_behind_one_that_never_ends_is_drawn() -> None:
@@ -147,7 +147,7 @@ def test_a_formula_behind_one_that_never_ends_is_drawn() -> None:
 def test_what_comes_into_a_long_block_of_code_costs_the_same_as_at_its_beginning() -> None:
     """Looked through from its beginning each time, this would take minutes."""
     text = "```\n" + "a line\n\n" * 20_000
-    markup, began = GrowingMarkup(), time.monotonic()
+    markup, began = GrowingMarkup(), time.process_time()
     for start in range(0, len(text), 40):
         markup.feed(text[start : start + 40])
-    assert time.monotonic() - began < 10 and markup.tail == text
+    assert time.process_time() - began < 10 and markup.tail == text

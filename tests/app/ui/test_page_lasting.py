@@ -48,7 +48,7 @@ def test_a_closed_tab_comes_back_to_a_finished_answer(chat: Visit) -> None:
     tab = chat.tab.context.new_page()
     leaving = Visit(tab, chat.url)
     leaving.ask("SPEECH")
-    leaving.wait("thinking")
+    tab.wait_for_url("**/?c=*")
     address = tab.url
     tab.close()
     chat.tab.wait_for_timeout(1500)

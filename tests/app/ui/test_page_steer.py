@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .conftest import Visit
 
+# In the page: whoever asks from outside may come when the thought is over.
+PRESS_WHEN_SHOWN = """(selector) => new MutationObserver((_, self) => {
+    const shown = document.querySelector(selector);
+    if (shown) { self.disconnect(); shown.click(); }
+}).observe(document.querySelector('.turns'), { attributes: true, childList: true, subtree: true })"""
+
 
 def think(chat: Visit, mode: str) -> None:
     chat.tab.click(f".thinking label:has(input[value={mode}])")
+
+
+def set_budget(chat: Visit, n_tokens: int) -> None:
+    chat.tab.fill(".budget input[type=number]", str(n_tokens))
+    chat.tab.press(".budget input[type=number]", "Tab")
 
 
 def test_answer_now_ends_the_thought_and_keeps_it(chat: Visit) -> None:
@@ -20,7 +31,7 @@ def test_answer_now_ends_the_thought_and_keeps_it(chat: Visit) -> None:
     chat.tab.click(".answer-now")
     chat.wait("done")
     assert chat.text(".answer") == "done"
-    assert "word1 " in chat.thought() and "word1499" not in chat.thought()
+    assert "word1 " in chat.thought() and "word3999" not in chat.thought()
     assert "You asked for the answer" in chat.text(".notes")
     assert not chat.tab.is_visible(".answer-now")
 
@@ -34,39 +45,38 @@ def test_answer_now_has_a_key(chat: Visit) -> None:
 
 
 def test_think_more_lets_it_go_on_where_it_would_have_ended(chat: Visit) -> None:
-    chat.ask("PLAIN")
-    chat.wait("thinking")
-    chat.tab.click(".think-more")
+    chat.tab.evaluate(PRESS_WHEN_SHOWN, ".steer:not([hidden]) .think-more")
+    chat.ask("LONG")
     chat.wait("done")
-    assert re.search(r"word59\W+Wait", chat.thought())
+    assert re.search(r"word239\W+Wait", chat.thought())
 
 
 def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Visit) -> None:
     think(chat, "budget")
-    chat.tab.fill(".budget input[type=number]", "120")
-    chat.tab.press(".budget input[type=number]", "Tab")
+    set_budget(chat, 120)
     chat.ask("ENDLESS")
-    chat.wait("thinking")
-    gauge = chat.tab.locator(".gauge")
-    gauge.wait_for()
-    assert gauge.get_attribute("aria-valuemax") == "120"
-    # It is near for a moment, and hidden behind the end.
-    chat.tab.wait_for_selector(".gauge.near", state="attached")
     chat.wait("done")
+    # It is near for a moment, and hidden behind the end.
+    gauge = chat.tab.locator(".gauge.near")
+    assert gauge.get_attribute("aria-valuemax") == "120"
     assert not gauge.is_visible()
     assert "budget" in chat.text(".notes")
-    assert "word1499" not in chat.thought()
+    assert "word3999" not in chat.thought()
 
 
 def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
+    # One that no thought reaches: to choose a budget sets the one that stands there.
+    think(chat, "budget")
+    set_budget(chat, 9000)
+    think(chat, "auto")
     chat.ask("ENDLESS")
     chat.wait("thinking")
+    assert not chat.tab.is_visible(".gauge")
     think(chat, "budget")
-    chat.tab.fill(".budget input[type=number]", "100")
-    chat.tab.press(".budget input[type=number]", "Tab")
-    chat.tab.wait_for_selector(".gauge[aria-valuemax='100']")
+    chat.tab.wait_for_selector(".gauge[aria-valuemax='9000']")
+    set_budget(chat, 100)
     chat.wait("done")
-    assert "word1499" not in chat.thought()
+    assert "word3999" not in chat.thought()
     chat.reload()
     chat.wait("done")
     assert chat.tab.is_checked(".thinking input[value=budget]")

@@ -46,6 +46,7 @@ def test_who_leaves_a_chat_while_a_question_is_sent_stays_where_they_went(chat: 
     chat.tab.route("**/page/ask", lambda route: held.append(route))
     chat.tab.fill("#question", "And how many cows?")
     chat.tab.press("#question", "Enter")
+    chat.until(lambda: held)
     go(chat, two[0])
     with chat.tab.expect_response("**/page/ask"):
         held[0].continue_()

@@ -78,8 +78,11 @@ def test_a_peek_stays_where_the_reader_scrolled_and_follows_again_from_its_end(c
     chat.tab.mouse.wheel(0, -120)
     chat.tab.wait_for_function(f"{BELOW} > 100")
     # The wheel glides.
-    chat.tab.wait_for_timeout(300)
-    top, height = chat.tab.evaluate(f"[{BOX}.scrollTop, {BOX}.scrollHeight]")
+    before, top = None, chat.tab.evaluate(f"{BOX}.scrollTop")
+    while top != before:
+        chat.tab.wait_for_timeout(200)
+        before, top = top, chat.tab.evaluate(f"{BOX}.scrollTop")
+    height = chat.tab.evaluate(f"{BOX}.scrollHeight")
     chat.tab.wait_for_function(f"height => {BOX}.scrollHeight > height + 60", arg=height)
     assert chat.tab.evaluate(f"{BOX}.scrollTop") == top
     chat.tab.mouse.wheel(0, 10_000)

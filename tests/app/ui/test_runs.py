@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from r1chat.app.distilling.progress import STAGES
-from r1chat.distill.rows import ProblemRow, SampleRow, Teacher, TraceRow, write_rows
+from r1chat.distill.rows import ProblemRow, RolloutRow, SampleRow, Teacher, TraceRow, write_rows
 from r1chat.distill.run_folder import RunFolder
 
 from .conftest import PageServer, Visit
@@ -119,15 +119,15 @@ def test_a_run_is_watched_while_it_works(visit: Visit, folder: RunFolder) -> Non
     with FileLock(Path(folder.root) / ".lock"):
         tab.click("#room-runs-button")
         tab.wait_for_selector(".run .badge[data-state=running]")
-        tab.wait_for_selector(".chart path.line")
-        assert "over 1,200 steps" in (tab.get_attribute(".chart svg", "aria-label") or "")
+        tab.wait_for_selector(".numbers path.line")
+        assert "over 1,200 steps" in (tab.get_attribute(".numbers svg", "aria-label") or "")
         folder.log("sft", N_STEPS + 300, share=0.5, loss=9.0)
-        tab.wait_for_selector(".chart svg[aria-label*='1,500 steps']")
-        assert "50 %" in tab.inner_text(".stages [data-stage=sft] .told")
+        tab.wait_for_selector(".numbers svg[aria-label*='1,500 steps']")
+        tab.wait_for_selector(".stages [data-stage=sft] .told >> text=50 %")
     tab.wait_for_selector(".run .badge[data-state=stopped]")
-    tab.focus(".chart svg")
+    tab.focus(".numbers svg")
     tab.keyboard.press("End")
-    assert tab.inner_text(".chart .readout") == "step 1,500: 9"
+    assert tab.inner_text(".numbers .readout") == "step 1,500: 9"
 
     tab.wait_for_selector(".problem")
     assert tab.locator(".problem").count() == 5
@@ -143,9 +143,91 @@ def test_a_hidden_tab_does_not_ask(visit: Visit, folder: RunFolder) -> None:
     asked: list[str] = []
     visit.tab.on("request", lambda request: asked.append(request.url) if "/page/runs" in request.url else None)
     visit.tab.click("#room-runs-button")
-    visit.tab.wait_for_selector(".chart path.line")
+    visit.tab.wait_for_selector(".numbers path.line")
     visit.tab.click("#room-stars-button")
     visit.tab.wait_for_timeout(300)
     asked.clear()
     visit.tab.wait_for_timeout(2500)
     assert asked == []
+
+
+@pytest.fixture
+def practised(server: PageServer) -> Iterator[RunFolder]:
+    """A recipe whose second step practises."""
+    made = RunFolder(server.services.data / "runs" / "zero")
+    steps = [{"name": "base", "kind": "stream"}, {"name": "rl", "kind": "grpo"}]
+    record = {"created": 1.0, "recipe": "r1-zero", "config": {"name": "zero-small", "student": {"name": "small"}},
+              "plan": ["base", "rl"], "steps": steps, "stages": {"base": {"seconds": 2.0}}}  # fmt: skip
+    made.write_json(made.record, record)
+    for step in range(101):
+        made.log("rl", step, accuracy=step / 200, length=20.0 + step, check_share=step / 100, share=step / 200, kl=0.0)
+        if step % 25 == 0:
+            made.log("rl", step, held_out_accuracy=step / 400)
+    write_rows(RunFolder(made.root / "steps" / "2-rl").rollouts, [
+        RolloutRow(step=step, problem_id=problem, prompt=f"Reach {problem}. {HOSTILE}", reasoning=f"thought {step}",
+                   answer=HOSTILE, finish_reason="stop", verdict="right" if problem == "q" and step else "wrong",
+                   watched=True)
+        for step in range(0, 101, 5) for problem in ("p", "q") for _ in range(2)
+    ])  # fmt: skip
+    yield made
+    shutil.rmtree(made.root)
+
+
+def test_a_recipe_tells_the_curves_of_its_steps_and_what_was_learnt_first(person: Person, practised: RunFolder) -> None:
+    told = person.get("/runs/zero")
+    assert told["rows"] == [{"step": "rl", "of": "watched"}]
+    curves = person.get("/runs/zero/curves?stage=rl&metric=accuracy&metric=held_out_accuracy&metric=none")["curves"]
+    assert set(curves) == {"accuracy", "held_out_accuracy"}
+    assert curves["held_out_accuracy"][-1] == [100.0, 0.25]
+    found = person.get("/runs/zero/rollouts?of=watched&step=rl")
+    assert [group["problem"]["prompt"][:7] for group in found["groups"]] == ["Reach q", "Reach p"]
+    rows = found["groups"][0]["rows"]
+    assert (rows[0]["step"], rows[-1]["step"], len(rows)) == (0, 100, 12)
+    assert [row["verdict"] for row in (rows[0], rows[-1])] == ["wrong", "right"]
+    assert person.get("/runs/zero/rollouts?of=watched&step=../2-rl", status=404)["error"]["message"]
+    assert person.get("/runs/zero/curves?stage=rl", status=400)["error"]["message"]
+
+
+def test_what_a_recipe_learns_is_watched_and_read_before_and_after(visit: Visit, practised: RunFolder) -> None:
+    tab = visit.tab
+    tab.click("#room-runs-button")
+    tab.click("[data-run=zero]")
+    tab.wait_for_selector(".learning .panel:nth-child(3) path.line")
+    assert tab.inner_text(".stages [data-stage=rl] .told").endswith("held-out accuracy 25 %")
+    label = tab.get_attribute(".learning .panel:first-child svg", "aria-label")
+    assert label == "Accuracy: in practice from 0 % to 50 %, held out from 0 % to 25 %"
+    chart = ".learning .panel:first-child svg"
+    tab.hover(chart)
+    tab.focus(chart)
+    tab.keyboard.press("End")
+    tab.evaluate("window.scrollBy(0, 400)")
+    tab.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert tab.inner_text(".learning .panel:first-child .readout") == "step 100: in practice 50 %, held out 25 %"
+    first = ".problem:first-child"
+    tab.wait_for_selector(f"{first} .column:nth-child(2)")
+    assert [tab.inner_text(f"{first} .column:nth-child({n}) .thought") for n in (1, 2)] == ["thought 0", "thought 100"]
+    tab.select_option(f"{first} .column:nth-child(2) select", label="Step 50")
+    assert tab.inner_text(f"{first} .column:nth-child(2) .thought") == "thought 50"
+    tab.select_option("#run-metric", '["rl","kl"]')
+    tab.wait_for_selector(".numbers svg[aria-label^='rl: KL']")
+    assert "-" not in (tab.text_content(".numbers svg") or ""), "nothing is no less than nothing"
+    practised.log("rl", 125, held_out_accuracy=0.5)
+    tab.wait_for_selector(".learning svg[aria-label$='held out from 0 % to 50 %']")
+    assert tab.evaluate("window.pwned") is None
+    assert tab.locator("#runs img").count() == 0
+
+
+def test_a_recipe_is_offered_with_students_that_it_can_make(visit: Visit, folder: RunFolder) -> None:
+    tab = visit.tab
+    tab.click("#room-runs-button")
+    tab.click("#runs header button.primary")
+    options = "[...document.querySelectorAll('#new-student option')].map(({ value }) => value)"
+    assert "qwen-1.5b" in tab.evaluate(options)
+    tab.select_option("#new-recipe", "r1-zero")
+    assert tab.evaluate(options) == ["", "tiny", "small", "demo"]
+    assert tab.input_value("#new-name") == "my-r1-zero"
+    assert not tab.is_visible("[name=new-traces]")
+    tab.click(".new-run [type=submit]")
+    tab.wait_for_selector(".dialog pre.plan")
+    assert "\nstep 2    rl " in tab.inner_text(".dialog pre.plan")
+    assert [path.name for path in folder.root.parent.iterdir()] == ["one"]

@@ -7,10 +7,12 @@ import { words } from '../words/runs.js';
 export const offerRun = (told, traces, onBegun) => new Offer(told, traces, onBegun).open();
 
 class Offer {
-  constructor({ students, n_stars: stars, runs }, traces, onBegun) {
+  constructor({ students, recipes, recipe_students: made, n_stars: stars, runs }, traces, onBegun) {
     this.onBegun = onBegun;
     this.taken = new Set(runs.flatMap(({ id, name }) => [id, name]));
-    this.student = make('select', { id: 'new-student', onchange: () => this.#suggest() }, ...students.map((name) => make('option', { value: name }, words.students[name] ?? name)));
+    this.students = { plain: students, made: ['', ...made] };
+    this.recipe = make('select', { id: 'new-recipe', onchange: () => this.#follow() }, ...['', ...recipes].map((name) => make('option', { value: name }, words.recipes[name] ?? name)));
+    this.student = make('select', { id: 'new-student', onchange: () => this.#suggest() });
     this.name = make('input', { type: 'text', id: 'new-name', required: true, maxlength: 64, autocomplete: 'off', 'aria-describedby': 'new-name-hint' });
     this.traces = ['stars', 'generated'].map((kind) => {
       const possible = kind !== 'stars' || stars > 0;
@@ -21,7 +23,8 @@ class Offer {
     this.said = make('p', { class: 'alarm', role: 'status' });
     this.plan = make('pre', { class: 'plan', tabindex: '0', 'aria-label': words.plan });
     this.body = make('div', {});
-    this.#suggest();
+    this.ofTraces = [make('span', { id: 'new-traces' }, words.traces), make('div', { role: 'radiogroup', 'aria-labelledby': 'new-traces' }, ...this.traces, this.few)];
+    this.#follow();
   }
 
   open() {
@@ -32,12 +35,13 @@ class Offer {
 
   #choose() {
     const form = make('form', { class: 'new-run', onsubmit: (event) => { event.preventDefault(); this.#show(); } },
+      make('label', { for: 'new-recipe' }, words.way), this.recipe,
       make('label', { for: 'new-student' }, words.student), this.student,
       make('label', { for: 'new-name' }, words.name), make('div', {}, this.name, make('p', { class: 'soft small', id: 'new-name-hint' }, words.nameHint)),
-      make('span', { id: 'new-traces' }, words.traces), make('div', { role: 'radiogroup', 'aria-labelledby': 'new-traces' }, ...this.traces, this.few),
+      ...this.ofTraces,
       make('div', { class: 'buttons' }, make('button', { type: 'submit', class: 'primary' }, words.showPlan), button(words.cancel, () => this.dialog.close())));
     this.body.replaceChildren(form);
-    this.student.focus();
+    this.recipe.focus();
   }
 
   #show() {
@@ -76,12 +80,22 @@ class Offer {
 
   #choice() {
     const traces = this.traces.map((label) => label.querySelector('input')).find(({ checked }) => checked).value;
-    return { student: this.student.value, name: this.name.value.trim(), traces };
+    return { recipe: this.recipe.value, student: this.student.value, name: this.name.value.trim(), traces };
+  }
+
+  // A recipe makes its student from nothing, and its traces.
+  #follow() {
+    const recipe = this.recipe.value;
+    const names = recipe ? this.students.made : this.students.plain;
+    this.student.replaceChildren(...names.map((name) => make('option', { value: name }, words.students[name] ?? name)));
+    for (const node of this.ofTraces) node.hidden = Boolean(recipe);
+    this.#suggest();
   }
 
   // A name that is free.
   #suggest() {
-    const stem = `${this.student.value}-r1`;
+    const recipe = this.recipe.value;
+    const stem = recipe ? ['my', recipe, this.student.value].filter(Boolean).join('-') : `${this.student.value}-r1`;
     let name = stem;
     for (let n = 2; this.taken.has(name); n += 1) name = `${stem}-${n}`;
     this.name.value = name;

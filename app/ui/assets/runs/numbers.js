@@ -17,7 +17,7 @@ export class Numbers {
     this.choice = make('select', { id: 'run-metric', onchange: () => this.#draw() });
     this.note = make('p', { class: 'soft' });
     this.chart = new Chart();
-    this.node = make('section', {}, make('div', { class: 'line' }, make('h3', {}, words.numbers),
+    this.node = make('section', { class: 'numbers' }, make('div', { class: 'line' }, make('h3', {}, words.numbers),
       make('label', { class: 'unseen', for: 'run-metric' }, words.metricLabel), this.choice), this.note, this.chart.node);
   }
 
@@ -35,8 +35,10 @@ export class Numbers {
 
   #offer(told, fresh) {
     const before = fresh ? '' : this.choice.value;
-    this.choice.replaceChildren(...told.map(({ stage, metric }) => (
-      make('option', { value: JSON.stringify([stage, metric]) }, words.metric(stage, metric)))));
+    const stages = [...new Set(told.map(({ stage }) => stage))];
+    this.choice.replaceChildren(...stages.map((stage) => make('optgroup', { label: words.stage(stage) },
+      ...told.filter((each) => each.stage === stage).map(({ metric }) => (
+        make('option', { value: JSON.stringify([stage, metric]) }, words.metric(stage, metric)))))));
     const values = [...this.choice.options].map(({ value }) => value);
     this.choice.value = values.includes(before) ? before : USUAL.map((pair) => JSON.stringify(pair)).find((value) => values.includes(value)) ?? values[0] ?? '';
   }
@@ -47,7 +49,7 @@ export class Numbers {
     try {
       const query = new URLSearchParams({ stage, metric });
       const { points } = await get(`/page/runs/${encodeURIComponent(run)}/series?${query}`);
-      if (run === this.#run && value === this.choice.value) this.chart.show(words.metric(stage, metric), points);
+      if (run === this.#run && value === this.choice.value) this.chart.show(words.metric(stage, metric), [{ label: '', points }]);
     } catch (error) {
       this.note.textContent = error.message;
     }

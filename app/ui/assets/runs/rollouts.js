@@ -1,4 +1,5 @@
-// What a teacher wrote and what models answered, a problem at a time, side by side.
+// What a teacher wrote, what models answered, and what a student answered while it learnt: a problem at a time, side by
+// side.
 import { get } from '../common/api.js';
 import { button, make, markup } from '../common/dom.js';
 import { words } from '../words/runs.js';
@@ -7,11 +8,12 @@ const PAGE = 5;
 
 export class Rollouts {
   #run = null;
+  #known = '';
   #start = 0;
+  #asked = 0;
 
   constructor() {
-    this.of = make('select', { 'aria-label': words.rolloutsLabel, onchange: () => this.#turn(0) },
-      make('option', { value: 'traces' }, words.ofTraces), make('option', { value: 'answers' }, words.ofAnswers));
+    this.of = make('select', { 'aria-label': words.rolloutsLabel, onchange: () => this.#turn(0) });
     this.notRight = make('input', { type: 'checkbox', onchange: () => this.#turn(0) });
     this.list = make('div', { class: 'problems' });
     this.place = make('span', { class: 'soft small', role: 'status' });
@@ -22,23 +24,32 @@ export class Rollouts {
       this.list, make('div', { class: 'buttons pages' }, this.previous, this.next, this.place));
   }
 
-  // Once there are any: what one reads is not taken away while it grows.
-  async show(run, { answers }) {
-    if (run === this.#run && this.list.children.length) return;
-    if (run !== this.#run) {
-      this.of.value = answers ? 'answers' : 'traces';
-      this.notRight.checked = false;
-    }
+  // `rows` are { step, of }: what there is to look at, of which step of a recipe. What one reads is not taken away
+  // while it grows.
+  async show(run, rows) {
+    const fresh = run !== this.#run;
     this.#run = run;
-    await this.#turn(0);
+    const known = rows.map(valueOf).join();
+    const before = fresh ? null : this.of.value;
+    if (fresh || known !== this.#known) {
+      this.of.replaceChildren(...rows.map((row) => make('option', { value: valueOf(row) }, words.rowsOf(row))));
+      this.of.value = rows.map(valueOf).includes(before) ? before : usual(rows);
+    }
+    this.#known = known;
+    this.node.hidden = !rows.length;
+    if (fresh) this.notRight.checked = false;
+    if (rows.length && (fresh || this.of.value !== before || !this.list.children.length)) await this.#turn(0);
   }
 
   async #turn(start) {
-    const run = this.#run;
-    const query = new URLSearchParams({ of: this.of.value, not_right: this.notRight.checked, start: Math.max(0, start), n: PAGE });
+    // of two questions the later one counts, whichever is answered first
+    this.#asked += 1;
+    const [run, asked] = [this.#run, this.#asked];
+    const [of, step = ''] = this.of.value.split(' ');
+    const query = new URLSearchParams({ of, step, not_right: this.notRight.checked, start: Math.max(0, start), n: PAGE });
     try {
       const { total, groups } = await get(`/page/runs/${encodeURIComponent(run)}/rollouts?${query}`);
-      if (run !== this.#run) return;
+      if (run !== this.#run || asked !== this.#asked) return;
       this.#start = Math.max(0, start);
       this.list.replaceChildren(...groups.map(problem));
       this.place.textContent = total ? words.place(this.#start + 1, this.#start + groups.length, total) : words.noRollouts;
@@ -50,15 +61,39 @@ export class Rollouts {
   }
 }
 
+const valueOf = ({ step, of }) => (step ? `${of} ${step}` : of);
+
+// What shows most of a run: answers that changed while it learnt, else those that were measured.
+const usual = (rows) => {
+  const newest = [...rows].reverse();
+  const best = ['watched', 'answers'].map((kind) => newest.find(({ of }) => of === kind)).find(Boolean) ?? rows[0];
+  return best ? valueOf(best) : '';
+};
+
 // One column for each that wrote, with one of its samples.
 const problem = ({ problem: asked, rows }) => {
-  const writers = Map.groupBy ? Map.groupBy(rows, ({ by }) => by) : grouped(rows);
-  const columns = [...writers].map(([by, samples]) => new Column(by, samples));
+  const learnt = rows.some(({ step }) => step !== undefined);
+  const columns = learnt ? overSteps(rows) : byWriter(rows);
   return make('article', { class: 'problem' },
     make('h4', {}, asked.prompt),
     asked.gold === null ? null : make('p', { class: 'soft small' }, words.gold(asked.gold)),
-    make('div', { class: 'columns', tabindex: '0', role: 'group', 'aria-label': asked.prompt.slice(0, 80) }, ...columns.map(({ node }) => node)));
+    make('div', { class: learnt ? 'columns steps' : 'columns', tabindex: '0', role: 'group', 'aria-label': asked.prompt.slice(0, 80) }, ...columns.map(({ node }) => node)));
 };
+
+const byWriter = (rows) => {
+  const writers = Map.groupBy ? Map.groupBy(rows, ({ by }) => by) : grouped(rows);
+  return [...writers].map(([by, samples]) => new Column({
+    title: words.by(by), samples, score: true, name: (row, i) => words.sample(i + 1), label: `${words.sampleLabel}: ${words.by(by)}`,
+  }));
+};
+
+// Before, and beside it any later step: the last, at first.
+const overSteps = ([first, ...later]) => [
+  new Column({ title: words.atStep(first.step), samples: [first] }),
+  ...(later.length ? [new Column({
+    title: later.length > 1 ? words.later : words.atStep(later[0].step), samples: later, at: later.length - 1, name: ({ step }) => words.atStep(step), label: words.stepLabel,
+  })] : []),
+];
 
 const answerOf = (row) => {
   const node = make('div', { class: 'answer', tabindex: '0', role: 'group', 'aria-label': words.answer });
@@ -72,22 +107,23 @@ const grouped = (rows) => {
   return found;
 };
 
+// One of `samples` at a time; `name` is what each is called where there are several.
 class Column {
-  constructor(by, samples) {
+  constructor({ title, samples, at = 0, name, label, score = false }) {
     const right = samples.filter(({ verdict }) => verdict === 'right').length;
     const judged = samples.some(({ verdict }) => verdict);
     this.body = make('div', {});
     this.node = make('div', { class: 'column' },
-      make('div', { class: 'line' }, make('h5', {}, words.by(by)),
-        judged && samples.length > 1 ? make('span', { class: 'soft small' }, words.score(right, samples.length)) : null,
-        samples.length > 1 ? this.#choice(by, samples) : null),
+      make('div', { class: 'line' }, make('h5', {}, title),
+        score && judged && samples.length > 1 ? make('span', { class: 'soft small' }, words.score(right, samples.length)) : null,
+        samples.length > 1 ? this.#choice(samples, at, name, label) : null),
       this.body);
-    this.#show(samples[0]);
+    this.#show(samples[at]);
   }
 
-  #choice(by, samples) {
-    const choice = make('select', { 'aria-label': `${words.sampleLabel}: ${words.by(by)}`, onchange: () => this.#show(samples[Number(choice.value)]) },
-      ...samples.map((_, i) => make('option', { value: i }, words.sample(i + 1))));
+  #choice(samples, at, name, label) {
+    const choice = make('select', { 'aria-label': label, onchange: () => this.#show(samples[Number(choice.value)]) },
+      ...samples.map((row, i) => make('option', { value: i, selected: i === at }, name(row, i))));
     return choice;
   }
 

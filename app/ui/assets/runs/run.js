@@ -2,6 +2,7 @@
 import { get, post } from '../common/api.js';
 import { button, make, openDialog } from '../common/dom.js';
 import { words } from '../words/runs.js';
+import { Learning } from './learning.js';
 import { Numbers } from './numbers.js';
 import { Rollouts } from './rollouts.js';
 import { Stages } from './stages.js';
@@ -9,6 +10,7 @@ import { Stages } from './stages.js';
 export class RunView {
   id = null;
   #state = '';
+  refused = ''; // what was asked for last, and why not
 
   constructor({ onChanged, onClose }) {
     this.onChanged = onChanged;
@@ -18,28 +20,29 @@ export class RunView {
     this.error = make('p', { class: 'alarm', role: 'status' });
     this.buttons = make('div', { class: 'buttons' });
     this.stages = new Stages();
+    this.learning = new Learning();
     this.numbers = new Numbers();
     this.rollouts = new Rollouts();
     this.log = make('pre', { class: 'plan', tabindex: '0', 'aria-label': words.log });
     this.said = make('details', { class: 'log', ontoggle: () => this.#readLog() }, make('summary', {}, words.log), this.log);
     this.whole = make('div', { hidden: true }, button(words.back, onClose, { class: 'quiet back' }),
-      this.title, this.facts, this.verdict, this.error, this.buttons, this.stages.node, this.numbers.node, this.rollouts.node, this.said);
+      this.title, this.facts, this.verdict, this.error, this.buttons, this.stages.node, this.learning.node, this.rollouts.node, this.numbers.node, this.said);
     this.none = make('p', { class: 'soft' }, words.choose);
     this.node = make('section', { class: 'run', tabindex: '-1', 'aria-label': words.title }, this.none, this.whole);
   }
 
   // Also to look again at the run that is shown.
   async show(id) {
-    if (id !== this.id) this.said.open = false;
+    if (id !== this.id) [this.said.open, this.refused] = [false, ''];
     this.id = id;
     this.whole.hidden = !id;
     this.none.hidden = Boolean(id);
     if (!id) return;
     try {
-      const { run, metrics } = await get(`/page/runs/${encodeURIComponent(id)}`);
+      const { run, metrics, rows } = await get(`/page/runs/${encodeURIComponent(id)}`);
       if (id !== this.id) return;
       this.#draw(run);
-      await Promise.all([this.numbers.show(id, metrics), this.rollouts.show(id, { answers: run.stages.some(({ name, state }) => name === 'evaluate' && state !== 'waiting') })]);
+      await Promise.all([this.learning.show(id, metrics), this.rollouts.show(id, rows), this.numbers.show(id, metrics)]);
     } catch (error) {
       this.error.textContent = error.message;
     }
@@ -48,10 +51,10 @@ export class RunView {
   #draw(run) {
     this.title.textContent = run.name;
     this.facts.replaceChildren(make('span', { class: 'badge', 'data-state': run.state }, words.states[run.state]), ' ',
-      [words.now(run), words.of(run.student), words.begun(run)].filter(Boolean).join(' · '));
+      [words.now(run), words.recipe(run.recipe), words.of(run), words.begun(run)].filter(Boolean).join(' · '));
     this.verdict.textContent = run.verdict;
-    this.error.textContent = run.error;
-    this.stages.show(run.stages);
+    this.error.textContent = this.refused || run.error;
+    this.stages.show(run.id, run.stages);
     this.said.hidden = !run.mine;
     const state = [run.id, run.state, run.has_report].join();
     if (state === this.#state) return;
@@ -77,15 +80,15 @@ export class RunView {
   }
 
   async #do(action, saying = '') {
-    this.error.textContent = '';
+    this.error.textContent = this.refused = '';
     if (saying) this.buttons.replaceChildren(make('p', { class: 'soft' }, saying));
     try {
       await post(`/page/runs/${encodeURIComponent(this.id)}/${action}`);
       this.onChanged();
     } catch (error) {
       this.#state = '';
+      this.refused = error.message; // until something else is asked for
       await this.show(this.id);
-      this.error.textContent = error.message;
     }
   }
 

@@ -4,25 +4,34 @@ import { words } from '../words/runs.js';
 
 // The number that tells most of a stage.
 const TELLING = { base: 'loss', generate: 'traces', verify: 'right', sft: 'loss' };
+// Of a recipe's steps by their kind, the first that is told.
+const TELLING_OF = { stream: ['loss'], sft: ['held_out_accuracy', 'loss'], grpo: ['held_out_accuracy', 'accuracy'] };
 
 export class Stages {
   #rows = new Map();
+  #of = '';
 
   constructor() {
     this.node = make('ol', { class: 'stages' });
   }
 
-  show(stages) {
+  show(run, stages) {
+    const of = [run, ...stages.map(({ name }) => name)].join();
+    if (of !== this.#of) {
+      this.#of = of;
+      this.#rows.clear();
+      this.node.replaceChildren();
+    }
     for (const stage of stages) {
-      if (!this.#rows.has(stage.name)) this.#rows.set(stage.name, this.#row(stage.name));
+      if (!this.#rows.has(stage.name)) this.#rows.set(stage.name, this.#row(stage));
       this.#update(this.#rows.get(stage.name), stage);
     }
   }
 
-  #row(name) {
-    const bar = make('progress', { max: 1, value: 0, 'aria-label': words.stageBar(name) });
+  #row({ name, kind }) {
+    const bar = make('progress', { max: 1, value: 0, 'aria-label': words.stageBar(name, kind) });
     const told = make('span', { class: 'told soft small' });
-    const node = make('li', { 'data-stage': name }, make('span', { class: 'name' }, words.stages[name] ?? name), bar, told);
+    const node = make('li', { 'data-stage': name }, make('span', { class: 'name', title: kind ? words.kinds[kind] : null }, kind ? name : words.stage(name)), bar, told);
     this.node.append(node);
     return { node, bar, told };
   }
@@ -35,11 +44,11 @@ export class Stages {
     told.textContent = this.#said(stage);
   }
 
-  #said({ name, state, share, seconds, left_s: left, numbers }) {
-    const metric = TELLING[name];
-    const value = metric in numbers ? `${words.metricName(metric)} ${words.number(numbers[metric])}` : null;
+  #said({ name, kind, state, share, seconds, left_s: left, numbers }) {
+    const metric = (kind ? TELLING_OF[kind] ?? [] : [TELLING[name]]).find((each) => each in numbers);
+    const value = metric ? `${words.metricName(metric)} ${words.value(metric, numbers[metric])}` : null;
     if (state === 'done') return [seconds === null ? null : words.duration(seconds), value].filter(Boolean).join(', ');
-    if (state === 'waiting') return share === null ? '' : words.percent(share);
+    if (state === 'waiting') return share === null ? '' : [words.percent(share), value].filter(Boolean).join(', ');
     return [share === null ? words.stageState.running : words.percent(share), left === null ? null : words.left(left), value].filter(Boolean).join(', ');
   }
 }

@@ -109,7 +109,7 @@ class Row {
     this.badge.textContent = words.states[run.state];
     this.bar.value = run.share;
     this.bar.hidden = run.state === 'done';
-    this.now.textContent = words.now(run) || [words.of(run.student), words.when(run.created)].filter(Boolean).join(' · ');
+    this.now.textContent = words.now(run) || [words.of(run), words.when(run.created)].filter(Boolean).join(' · ');
   }
 
   mark(current) {

@@ -22,7 +22,12 @@ const DOING = {
 const METRICS = {
   loss: 'loss', learning_rate: 'learning rate', grad_norm: 'gradient norm', tokens_per_second: 'tokens per second', traces: 'traces', tokens: 'tokens',
   right: 'right', wrong: 'wrong', unknown: 'not known', share: 'progress',
+  accuracy: 'accuracy in practice', held_out_accuracy: 'held-out accuracy', length: 'length in practice', held_out_length: 'held-out length',
+  check_share: 'answers that check', backtrack_share: 'answers that turn back', clipped_share: 'cut off', equal_share: 'groups that earn alike',
+  kl: 'KL from the reference', reward: 'reward', rollout_seconds: 'seconds of rollouts', update_seconds: 'seconds of update', minutes: 'minutes of training',
 };
+const KINDS = { stream: 'training on generated text', sft: 'fine-tuning on traces', grpo: 'reinforcement learning' };
+const isShare = (metric) => metric.endsWith('accuracy') || metric.endsWith('_share');
 const STATES = { running: 'Running', done: 'Done', stopped: 'Stopped', failed: 'Failed' };
 
 export const words = {
@@ -31,25 +36,37 @@ export const words = {
   none: 'There is no run yet. A run takes traces, trains a small model on them, and measures it beside its teacher.',
   begin: 'Start a run',
   states: STATES,
-  stages: STAGES,
   number,
   percent,
   duration,
   left: (seconds) => `about ${duration(seconds)} left`,
   choose: 'Choose a run to see how far it is.',
   back: 'Back to the list',
-  of: (student) => (student ? `continues ${student}` : ''),
+  recipe: (name) => (name ? `recipe ${name}` : ''),
+  kinds: KINDS,
+  stage: (name) => STAGES[name] ?? name,
+  value: (metric, value) => (isShare(metric) ? percent(value) : number(value)),
+  of: ({ student, recipe }) => (student ? `${recipe ? 'student' : 'continues'} ${student}` : ''),
   now: (run) => {
     const stage = run.stages.find(({ name }) => name === run.stage);
     if (!stage) return run.state === 'running' ? 'beginning' : '';
     const left = stage.left_s === null ? '' : `, about ${duration(stage.left_s)} left`;
-    return `${DOING[stage.name] ?? stage.name}${stage.share === null ? '' : ` ${percent(stage.share)}`}${left}`;
+    return `${stage.kind ? stage.name : DOING[stage.name] ?? stage.name}${stage.share === null ? '' : ` ${percent(stage.share)}`}${left}`;
   },
   stageState: { waiting: 'waiting', running: 'running', done: 'done' },
-  stageBar: (name) => `Progress of ${STAGES[name] ?? name}`,
+  stageBar: (name, kind) => `Progress of ${kind ? name : STAGES[name] ?? name}`,
   runBar: (name) => `Progress of ${name}`,
   when: (seconds) => new Date(seconds * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' }),
   begun: (run) => `begun ${new Date(run.created * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' })}`,
+
+  learning: 'What it learns',
+  learningLabel: 'Step of the recipe',
+  charts: { accuracy: 'Accuracy', length: 'Length in tokens', behaviour: 'Answers that check or turn back' },
+  lines: {
+    accuracy: 'in practice', held_out_accuracy: 'held out', length: 'in practice', held_out_length: 'held out', check_share: 'check', backtrack_share: 'turn back',
+  },
+  fromTo: (label, from, to) => `${label} from ${from} to ${to}`,
+  readouts: (step, said) => `step ${count(step)}: ${said.join(', ')}`,
 
   numbers: 'Numbers over steps',
   metricLabel: 'Number',
@@ -61,13 +78,17 @@ export const words = {
     return `${name} over ${count(points.at(-1)[0])} steps: from ${number(values[0])} to ${number(values.at(-1))}, `
       + `lowest ${number(Math.min(...values))}, highest ${number(Math.max(...values))}`;
   },
-  step: 'step',
   readout: (step, value) => `step ${count(step)}: ${number(value)}`,
 
   rollouts: 'Rollouts',
   rolloutsLabel: 'Which rollouts',
-  ofTraces: 'Traces of the teacher',
-  ofAnswers: 'Answers of the models',
+  rowsOf: ({ step, of }) => {
+    const what = { traces: 'Traces of the teacher', answers: 'Answers of the models', watched: 'Answers while it learnt' }[of] ?? of;
+    return step ? `${step}: ${what.toLowerCase()}` : what;
+  },
+  atStep: (step) => `Step ${count(step)}`,
+  later: 'Later',
+  stepLabel: 'Step shown',
   onlyNotRight: 'Only problems with an answer that is not right',
   noRollouts: 'There are none yet.',
   place: (start, end, total) => `${count(start)} to ${count(end)} of ${count(total)}`,
@@ -95,8 +116,17 @@ export const words = {
   cancel: 'Cancel',
 
   beginTitle: 'Start a run',
+  way: 'Way',
+  recipes: {
+    '': 'One training on traces',
+    'r1-zero': 'r1-zero: reinforcement learning alone',
+    r1: 'r1: cold start, RL, rejection sampling, RL over all domains',
+    'distill-vs-rl': 'distill-vs-rl: traces against the student’s own tries',
+  },
   student: 'Student',
   students: {
+    '': 'The recipe’s own',
+    small: 'small: 2.6 million weights, made here', demo: 'demo: 6.6 million weights, as the bundled model',
     tiny: 'tiny: 1 million weights, made here, no download',
     'qwen-0.5b': 'Qwen2.5 0.5B, Apache-2.0', 'qwen-1.5b': 'Qwen2.5-Math 1.5B, Apache-2.0', 'qwen-7b': 'Qwen2.5-Math 7B, Apache-2.0',
     'llama-1b': 'Llama 3.2 1B, Llama licence', 'llama-8b': 'Llama 3.1 8B, Llama licence',
