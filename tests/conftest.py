@@ -7,8 +7,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from r1chat.serve.engine.model_runner import bound_native_threads
+
+# A busy machine is slow, not wrong.
+settings.register_profile("r1chat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("r1chat")
 
 
 @pytest.fixture

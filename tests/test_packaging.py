@@ -63,7 +63,7 @@ def test_the_wheel_has_every_source_file_and_the_data(wheel: Path) -> None:
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("r1chat/")}
     sources = {f"r1chat/{path.relative_to(ROOT).as_posix()}" for top in FOLDERS for path in (ROOT / top).rglob("*.py")}
     assert {name for name in inside if name.endswith(".py")} == sources
-    data = ("app/ui/assets", "distill/report", "serve/models/bundled", "serve/models/templates")
+    data = ("app/ui/assets", "distill/recipe", "distill/report", "serve/models/bundled", "serve/models/templates")
     paths = [path for folder in data for path in (ROOT / folder).rglob("*") if path.is_file()]
     files = {f"r1chat/{path.relative_to(ROOT).as_posix()}" for path in paths}
     expected = {name for name in files if not name.endswith((".py", ".pyc"))}
@@ -105,7 +105,7 @@ def test_the_installed_wheel_runs_beside_a_folder_called_app(wheel: Path, tmp_pa
         ("r1chat.serve.api.server", {"llama_cpp", "gradio", "torch", "huggingface_hub"}),
         ("r1chat.serve.engine.process", {"llama_cpp", "fastapi", "gradio", "torch"}),
         ("r1chat.app.server", {"llama_cpp", "gradio", "torch", "huggingface_hub"}),
-        ("r1chat.distill.demo.pipeline", {"llama_cpp", "fastapi", "gradio", "torch", "transformers"}),
+        ("r1chat.distill.stream.training", {"llama_cpp", "fastapi", "gradio", "torch", "transformers"}),
     ],
 )
 def test_heavy_libraries_load_only_where_they_work(module: str, absent: set[str]) -> None:
