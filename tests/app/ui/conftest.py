@@ -33,6 +33,9 @@ FLAGS = (
 # A thought that is waited for, and one that lasts until it is steered, however busy the machine is.
 LONG_WORDS, ENDLESS_WORDS = 240, 4000
 TOKENS_PER_S = 150
+# Context of the scripted model in tokens, and a question that does not fit into it: each word is one.
+N_CTX = 8192
+TOO_LONG = "sheep " * (N_CTX + 1000)
 # A busy machine is slow, not wrong.
 PATIENCE_S = 120.0
 # What is expected has a limit of its own, which no tab's default touches.
@@ -157,7 +160,7 @@ class PageServer:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
     """TOKENS_PER_S at most; the word in capitals in a question chooses the script."""
-    runner_args = {"tokens_per_s": TOKENS_PER_S, "scripts": SCRIPTS, "n_ctx": 8192}
+    runner_args = {"tokens_per_s": TOKENS_PER_S, "scripts": SCRIPTS, "n_ctx": N_CTX}
     with PageServer(scripted(runner_args), LABEL, tmp_path_factory.mktemp("data")) as running:
         yield running
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import LABEL
+from .conftest import LABEL, N_CTX, TOO_LONG
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -160,9 +160,9 @@ def test_a_crash_of_the_engine_is_told_with_what_to_do_and_trying_again_works(ch
 
 
 def test_too_long_a_question_is_told_with_both_numbers(chat: Visit) -> None:
-    chat.ask("sheep " * 5000)
+    chat.ask(TOO_LONG)
     chat.wait("failed")
-    assert "4096" in chat.text(".error")
+    assert str(N_CTX) in chat.text(".error")
 
 
 def test_a_question_that_the_server_refuses_stays_in_the_box(chat: Visit) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from .conftest import Visit
+from .conftest import TOO_LONG, Visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -70,7 +70,7 @@ def test_axe_finds_nothing_serious_in_the_dark(dark: Visit) -> None:
 def all_there_is(visit: Visit) -> None:
     visit.ask("MARKUP")
     visit.wait("done")
-    visit.ask("sheep " * 5000)
+    visit.ask(TOO_LONG)
     visit.wait("failed")
 
 
