@@ -7,6 +7,7 @@ trains less but still ends its schedule; by tokens, it ends later with the same.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class TrainConfig:
     warmup_steps: int = 60
     prompt_until: float = 0.15  # share of the time in which the prompt's tokens are learnt too
     weight_decay: float = 0.05
-    compile: bool = True
+    compile: bool = False
 
 
 @dataclass
@@ -109,13 +110,12 @@ def train(
 
     Ctrl-C saves a checkpoint and passes KeyboardInterrupt on. Raises DistillError where the loss is no number any more.
     """
-    import torch
 
     model = build_model(config)
     optimizers = _optimizers(model, config)
     checkpoint = run_dir / "checkpoint.pt"
     progress = _load(checkpoint, model, optimizers) if checkpoint.exists() else Progress()
-    forward = torch.compile(model, dynamic=False) if config.compile else model
+    forward = _compiled(model) if config.compile else model
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
     stream = batches(example_at, tokenizer, Place(progress.example, progress.batch), config.tokens_per_step, POOL)
     try:
@@ -195,6 +195,16 @@ def _step(
     return loss.item()
 
 
+def _compiled(model: Qwen2ForCausalLM) -> Any:
+    """Fused for this machine, half a minute for each length of rows; as it is where there is no compiler."""
+    import torch
+
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        return model
+    torch._dynamo.config.suppress_errors = True  # a compiler that lacks, say, Python's headers is as good as none
+    return torch.compile(model, dynamic=False)
+
+
 def _fast_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 faster than float32 (five times, where it has the instructions)."""
     import torch
@@ -203,14 +213,15 @@ def _fast_bfloat16() -> bool:
 
 
 def _optimizers(model: Qwen2ForCausalLM, config: TrainConfig) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al., 2024) for the matrices inside the layers, AdamW for the rest."""
+    """Muon for the matrices inside the layers, AdamW for the rest."""
     import torch
+
+    from .muon import Muon
 
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    muon = torch.optim.Muon(
-        matrices, lr=config.matrix_learning_rate, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
+    dtype = torch.bfloat16 if _fast_bfloat16() else torch.float32
+    muon = Muon(matrices, lr=config.matrix_learning_rate, weight_decay=config.weight_decay, dtype=dtype)
     adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:

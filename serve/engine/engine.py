@@ -77,10 +77,6 @@ class Engine:
         return self._runner.info
 
     @property
-    def cache(self) -> KVCache:
-        return self._cache
-
-    @property
     def has_work(self) -> bool:
         return self._scheduler.has_work or bool(self._said)
 
@@ -182,6 +178,13 @@ class Engine:
             **asdict(self._counts),
             **asdict(self._executor.counts),
         )
+
+    def put_by(self) -> HostCache:
+        """Host memory, with all that was computed for anybody in it; nothing runs or is prepared any more."""
+        for sequence in [*self._scheduler.running, *self._scheduler.preparing]:
+            self._scheduler.finish(sequence)
+        self._cache.clear_idle()
+        return self._cache.host
 
     def close(self) -> None:
         for sequence in self._live.values():

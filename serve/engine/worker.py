@@ -121,9 +121,8 @@ class Worker:
         """Conversations outlive the engine on disk, where that was asked for."""
         if not self._cache_key or not self._config.cache_folder:
             return
-        engine.cache.clear_idle()
         try:
-            save_entries(self._config.cache_folder, self._cache_key, engine.cache.host)
+            save_entries(self._config.cache_folder, self._cache_key, engine.put_by())
         except OSError as error:
             logger.error("the prompt cache cannot be kept: %s", error)
 

@@ -37,7 +37,7 @@ def test_a_second_tab_sees_the_same_words(chat: Visit) -> None:
     chat.wait("done")
     other.wait("done")
     assert other.thought() == chat.thought()
-    chat.ask("How many sheep?")
+    chat.ask("How many sheep? ENDLESS")
     other.tab.wait_for_selector(".question >> text=How many sheep?")
     chat.tab.keyboard.press("Escape")
     other.wait("stopped")

@@ -19,7 +19,7 @@ from r1chat.distill.stream.vocabulary import EOS, train_tokenizer
 from r1chat.serve.models.gguf.spec import ModelSpec
 
 SHAPE = ModelSpec("qwen2", 1024, 64, 1, 64, 2, 1, n_ctx=4096)
-SMALL = TrainConfig(minutes=60, shape=SHAPE, tokens_per_step=1536, warmup_steps=5, compile=False)
+SMALL = TrainConfig(minutes=60, shape=SHAPE, tokens_per_step=1536, warmup_steps=5)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,25 @@ def test_loss_falls_and_an_interrupted_run_goes_on(tokenizer: Tokenizer, tmp_pat
     assert second.seen[0].seconds > first.seen[-1].seconds
     assert second.losses[0] < 0.75 * first.losses[0]
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize("compiler", ["here", "missing"])
+def test_a_model_is_compiled_where_there_is_a_compiler(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str
+) -> None:
+    (tmp_path / "here").write_text("#!/bin/sh\n")
+    (tmp_path / "here").chmod(0o755)
+    monkeypatch.setenv("CXX", str(tmp_path / compiler))
+    compiled: list[object] = []
+
+    def compile_(model: object, **_: object) -> object:
+        compiled.append(model)
+        return model
+
+    monkeypatch.setattr("torch.compile", compile_)
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(SMALL, compile=True), conversation_at, tokenizer, tmp_path, StopAfter(1))
+    assert bool(compiled) == (compiler == "here")
 
 
 def test_training_ends_when_the_minutes_are_spent(tokenizer: Tokenizer, tmp_path: Path) -> None:

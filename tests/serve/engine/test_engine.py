@@ -308,6 +308,23 @@ def test_a_prompt_that_cannot_fit_is_not_prepared() -> None:
     assert not engine.has_work
 
 
+@pytest.mark.parametrize("under_way", ["prepared", "answered"])
+def test_what_is_put_by_holds_what_was_under_way_too(under_way: str) -> None:
+    engine, runner = scripted_engine(host_bytes=1 << 20)
+    text = "word" + " word" * 599
+    if under_way == "prepared":
+        prepare(engine, "next", text)
+    else:
+        engine.add_request(request("r", text))
+    amid_a_step(runner, lambda: engine.give_way("r"))
+    engine.step()
+    n_computed = engine.stats().kv_cells_used
+    assert 0 < n_computed < 600
+    (entry,) = engine.put_by()
+    assert len(entry.ids) == n_computed
+    assert not engine.has_work and engine.stats().sequences == 0
+
+
 def amid_a_step(runner: ScriptedRunner, act: Callable[[], None]) -> None:
     """Calls it once, when the next forward pass has computed a piece and has others before it."""
     pause, n_pauses = runner._pause, 0
