@@ -1,6 +1,7 @@
-"""Muon for matrices (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/), as torch.optim.Muon, which
-orthogonalises one matrix after the other and always in bfloat16: on a CPU that multiplies bfloat16 slowly a third of a
-small model's step. Here matrices of one shape are taken together, in the type that this machine multiplies fast.
+"""Muon for matrices (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon/).
+
+torch.optim.Muon does the same one matrix after the other and always in bfloat16, which takes a third of a small model's
+step on a CPU that multiplies bfloat16 slowly. Here matrices of one shape are taken together, in a type of one's choice.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is not None:
                     alike[matrix.shape].append(matrix)
             for shape, matrices in alike.items():
-                # of Moonshot's paper: an orthogonal matrix has a root mean square of 1 / sqrt(longer side)
+                # the root mean square of an orthogonal matrix is 1 / sqrt(longer side), and AdamW's is some 0.2
                 rate = group["lr"] * 0.2 * max(shape) ** 0.5
                 directions = torch.stack([self._direction(matrix, group["momentum"]) for matrix in matrices])
                 updates = orthogonalised(directions.to(self._dtype)).float()

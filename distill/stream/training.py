@@ -110,7 +110,6 @@ def train(
 
     Ctrl-C saves a checkpoint and passes KeyboardInterrupt on. Raises DistillError where the loss is no number any more.
     """
-
     model = build_model(config)
     optimizers = _optimizers(model, config)
     checkpoint = run_dir / "checkpoint.pt"
