@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...serve.models.gguf.spec import ModelSpec
 from ..errors import DistillError
 from ..files import replace_file
-from .batches import Batch, ExampleAt, Place, batches
+from .batches import LENGTHS, Batch, ExampleAt, Place, batches
 from .vocabulary import BOS, EOS, PAD
 
 if TYPE_CHECKING:
@@ -195,12 +195,13 @@ def _step(
 
 
 def _compiled(model: Qwen2ForCausalLM) -> Any:
-    """Fused for this machine, half a minute for each length of rows; as it is where there is no compiler."""
+    """Fused for this machine, some seconds for each length of rows; as it is where there is no compiler."""
     import torch
 
     if shutil.which(os.environ.get("CXX", "g++")) is None:
         return model
     torch._dynamo.config.suppress_errors = True  # a compiler that lacks, say, Python's headers is as good as none
+    torch._dynamo.config.recompile_limit = 2 * len(LENGTHS)  # what goes beyond it is not compiled at all
     return torch.compile(model, dynamic=False)
 
 

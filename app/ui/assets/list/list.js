@@ -65,6 +65,8 @@ class ConversationList {
     new MutationObserver(() => {
       const isOver = this.nav.classList.contains('over');
       const hasFocus = this.nav.contains(document.activeElement);
+      // What another tab did meanwhile is in the list that slides over.
+      if (isOver && !wasOver) this.refreshSoon();
       if (isOver && !wasOver && !hasFocus) this.nav.querySelector('.fresh').focus();
       else if (!isOver && wasOver && hasFocus) opener()?.focus();
       wasOver = isOver;
