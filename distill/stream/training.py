@@ -195,7 +195,7 @@ def _step(
 
 
 def _compiled(model: Qwen2ForCausalLM) -> Any:
-    """Fused for this machine, some seconds for each length of rows; as it is where there is no compiler."""
+    """Fused for this machine, half a minute for each length of rows; as it is where there is no compiler."""
     import torch
 
     if shutil.which(os.environ.get("CXX", "g++")) is None:
