@@ -20,7 +20,8 @@ from .verify.config import VerifyConfig
 @dataclass(frozen=True)
 class DistillConfig:
     """Settings of one run. `name` is what the student is registered under; `seed` decides every draw. `held_out` are
-    sets of problems that it is neither measured on nor taught: a later run that goes on from it is.
+    sets of problems that it is neither measured on nor taught: a later run that goes on from it is. `turn` is its place
+    in a row of runs of which each goes on from another.
     """
 
     student: Student
@@ -28,6 +29,7 @@ class DistillConfig:
     name: str
     seed: int = 0
     held_out: tuple[str, ...] = ()
+    turn: int = 0
     base: BaseConfig = field(default_factory=BaseConfig)
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
@@ -37,6 +39,13 @@ class DistillConfig:
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    @property
+    def problems_seed(self) -> int:
+        """Draws the problems that are trained on: in each run of a row others, as far as there are others. What the run
+        before was taught is right each time, and nothing is learnt from that.
+        """
+        return self.seed + 10_007 * self.turn
 
     @property
     def evaluation_seed(self) -> int:

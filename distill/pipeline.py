@@ -44,7 +44,7 @@ class Stage:
 STAGES = (
     Stage("stream", ("stream", "student", "seed"), (), ("trained",)),
     Stage("base", ("base", "student", "seed"), (), ("base_record",)),
-    Stage("generate", ("generate", "seed"), (), ("traces",)),
+    Stage("generate", ("generate", "seed", "problems_seed"), (), ("traces",)),
     Stage("verify", ("verify",), ("traces",), ("verified",)),
     Stage(
         "filter",
@@ -54,7 +54,10 @@ STAGES = (
     ),
     Stage("sft", ("sft", "student", "seed"), ("base_record", "kept"), ("trained",)),
     Stage(
-        "grpo", ("grpo", "evaluate.sets", "evaluate.n", "held_out", "student", "seed"), ("base_record",), ("trained",)
+        "grpo",
+        ("grpo", "evaluate.sets", "evaluate.n", "held_out", "student", "seed", "problems_seed"),
+        ("base_record",),
+        ("trained",),
     ),
     Stage("export", ("export", "name"), ("base_record", "trained"), ("parity",)),
     Stage("evaluate", ("evaluate", "generate", "verify", "seed"), ("parity",), ("evaluation",)),

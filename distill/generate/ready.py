@@ -44,7 +44,7 @@ def n_tokens(row: TraceRow) -> int:
 def _rows(config: DistillConfig) -> Iterator[TraceRow]:
     for spec in config.generate.traces:
         limit = config.generate.max_problems if is_written(spec) else None
-        yield from load_traces(spec, limit=limit, seed=config.seed)
+        yield from load_traces(spec, limit=limit, seed=config.problems_seed)
 
 
 def _with_gold(row: TraceRow, golds: dict[str, ProblemRow]) -> TraceRow:

@@ -75,7 +75,7 @@ def _check(config: DistillConfig, again: str) -> None:
 def _problems(config: DistillConfig) -> list[ProblemRow]:
     """Of all specs in turn, each once."""
     limit = config.generate.max_problems
-    loaded = [load_problems(spec, limit=limit, seed=config.seed) for spec in config.generate.problems]
+    loaded = [load_problems(spec, limit=limit, seed=config.problems_seed) for spec in config.generate.problems]
     mixed = (problem for problem in chain.from_iterable(zip_longest(*loaded)) if problem is not None)
     return list(islice(distinct(mixed), limit))
 

@@ -84,7 +84,7 @@ def prepare(config: DistillConfig, folder: Path, base: dict[str, str]) -> GrpoJo
         method=settings.method or config.student.method,
         settings=settings,
         seed=config.seed,
-        problems=tuple(_problems(settings, config.seed, measured)),
+        problems=tuple(_problems(settings, config.problems_seed, measured)),
         watched=tuple(watched),
     )
 

@@ -172,12 +172,12 @@ def _scores(steps: Sequence[dict[str, Any]], name: str) -> Table:
     rows = [
         (visible(step["name"]), percent(s["pass_at_1"]), span(s["low"], s["high"]), f"{count(s['n'])} × {s['k']}",
          percent(s["truncated"]), percent(s["readable"]), percent(s["mixing"]), number(s["mean_tokens"]),
-         percent(s["checks"]), number(step["minutes"]))
+         percent(s["checks"]), percent(s["refused"]), number(step["minutes"]))
         for step in steps if (s := step["sets"].get(name))
     ]  # fmt: skip
     head = ("Step", "pass@1", "95 % interval", "n × k", "Cut off", "Readable", "Mixing", "Tokens", "Checks or turns",
-            "Minutes")  # fmt: skip
-    return Table(f"Results on {visible(name)}", head, rows, range(1, 10))
+            "Refused", "Minutes")  # fmt: skip
+    return Table(f"Results on {visible(name)}", head, rows, range(1, 11))
 
 
 def _comparisons(found: Finished) -> Table:

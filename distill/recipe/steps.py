@@ -57,6 +57,7 @@ def configured(recipe: Recipe, step: Step, choices: Choices, root: Path) -> Dist
         name=choices.name if last else f"{choices.name}-{step.name}",
         seed=choices.seed,
         held_out=measured_sets(recipe),
+        turn=recipe.step(step.name),
     )
     config = replace(
         config,

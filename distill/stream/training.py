@@ -180,6 +180,7 @@ def _tensors(batch: Batch, with_prompt: bool) -> tuple[torch.Tensor, torch.Tenso
 def _step(
     model: Any, forward: Any, optimizers: list[torch.optim.Optimizer], tensors: tuple[torch.Tensor, torch.Tensor]
 ) -> float:
+    """The loss of the batch. Where it or its gradient is no number, that is what is returned, and nothing is learnt."""
     import torch
 
     ids, labels = tensors
@@ -187,11 +188,12 @@ def _step(
         logits = forward(input_ids=ids, use_cache=False).logits
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
     for optimizer in optimizers:
-        optimizer.step()
+        if isfinite(norm):
+            optimizer.step()
         optimizer.zero_grad()
-    return loss.item()
+    return loss.item() if isfinite(norm) else norm
 
 
 def _compiled(model: Qwen2ForCausalLM) -> Any:

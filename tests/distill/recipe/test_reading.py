@@ -63,11 +63,10 @@ def test_the_plan_tells_how_long_it_once_took(tmp_path: Path) -> None:
     assert not any(line.startswith("takes") for line in untold)
 
 
-def test_the_rejection_sampling_of_r1_asks_every_family() -> None:
-    asked = next(step for step in find_recipe("r1").steps if step.name == "rejection-sft").settings["generate"][
-        "problems"
-    ]
-    assert [spec.removeprefix("generated:").split(",") for spec in asked] == [list(FAMILIES)]
+def test_the_last_stages_of_r1_ask_every_family() -> None:
+    *_, rejection, last = find_recipe("r1").steps
+    for asked in (rejection.settings["generate"]["problems"], last.settings["grpo"]["problems"]):
+        assert [spec.removeprefix("generated:").split(",") for spec in asked] == [list(FAMILIES)]
 
 
 def test_rounds_learn_each_from_the_one_before_and_the_last_bears_the_name() -> None:

@@ -10,6 +10,7 @@ pytest.importorskip("yaml", reason="needs the extra `distill`")
 
 from r1chat.distill.config import DistillConfig
 from r1chat.distill.errors import DistillError
+from r1chat.distill.grpo.job import prepare
 from r1chat.distill.pipeline import STAGES, fingerprint
 from r1chat.distill.recipe.reading import read_recipe
 from r1chat.distill.recipe.steps import Choices, configured, lay_base, stages_of, step_folder
@@ -60,6 +61,24 @@ def test_what_a_later_step_is_measured_on_is_held_out_of_all_before_it(tmp_path:
     for step in recipe.steps:
         held_out = configured(recipe, step, Choices("x", "tiny"), tmp_path).held_out
         assert held_out == ("one.jsonl", "two.jsonl", "four.jsonl", "three.jsonl")
+
+
+def test_each_step_is_taught_other_problems_and_all_are_measured_on_the_same(tmp_path: Path) -> None:
+    text = "name: a\nsteps:\n" + "".join(
+        f"- {{name: s{i}, grpo: {{problems: ['generated:sums'], steps: 4, watch_problems: 0}},"
+        " evaluate: {sets: ['generated-test:sums'], n: 4}}\n" for i in range(3)
+    )  # fmt: skip
+    recipe = read_recipe(text, "f.yaml")
+    taught: set[str] = set()
+    measured = set()
+    for step in recipe.steps:
+        config = configured(recipe, step, CHOICES, tmp_path)
+        problems = prepare(config, tmp_path, {"path": ".", "sha256": ""}).problems
+        assert len(problems) == 32
+        taught |= {problem.prompt for problem in problems}
+        measured.add(config.evaluation_seed)
+    assert len(taught) == 96
+    assert len(measured) == 1
 
 
 def test_stages_are_those_of_the_kind_and_a_base_comes_first_where_none_is_continued() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `distill`")
 
+import torch
 from tokenizers import Tokenizer
 
 from r1chat.distill.errors import DistillError
@@ -96,12 +97,16 @@ def test_a_training_of_so_many_tokens_ends_with_them_however_long_it_takes(
     assert steps.seen[-2].tokens < 6000 <= steps.seen[-1].tokens < 6000 + 1536
 
 
-def test_a_loss_that_is_no_number_ends_it_with_what_to_set(
+def test_a_loss_that_is_no_number_ends_it_with_what_to_set_and_is_not_learnt(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_step", lambda *_: float("nan"))
-    with pytest.raises(DistillError, match=r"step 1 is no number.*set learning_rate: 0\.0005"):
+    whole = torch.nn.functional.cross_entropy
+    factors = iter([1.0, 1.0, float("nan")])
+    monkeypatch.setattr("torch.nn.functional.cross_entropy", lambda *given: whole(*given) * next(factors))
+    with pytest.raises(DistillError, match=r"step 3 is no number.*set learning_rate: 0\.0005"):
         train(SMALL, conversation_at, tokenizer, tmp_path, StopAfter(10))
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
+    assert all(weights.isfinite().all() for weights in kept.values())
 
 
 def test_the_saved_folder_stops_at_the_end_token_and_prints_the_think_tags(
