@@ -10,6 +10,7 @@ import errno
 import signal
 import socket
 import sys
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -116,9 +117,18 @@ class Server(uvicorn.Server):
         await self._stop_first()
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=SHUTDOWN_GRACE_S)
+        await self._close_connections()
+        await super().shutdown(sockets)
+
+    async def _close_connections(self) -> None:
+        """What was said is still sent, as far as it is read in time."""
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
+        ends = time.monotonic() + SHUTDOWN_GRACE_S
+        while self.server_state.connections and time.monotonic() < ends and not self.force_exit:
+            await asyncio.sleep(0.01)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await super().shutdown(sockets)
 
 
 def serve_forever(

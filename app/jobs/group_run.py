@@ -19,10 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 class GroupRun:
-    """`last_word` is awaited behind the last reply: a vote tells its outcome only then."""
+    """`last_word` is awaited behind the last reply: a vote tells its outcome only then. Once it `is_over`, nothing that
+    it is told is looked at any more.
+    """
 
     def __init__(self, store: ConversationStore, jobs: JobRegistry, judge: MathJudge, owner: str, group: Group) -> None:
         self.last_word: Callable[[], Awaitable[None]] | None = None
+        self.is_over = False
         self._store = store
         self._jobs = jobs
         self._judge = judge
@@ -64,6 +67,7 @@ class GroupRun:
             # what came of all of them, and of a gold answer that was given meanwhile
             while self._news.is_set():
                 await self._record(verdicts)
+            self.is_over = True
 
     async def _record(self, verdicts: Verdicts) -> None:
         self._news.clear()

@@ -89,7 +89,8 @@ class Many:
         """The right answer as the person knows it; "" takes it back. Its replies are judged again."""
         await asyncio.to_thread(self._store.group, owner, group_id)
         group = await asyncio.to_thread(self._store.update_group, group_id, gold=gold.strip())
-        if run := self._runs.get(group_id):
+        run = self._runs.get(group_id)
+        if run is not None and not run.is_over:
             run.judge_again()
         else:
             group = await self._judged(owner, group)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def servers_on(model: Path) -> list[str]:
     """Command lines of processes that serve this file."""
-    lines = [
-        path.read_bytes().decode(errors="replace").split("\0")
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if path.exists()
-    ]
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            lines.append(path.read_bytes().decode(errors="replace").split("\0"))
     return [" ".join(words) for words in lines if "serve" in words and str(model) in words]
 
 

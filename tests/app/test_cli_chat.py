@@ -209,8 +209,8 @@ def test_what_cannot_begin_is_told_in_a_line(r1chat: Run, arguments: tuple[str, 
     assert re.match(f"r1chat: {says}", done.stderr) and done.stderr.count("\n") == 1
 
 
-def test_its_own_server_outlives_ctrl_c(noise_model: Path, tmp_path: Path) -> None:
-    with on_terminal("chat", str(noise_model), "--data", str(tmp_path)) as session:
+def test_its_own_server_outlives_ctrl_c(endless_model: Path, tmp_path: Path) -> None:
+    with on_terminal("chat", str(endless_model), "--data", str(tmp_path)) as session:
         session.expect("Loading ")
         for question in ("First?", "Second?"):
             session.ask(question)

@@ -93,7 +93,7 @@ def test_a_pull_killed_at_40_percent_goes_on_and_then_runs_without_network(
     assert re.fullmatch(r"(?s)(.*\n)?r1:1\.5b: 5\.4 MB of 5\.4 MB, done\n", done.stderr)
     assert [ask.start for ask in hub.asks] == [0, kept]
 
-    answer = r1chat("run", "r1:1.5b", "hello", **home, HF_ENDPOINT=NOBODY)
+    answer = r1chat("run", "--temperature", "0", "r1:1.5b", "hello", **home, HF_ENDPOINT=NOBODY)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("Hello!")
 

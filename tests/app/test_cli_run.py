@@ -119,8 +119,8 @@ def test_the_trace_is_dim_on_terminals_that_want_it(noise_model: Path, environme
     assert b"\x1b[2m" not in stdout
 
 
-def test_ctrl_c_ends_the_command_and_its_engine(noise_model: Path) -> None:
-    command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi"]
+def test_ctrl_c_ends_the_command_and_its_engine(endless_model: Path) -> None:
+    command = [sys.executable, "-m", "r1chat.app", "run", str(endless_model), "hi"]
     command += ["--ctx", "32768", "--max-tokens", "30000"]
     process = subprocess.Popen(
         command, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True

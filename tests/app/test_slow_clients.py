@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -16,6 +17,7 @@ import uvicorn
 from served import served
 
 from r1chat.app import slow_clients
+from r1chat.app.server import Server
 from r1chat.serve.models.gguf.shapes import SHAPES, synthetic_tokenizer
 
 _END = synthetic_tokenizer(SHAPES["tiny-qwen2"].n_vocab).eos_id
@@ -42,6 +44,38 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     yield sock.getsockname()[1]
     server.should_exit = True
     thread.join(timeout=10)
+
+
+def test_who_reads_slowly_gets_the_last_words_of_a_server_that_stops() -> None:
+    stopping = asyncio.Event()
+
+    async def app(scope, receive, send):  # type: ignore[no-untyped-def]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 300_000, "more_body": True})
+        await stopping.wait()
+        await send({"type": "http.response.body", "body": b"last words" + b" " * 60_000})
+
+    async def stop_first() -> None:
+        stopping.set()
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # or the system would take all of it at once
+    server = Server(app, stop_first=stop_first)
+    server.config.lifespan = "off"
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    answer = bytearray()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.connect(sock.getsockname())
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        while part := client.recv(8192):
+            answer += part
+            server.should_exit = True
+            time.sleep(0.005)
+    thread.join(timeout=30)
+    assert b"last words" in answer[-70_000:]
+    assert answer.endswith(b"0\r\n\r\n"), "it came to its end"
 
 
 def silence_after(port: int, head: bytes, *, drip: bytes = b"") -> tuple[bytes, float]:

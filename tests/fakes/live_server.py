@@ -115,3 +115,11 @@ def start_model(path: Path, **server: Any) -> LiveServer:
     """The same with llama.cpp and real weights in the child."""
     config = EngineConfig(model_path=path, n_ctx=2048, n_threads=1)
     return LiveServer(ModelManager(ModelSpec(id="demo", config=config)), ServerConfig(**server))
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
+    """Waits for what follows soon: the next turn is prepared behind a reply, and what a socket tells takes its time."""
+    deadline = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()

@@ -215,7 +215,8 @@ def test_the_client_imports_no_engine() -> None:
 
 
 def test_a_running_thought_is_told_to_end(start_server: StartServer) -> None:
-    server = start_server({"script": "thinking " * 2000 + "</think> Nine.", "tokens_per_s": 100})
+    script = " ".join(f"on {n}" for n in range(4000)) + " </think> Nine."  # what repeats would be ended as a loop
+    server = start_server({"script": script, "tokens_per_s": 100})
 
     async def told() -> tuple[list[bool], Event]:
         async with Client(server.url) as client, aclosing(client.stream(QUESTION)) as events:

@@ -199,8 +199,11 @@ class Visit:
         self.tab.locator(".turn").nth(n_turns).wait_for()
 
     def wait(self, state: str, timeout_s: float = PATIENCE_S) -> None:
-        """Waits until the newest turn is in `state`."""
+        """Waits until the newest turn is in `state`, with its thought, which may be over before the tab hears of it."""
         self.tab.wait_for_selector(f".turn:last-child[data-state={state}]", timeout=timeout_s * 1000)
+        self.tab.wait_for_function(
+            "!document.querySelector('.turn:last-child .trace .text')?.textContent.startsWith('Loading the thought')"
+        )
 
     def until(self, is_so: Callable[[], object], within_s: float = PATIENCE_S) -> None:
         """Waits for what only this side knows of, while the browser goes on."""
@@ -274,8 +277,11 @@ def chat(chat_tab: Visit) -> Iterator[Visit]:
     """That tab on a new chat, with nothing remembered. It must never complain, and never fetch from elsewhere."""
     chat_tab.begin_anew()
     yield chat_tab
-    assert chat_tab.complaints == []
-    assert chat_tab.foreign == []
+    complaints, foreign = chat_tab.complaints[:], chat_tab.foreign[:]
+    chat_tab.complaints.clear()  # what one test brought about is not told of those behind it
+    chat_tab.foreign.clear()
+    assert complaints == []
+    assert foreign == []
 
 
 @pytest.fixture

@@ -178,3 +178,5 @@ def test_motion_stops_for_those_who_ask_for_less(calm: Visit) -> None:
     calm.wait("thinking")
     running = "document.querySelector('.turns').getAnimations({ subtree: true }).length"
     assert calm.tab.evaluate(running) == 0
+    calm.tab.keyboard.press("Escape")
+    calm.wait("stopped")

@@ -38,6 +38,7 @@ def test_a_second_tab_sees_the_same_words(chat: Visit) -> None:
     other.wait("done")
     assert other.thought() == chat.thought()
     chat.ask("How many sheep? ENDLESS")
+    chat.wait("thinking")
     other.tab.wait_for_selector(".question >> text=How many sheep?")
     chat.tab.keyboard.press("Escape")
     other.wait("stopped")

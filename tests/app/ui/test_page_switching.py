@@ -72,6 +72,10 @@ def test_chats_that_were_left_leave_nothing_behind(chat: Visit, two: list[str]) 
         chat.tab.wait_for_timeout(300)
         return held()
 
-    before, after = walk(6), walk(20)
-    assert after["JSEventListeners"] - before["JSEventListeners"] < 40
-    assert after["Nodes"] - before["Nodes"] < 200
+    def is_as_before() -> bool:
+        more = {name: number - before[name] for name, number in held().items()}
+        return more["JSEventListeners"] < 40 and more["Nodes"] < 200
+
+    before = walk(6)
+    walk(20)
+    chat.until(is_as_before)  # an answer that is still under way holds what was left a little longer

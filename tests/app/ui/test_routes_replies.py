@@ -19,7 +19,7 @@ COUNT = "".join(f"one{n} two{n}, then.\n" for n in range(45))
 ENDLESS = "".join(f"one{n} two{n}, then.\n" for n in range(2300))
 PLAIN = "First I look.\nThen I add: 7 and 5 make 12.\n</think>\n\nIt is \\boxed{12}."
 LINES = "".join(
-    f"{n} tabs:\tso{n}.\r\nA family 👨‍👩‍👧‍👦 of {n}, e\u0301 <div>no{n} markup</div> & `</b>`\n" for n in range(20)
+    f"{n} tabs:\tso{n}.\r\nA family 👨‍👩‍👧‍👦 of {n}, e\u0301 <div>no{n} markup</div> & `</b>`\n" for n in range(60)
 )
 EXACT = (
     f"{LINES}</think>\n\n"
@@ -61,7 +61,7 @@ def test_a_reply_comes_as_the_engine_gave_it_to_everyone_who_looks(person: Perso
     thought, answer = EXACT.split("\n</think>\n\n")
     early, late = Screen(reply), Screen(reply)
     with person.watching(conversation) as events:
-        while len(early.reasoning) < 20:
+        while len(early.reasoning) < 20 and early.ended is None:
             early.show(next(events))
         with person.watching(conversation) as others:
             late.watch(others)
@@ -254,10 +254,10 @@ def test_a_budget_given_while_it_thinks_ends_the_thought(person: Person) -> None
 def test_a_budget_given_while_it_thinks_can_be_lifted_again(person: Person) -> None:
     _, reply = person.ask("ENDLESS for me")
     person.until(reply, lambda message: message["reasoning"])
-    assert person.control(reply, "budget", tokens=300)
+    assert person.control(reply, "budget", tokens=1200)
     assert person.control(reply, "budget", tokens=None)
-    beyond = person.until(reply, lambda message: message["reasoning_tokens"] > 400 or message["state"] != "live")
-    assert beyond["reasoning_tokens"] > 400
+    beyond = person.until(reply, lambda message: message["reasoning_tokens"] > 1300 or message["state"] != "live")
+    assert beyond["reasoning_tokens"] > 1300
     person.control(reply, "stop")
 
 

@@ -110,7 +110,7 @@ def test_bad_input_is_told_in_one_line(person: Person, folder: RunFolder) -> Non
     assert [path.name for path in folder.root.parent.iterdir()] == ["one"]
 
 
-def test_a_run_is_watched_while_it_works(visit: Visit, folder: RunFolder) -> None:
+def test_a_run_is_watched_while_it_works(folder: RunFolder, visit: Visit) -> None:
     tab = visit.tab
     record = folder.read_json(folder.record)
     for name in ("sft", "export", "evaluate", "report"):
@@ -139,9 +139,9 @@ def test_a_run_is_watched_while_it_works(visit: Visit, folder: RunFolder) -> Non
     assert tab.locator("#runs img").count() == 0
 
 
-def test_a_hidden_tab_does_not_ask(visit: Visit, folder: RunFolder) -> None:
-    asked: list[str] = []
-    visit.tab.on("request", lambda request: asked.append(request.url) if "/page/runs" in request.url else None)
+def test_a_hidden_tab_does_not_ask(folder: RunFolder, visit: Visit) -> None:
+    asked: list[str] = []  # each look begins with this route
+    visit.tab.on("request", lambda request: asked.append(request.url) if request.url.endswith("/page/runs") else None)
     visit.tab.click("#room-runs-button")
     visit.tab.wait_for_selector(".numbers path.line")
     visit.tab.click("#room-stars-button")
@@ -188,7 +188,7 @@ def test_a_recipe_tells_the_curves_of_its_steps_and_what_was_learnt_first(person
     assert person.get("/runs/zero/curves?stage=rl", status=400)["error"]["message"]
 
 
-def test_what_a_recipe_learns_is_watched_and_read_before_and_after(visit: Visit, practised: RunFolder) -> None:
+def test_what_a_recipe_learns_is_watched_and_read_before_and_after(practised: RunFolder, visit: Visit) -> None:
     tab = visit.tab
     tab.click("#room-runs-button")
     tab.click("[data-run=zero]")
@@ -217,7 +217,7 @@ def test_what_a_recipe_learns_is_watched_and_read_before_and_after(visit: Visit,
     assert tab.locator("#runs img").count() == 0
 
 
-def test_a_recipe_is_offered_with_students_that_it_can_make(visit: Visit, folder: RunFolder) -> None:
+def test_a_recipe_is_offered_with_students_that_it_can_make(folder: RunFolder, visit: Visit) -> None:
     tab = visit.tab
     tab.click("#room-runs-button")
     tab.click("#runs header button.primary")

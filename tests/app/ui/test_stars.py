@@ -144,6 +144,7 @@ def test_a_turn_is_starred_checked_edited_and_kept_in_the_browser(visit: Visit) 
     tab.check(".review .tick input")
     tab.wait_for_selector(".review .badge[data-state=accepted]")
 
+    tab.wait_for_selector("#stars header .primary:not([disabled])")  # by then it knows of one that is accepted
     tab.click("#export-stars")
     with tab.expect_download() as download:
         tab.click(".dialog .formats a")

@@ -61,6 +61,7 @@ def test_a_rate_limit_holds_for_all_as_long_as_the_server_says(teacher: ShakyTea
             asker = Asker(client, {}, "r1chat distill generate", Patience(first_s=0.002))
             first = asyncio.create_task(asker.ask([{"role": "user", "content": "first"}], seed=0))
             while not teacher.asks or not asker.resting:
+                assert not first.done()
                 await asyncio.sleep(0.01)
             await asyncio.gather(first, asker.ask([{"role": "user", "content": "second"}], seed=0))
 

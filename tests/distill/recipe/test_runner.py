@@ -79,7 +79,7 @@ class Done:
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(source), str(self.root), "taught: Thought", str(kept)],
             env={**os.environ, "R1CHAT_MODELS": str(self.models), "OMP_NUM_THREADS": "1"},
-            capture_output=True, text=True, timeout=300,
+            capture_output=True, text=True, timeout=900,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         self.said = done.stdout.splitlines()

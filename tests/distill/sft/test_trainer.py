@@ -110,7 +110,7 @@ def run_child(job: Job, kill_at: tuple[str, int] | None) -> int | None:
     context.set_forkserver_preload(["r1chat.distill.sft.watch", "r1chat.distill.sft.model", "peft", "training_jobs"])
     child = context.Process(target=train_recorded, args=(job.write(), kill_at))
     child.start()
-    child.join(120)
+    child.join(600)
     return child.exitcode
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from live_server import QUESTION, LiveServer, StartServer
+from live_server import QUESTION, LiveServer, StartServer, eventually
 
 REASONING = "Let me count the sheep.\nAll but nine ran away, so nine are left."
 CONTENT = "The answer is \\boxed{9}."
@@ -128,7 +128,7 @@ async def test_sixteen_parallel_sdk_streams_all_end_once(live: LiveServer) -> No
     async with openai.AsyncOpenAI(base_url=f"{live.url}/v1", api_key="none", max_retries=0) as sdk:
         answers = await asyncio.gather(*(_ask(sdk) for _ in range(16)))
     assert answers == [(REASONING, CONTENT, ["stop"])] * 16
-    assert live.stats()["sequences"] == 0
+    assert eventually(lambda: live.stats()["sequences"] == 0)
 
 
 def test_sixteen_raw_streams_have_one_terminal_event_each(live: LiveServer) -> None:

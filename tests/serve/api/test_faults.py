@@ -7,13 +7,12 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from live_server import LiveServer, StartServer
+from live_server import LiveServer, StartServer, eventually
 
 from r1chat.serve.api import sse
 
@@ -23,13 +22,6 @@ ENDLESS = "on\n</think>" + " ".join(f"and {i}" for i in range(3000))
 
 def body(text: str = "Go", **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}], "stream": True, **fields}
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 async def read(

@@ -172,7 +172,8 @@ def test_a_format_binds_the_text_and_not_the_thought(sdk: anthropic.Anthropic) -
 
 @pytest.mark.model
 def test_a_stop_sequence_and_spent_tokens_are_told_apart(sdk: anthropic.Anthropic) -> None:
-    cut = sdk.messages.create(model="demo", max_tokens=22, messages=[{"role": "user", "content": "Hello!"}])
+    hello: Any = [{"role": "user", "content": "Hello!"}]
+    cut = sdk.messages.create(model="demo", max_tokens=22, messages=hello, extra_body=GREEDY)
     assert cut.stop_reason == "max_tokens" and cut.content[-1].type == "text"
     for stream in (False, True):
         fields: Any = {"max_tokens": 300, "messages": ASKED, "extra_body": GREEDY, "stop_sequences": ["zzz", " ="]}
@@ -276,14 +277,17 @@ def test_errors_have_anthropics_shape_and_classes(start_server: StartServer) -> 
 
 
 def test_a_thought_may_be_ended_while_it_is_streamed(start_server: StartServer) -> None:
-    n_steps = 3000  # a minute, however late the word comes
-    server = start_server({"tokens_per_s": 50, "script": "step " * n_steps + "</think>\n\nDone."})
-    with strict(server) as sdk, sdk.messages.stream(model="demo", max_tokens=n_steps + 100, messages=ASKED) as stream:
+    n_steps = 1500  # nothing repeats, or it would be ended as a loop; a minute, however late the word comes
+    script = " ".join(f"step {n}" for n in range(n_steps)) + "\n</think>\n\nDone."
+    server, told = start_server({"tokens_per_s": 50, "script": script}), False
+    with strict(server) as sdk, sdk.messages.stream(model="demo", max_tokens=4000, messages=ASKED) as stream:
         for event in stream:
-            if event.type == "thinking" and event.snapshot.count("step") == 5:
+            if event.type == "thinking" and event.snapshot.count("step") >= 5 and not told:
                 url = f"{server.url}/v1/chat/completions/{stream.current_message_snapshot.id}/control"
                 assert httpx2.post(url, json={"action": "answer_now"}).status_code == 200
+                told = True
         final = stream.get_final_message()
+    assert told
     assert said(final)[1] == ("text", "Done.") and final.usage.output_tokens < n_steps
 
 

@@ -13,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from r1chat.serve.api.metrics import COUNTERS, GAUGES
 from r1chat.serve.engine.messages import EngineStats
 
+STEPS = " ".join(f"step{n}" for n in range(200))  # ten seconds, and nothing of it is drafted
+
 
 def scrape(server: LiveServer, **headers: str) -> dict[tuple[str, ...], float]:
     """Every sample by its name and the values of its labels, in the order of their names."""
@@ -69,14 +71,15 @@ def test_the_waits_of_a_reply_are_timed_by_priority(start_server: StartServer) -
     usage = ask(server, max_tokens=4, priority="background").json()["usage"]
     counts = scrape(server)
     assert counts["r1chat_time_to_first_token_seconds_count", "background"] == 1
-    assert counts["r1chat_inter_token_seconds_count", "background"] == usage["completion_tokens"] - 1
+    # what a busy machine delivers together is one
+    assert 1 <= counts["r1chat_inter_token_seconds_count", "background"] <= usage["completion_tokens"] - 1
     # A busy machine may deliver what was due earlier all at once.
     assert 0 < counts["r1chat_inter_token_seconds_sum", "background"] < 5
     assert counts["r1chat_time_to_first_answer_seconds_count", "background"] == 1
 
 
 def test_leaving_and_failing_are_counted_apart(start_server: StartServer) -> None:
-    server = start_server({"tokens_per_s": 50, "n_ctx": 256})
+    server = start_server({"tokens_per_s": 20, "n_ctx": 256, "script": STEPS})
     with httpx2.stream(
         "POST", f"{server.url}/v1/chat/completions", json={"messages": QUESTION, "stream": True}
     ) as response:
@@ -93,7 +96,7 @@ def test_leaving_and_failing_are_counted_apart(start_server: StartServer) -> Non
 
 
 def test_the_engine_at_work_shows(start_server: StartServer) -> None:
-    server = start_server({"tokens_per_s": 20})
+    server = start_server({"tokens_per_s": 20, "script": STEPS})
     body = {"messages": QUESTION, "stream": True}
     with httpx2.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=30) as response:
         lines = response.iter_lines()

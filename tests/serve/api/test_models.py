@@ -9,7 +9,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import resource_tracker
@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from live_server import QUESTION, LiveServer
+from live_server import QUESTION, LiveServer, eventually
 from roster import BYTES_EACH, Roster, ask, get, loaded, post, spec, states
 
 from r1chat.serve.api.models import local
@@ -30,6 +30,7 @@ from r1chat.serve.models.gguf.info import read_info
 from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 NAMES = ("demo", "user/tiny:Q8_0", "llama")
+CHILD_BYTES = 30_000_000  # less than the smallest engine's child has, more than another's moves by itself
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +100,15 @@ def test_memory_comes_back_after_an_unload_five_times_over(real: LiveServer) -> 
     for _ in range(5):
         assert ask(real, tiny, max_tokens=16).status_code == 200
         during = Belongings()
-        assert len(during.children) == len(before.children) + 1 and during.bytes > 1.05 * before.bytes
+        assert len(during.children) == len(before.children) + 1 and during.bytes > before.bytes + CHILD_BYTES
         assert post(real, "/v1/models/unload", model=tiny).json()["state"] == "unloaded"
         assert eventually(lambda: Belongings().counts == before.counts), (Belongings().counts, before.counts)
-        assert abs(Belongings().bytes - before.bytes) < 0.05 * before.bytes
+        assert abs(Belongings().bytes - before.bytes) < CHILD_BYTES
 
 
 class Belongings:
-    """What this process, in which the server runs, and its children have. Memory is counted in full for each: what
-    they share with others would change with what those do.
+    """What this process, in which the server runs, and its children have. Memory is that of the children, in full for
+    each: what they share with others would change with what those do, and what other tests left here is chance.
     """
 
     def __init__(self) -> None:
@@ -115,7 +116,7 @@ class Belongings:
         # the event loop's own are as many as ever had to work at one time, which is chance
         self.n_threads = sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
         self.n_files = len(os.listdir("/proc/self/fd"))
-        told = [footprint(pid) for pid in (os.getpid(), *self.children)]
+        told = [footprint(pid) for pid in self.children]
         self.bytes = sum(one.rss for one in told if one)
 
     @property
@@ -125,7 +126,11 @@ class Belongings:
 
 def children_of(pid: int) -> set[int]:
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return {int(child) for task in tasks for child in task.read_text().split()}
+    found: set[int] = set()
+    for task in tasks:
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            found |= {int(child) for child in task.read_text().split()}
+    return found
 
 
 def settled() -> Belongings:
@@ -259,13 +264,6 @@ def test_a_crashed_model_leaves_the_others_alone(scripted: tuple[LiveServer, Ros
     assert ask(server, "a").status_code == 200
     assert eventually(lambda: states(server).get("b") == "loaded")
     assert {model["id"]: model["pid"] for model in get(server, "/v1/memory")["models"]}["a"] == pids["a"]
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def test_a_reply_can_be_forked_after_its_model_has_left(scripted: tuple[LiveServer, Roster]) -> None:

@@ -34,7 +34,7 @@ from r1chat.serve.errors import (
 
 pytestmark = pytest.mark.anyio
 
-LONG = "word\n</think>" + "word " * 3000
+LONG = "word\n</think>" + " ".join(f"word{n}" for n in range(3000))  # what repeats is drafted and over soon
 ANSWER = "The answer is \\boxed{9}."
 
 
@@ -203,7 +203,7 @@ async def test_closing_the_generator_frees_the_sequence() -> None:
 
 
 async def test_cancelling_half_of_many_readers_leaves_no_sequence_occupied() -> None:
-    async with engine(tokens_per_s=200, script="word " * 100 + "</think>done") as process:
+    async with engine(tokens_per_s=200, script=" ".join(f"word{n}" for n in range(600)) + "</think>done") as process:
         tasks = await streaming(process, 16)
         for task in tasks[::2]:
             task.cancel()

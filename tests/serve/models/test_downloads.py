@@ -172,10 +172,11 @@ def test_rm_leaves_a_download_under_way_alone(hub: LoopbackHub) -> None:
 
 def test_a_part_that_somebody_deleted_is_no_model(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repos[REPO] = {FILE: DATA}
-    hub.bytes_per_s = 1e6
+    hub.bytes_per_s = 1e5
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(refusal)
         while not part().exists():
+            assert not running.done()
             time.sleep(0.01)
         part().unlink()
         assert running.result() == f"{FILE} was deleted while it arrived. Fetch it anew: r1chat pull {REPO}"

@@ -62,9 +62,13 @@ export class Session {
     this.view.lost(false);
     const { type } = event;
     if (type === 'open') {
+      const before = current();
+      const wereLive = new Set(before.conversation?.id === event.conversation.id ? this.live.map(({ id }) => id) : []);
       this.members.clear();
       for (const { replies = [] } of Object.values(event.groups)) for (const reply of replies) this.keep(reply);
       this.present(event.conversation, event.path, event.groups);
+      // What ended before the stream began, or while it was away, has ended all the same.
+      for (const message of event.path) if (wereLive.has(message.id) && message.state !== 'live') this.view.ended(message);
     } else if (type === 'deltas') this.view.grow(event.replies);
     else if (type === 'message') this.adopt(event.message);
     else if (type === 'conversation') this.changed(event.conversation);
@@ -161,7 +165,7 @@ export class Session {
     if (this.id !== conversation.id) this.attach(conversation.id);
     const known = path.findIndex(({ id }) => id === question.id);
     if (known < 0) this.join(path, question);
-    for (const each of replies) this.keep(each);
+    for (const each of replies) if (!this.members.get(each.group)?.has(each.id)) this.keep(each);
     if (known < 0 || !path[known + 1]) this.join(path, replies[0]);
     this.present(conversation, path, group ? { ...groups, [group.id]: group } : groups);
     emit('conversation-changed', { id: conversation.id });

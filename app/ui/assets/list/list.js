@@ -49,8 +49,7 @@ class ConversationList {
     on('conversation-changed', () => this.refreshSoon());
     on('conversation-shown', ({ id }) => this.mark(id));
     document.addEventListener('visibilitychange', () => { if (!document.hidden) this.refreshSoon(); });
-    new IntersectionObserver(([{ isIntersecting }]) => { if (isIntersecting) this.more(); }, { root: this.scroll, rootMargin: '400px' })
-      .observe(this.end);
+    this.sight = new IntersectionObserver((seen) => { if (seen.at(-1).isIntersecting) this.more(); }, { root: this.scroll, rootMargin: '400px' });
     bindKeys({
       'Ctrl+K': () => this.toSearch(),
       'Ctrl+E': () => this.exportShown(),
@@ -62,7 +61,7 @@ class ConversationList {
   bindSlide() {
     const opener = () => document.querySelector('#show-list');
     let wasOver = false;
-    new MutationObserver(() => {
+    const look = () => {
       const isOver = this.nav.classList.contains('over');
       const hasFocus = this.nav.contains(document.activeElement);
       // What another tab did meanwhile is in the list that slides over.
@@ -70,7 +69,9 @@ class ConversationList {
       if (isOver && !wasOver && !hasFocus) this.nav.querySelector('.fresh').focus();
       else if (!isOver && wasOver && hasFocus) opener()?.focus();
       wasOver = isOver;
-    }).observe(this.nav, { attributeFilter: ['class'] });
+    };
+    new MutationObserver(look).observe(this.nav, { attributeFilter: ['class'] });
+    look(); // it may have been slid over before this came
     document.addEventListener('pointerdown', ({ target }) => {
       if (wasOver && !this.nav.contains(target) && !opener()?.contains(target)) this.slide(false);
     });
@@ -126,7 +127,12 @@ class ConversationList {
       if (!(error instanceof ApiError)) throw error;
       this.note.textContent = error.message;
     } finally {
-      if (this.isLoading === turn) this.isLoading = null;
+      if (this.isLoading === turn) {
+        this.isLoading = null;
+        // An end that stays in sight is not told of again by itself.
+        this.sight.unobserve(this.end);
+        this.sight.observe(this.end);
+      }
     }
     clearTimeout(this.looking);
     if (this.conversations.some(({ live }) => live) && !document.hidden) this.looking = setTimeout(() => this.refresh(), LOOK_MS);

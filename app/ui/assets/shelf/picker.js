@@ -14,6 +14,7 @@ export class ModelPicker {
   #model = '';
   #shelf = null;
   #timer = null;
+  #isPressed = false;
   #onChoose;
   #name = make('span', { class: 'name' });
   #state = make('span', { class: 'soft' });
@@ -27,7 +28,7 @@ export class ModelPicker {
     this.#button = make('button', { type: 'button', class: 'quiet', 'aria-haspopup': 'menu', 'aria-expanded': 'false',
       onclick: () => this.#toggle(), onkeydown: (event) => { if (event.key in KEYS) { event.preventDefault(); this.#toggle(true); } } },
     this.#name, this.#state);
-    this.#menu = make('div', { class: 'menu', role: 'menu', hidden: true, onkeydown: (event) => this.#key(event) });
+    this.#menu = make('div', { class: 'menu', role: 'menu', hidden: true, onkeydown: (event) => this.#key(event), onpointerdown: () => this.#press() });
     this.node = make('div', { class: 'model-picker', onfocusout: (event) => this.#left(event) }, this.#button, this.#menu, this.#said);
     on('choose-model', ({ model }) => this.choose(model));
     on('models-changed', () => this.refresh());
@@ -98,7 +99,17 @@ export class ModelPicker {
     this.#name.textContent = id;
     this.#state.textContent = this.#shelf && !model && this.#model ? words.pickerGone : model?.state === 'loading' ? words.states.loading : '';
     this.#button.setAttribute('aria-label', `${words.picker(id)} ${this.#state.textContent}`.trim());
-    if (!this.#menu.hidden) this.#fill();
+    if (!this.#menu.hidden && !this.#isPressed) this.#fill();
+  }
+
+  // What is replaced between press and release is not clicked: until then the menu stays as it is.
+  #press() {
+    this.#isPressed = true;
+    const release = () => setTimeout(() => {
+      this.#isPressed = false;
+      this.#draw();
+    });
+    for (const ended of ['pointerup', 'pointercancel']) window.addEventListener(ended, release, { once: true });
   }
 
   #fill() {

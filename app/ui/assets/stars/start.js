@@ -13,6 +13,7 @@ const PAGE = 50;
 class StarsRoom {
   #state = '';
   #shown = 0;
+  #turn = null;
   #counts = { accepted: 0, waiting: 0, refused: 0 };
 
   constructor(root) {
@@ -53,10 +54,13 @@ class StarsRoom {
     await this.#load(0, Math.min(200, Math.max(PAGE, this.#shown)));
   }
 
+  // The newest question decides: an answer that comes late is not looked at.
   async #load(start, n = PAGE) {
+    const turn = this.#turn = Symbol(start);
     try {
       const state = this.#state ? `&state=${this.#state}` : '';
       const told = await get(`/page/stars?start=${start}&n=${n}${state}`);
+      if (this.#turn !== turn) return;
       if (start === 0) this.list.replaceChildren();
       this.list.append(...told.stars.map((star) => this.#row(star)));
       this.#shown = start + told.stars.length;

@@ -113,7 +113,7 @@ def think_long(visit: Visit) -> None:
 
 
 def test_t12_the_engine_gets_earlier_thoughts_only_where_they_are_kept(chat: Visit, record: Watched) -> None:
-    chat.ask("STEPS please")
+    chat.ask("HOURS please")
     chat.wait("thinking")
     chat.tab.keyboard.press("Escape")
     chat.wait("stopped")
