@@ -221,6 +221,13 @@ class Visit:
         lines = self.tab.locator(".turn:last-child .trace .text p").all_text_contents()
         return "\n".join(lines)
 
+    def take_complaints(self) -> list[str]:
+        """What it complained about and fetched from elsewhere, once: the tests behind do not answer for it."""
+        taken = [*self.complaints, *self.foreign]
+        self.complaints.clear()
+        self.foreign.clear()
+        return taken
+
     def begin_anew(self) -> None:
         """A new chat, with what runs stopped and what the page remembers forgotten."""
         if self.tab.is_visible("#stop"):
@@ -277,11 +284,7 @@ def chat(chat_tab: Visit) -> Iterator[Visit]:
     """That tab on a new chat, with nothing remembered. It must never complain, and never fetch from elsewhere."""
     chat_tab.begin_anew()
     yield chat_tab
-    complaints, foreign = chat_tab.complaints[:], chat_tab.foreign[:]
-    chat_tab.complaints.clear()  # what one test brought about is not told of those behind it
-    chat_tab.foreign.clear()
-    assert complaints == []
-    assert foreign == []
+    assert chat_tab.take_complaints() == []
 
 
 @pytest.fixture
@@ -293,5 +296,4 @@ def visit(window: BrowserContext, server: PageServer) -> Iterator[Visit]:
         visit.tab.evaluate("localStorage.clear()")
     for tab in window.pages:
         tab.close()
-    assert visit.complaints == []
-    assert visit.foreign == []
+    assert visit.take_complaints() == []

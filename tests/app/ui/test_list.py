@@ -93,9 +93,10 @@ def tab(window: BrowserContext, base: str) -> Iterator[ListVisit]:
 
 @pytest.fixture
 def page(tab: ListVisit) -> Iterator[ListVisit]:
+    tab.tab.locator("nav.list input[type=search]").fill("")
     tab.begin_anew()
     yield tab
-    assert tab.complaints == [] and tab.foreign == []
+    assert tab.take_complaints() == []
     assert tab.tab.evaluate("window.pwned") is None
 
 
@@ -190,7 +191,7 @@ def test_what_was_found_on_another_branch_is_shown(page: ListVisit) -> None:
     page.lay_out(conversation)
     page.tab.keyboard.press("Control+k")
     page.tab.keyboard.type("llama")
-    page.tab.locator(".found li a").click()
+    page.tab.locator(".found li", has_text="llama").locator("a").click()
     expect(page.tab.locator(".answer")).to_contain_text("llama")
     page.tab.locator("nav.list input[type=search]").fill("")
 
@@ -207,7 +208,7 @@ def test_a_hit_far_above_is_brought_into_sight(page: ListVisit) -> None:
     page.lay_out(conversation)
     page.tab.keyboard.press("Control+k")
     page.tab.keyboard.type("vicuna")
-    page.tab.locator(".found li a").click()
+    page.tab.locator(".found li", has_text="vicuna").locator("a").click()
     expect(page.tab.locator(".turn")).to_have_count(13)
     expect(page.tab.locator(".answer >> nth=0")).to_be_in_viewport()
     page.tab.locator("nav.list input[type=search]").fill("")

@@ -63,8 +63,7 @@ def tab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def many(tab: Visit) -> Iterator[Visit]:
     tab.begin_anew()
     yield tab
-    assert tab.complaints == []
-    assert tab.foreign == []
+    assert tab.take_complaints() == []
 
 
 def choose(visit: Visit, mode: str, n: int = 5, gold: str = "") -> None:
