@@ -14,7 +14,6 @@ import time
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -26,12 +25,12 @@ from ..serve.api.served import ServedModels
 from ..serve.api.server import ServerConfig, create_app
 from ..serve.api.upstream.models import UpstreamModels
 from ..serve.models.catalog import DEMO, ModelEntry, local_models
-from ..serve.models.fit.machine import look
 from ..serve.models.gguf.info import read_info
 from ..serve.models.residents.manager import Limits, ModelManager
-from ..serve.models.specs import LoadOptions, find_spec, spec_of
+from ..serve.models.specs import LoadOptions
 from ..serve.upstream.pool import Pool
 from .errors import UsageError
+from .local_server import managed
 from .slow_clients import ImpatientProtocol
 from .terminal import printable
 from .ui.quick_import import quick_import
@@ -143,7 +142,7 @@ def serve_forever(
     data: Path,
 ) -> int | None:
     """Serves API and page until a signal comes; its number. The model loads meanwhile. Raises ModelLoadError."""
-    manager, sentence = _manager(entry, options, limits)
+    manager, sentence = managed(entry, options, limits)
     models = LocalModels(manager, shelf=local_models, scope_by_key=scope_by_key)
     _say(f"Loading {entry.id}: {sentence} ..." if sentence else f"Loading {entry.id} ...")
     return _serve_with_page(models, entry.id, _label(entry), config, sock, data, open_browser=open_browser)
@@ -224,36 +223,20 @@ async def _serve(
 
 
 @asynccontextmanager
-async def local_server(entry: ModelEntry, options: LoadOptions | None = None) -> AsyncIterator[str]:
-    """The API on a free loopback port for as long as the block runs; its URL. No page. Raises ModelLoadError."""
-    manager, _ = _manager(entry, options or LoadOptions(), Limits(max_models=1))
+async def serve_on_loopback(manager: ModelManager) -> AsyncIterator[str]:
+    """The API without a page on a free loopback port for as long as the block runs; its URL. The models are started
+    already, and end with it.
+    """
     models = LocalModels(manager)
     with bind(LOOPBACK, 0, None) as sock:
         config = ServerConfig(LOOPBACK, sock.getsockname()[1])
+        server = Server(create_app(config, models), stop_first=models.stop)
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
         try:
-            await models.start()
-            server = Server(create_app(config, models), stop_first=models.stop)
-            serving = asyncio.create_task(server.serve(sockets=[sock]))
-            try:
-                yield f"http://{LOOPBACK}:{config.port}"
-            finally:
-                server.should_exit = True
-                await serving
+            yield f"http://{LOOPBACK}:{config.port}"
         finally:
-            await models.stop()
-
-
-def _manager(entry: ModelEntry, options: LoadOptions, limits: Limits) -> tuple[ModelManager, str]:
-    """Nothing is loaded yet; with a sentence about what the model takes. Raises ModelLoadError.
-
-    What was asked for the default model holds for the others, too, where their engine knows it. Each is planned as if
-    it were alone: those that are idle make room, and its context does not depend on who else is loaded.
-    """
-    machine = look()
-    if limits.memory_bytes is not None:
-        machine = replace(machine, ram_available=min(machine.ram_available, limits.memory_bytes))
-    spec, sentence = spec_of(entry, options, machine)
-    return ModelManager(spec, lambda name: find_spec(name, options, machine), limits, machine), sentence
+            server.should_exit = True
+            await serving
 
 
 def _label(entry: ModelEntry) -> str:

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _measure(entry: ModelEntry, splits: dict[str, tuple[Problem, ...]], k: int) -> dict[str, Any]:
     from ...distill.evaluate.accuracy import evaluate
-    from ..server import local_server
+    from ..local_server import local_server
 
     async with local_server(entry) as url:
         return {

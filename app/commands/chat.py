@@ -111,7 +111,7 @@ def _store(folder: Path | None) -> Iterator[ConversationStore]:
 def _server(args: argparse.Namespace) -> AbstractAsyncContextManager[str]:
     if args.url is not None:
         return _running(args.url, _key(args))
-    from ..server import local_server
+    from ..local_server import local_server
 
     args.model = args.model or "demo"
     return local_server(entry_of(args), load_options(args))

@@ -98,7 +98,7 @@ def _prompt(argument: str | None, stdin: TextIO | None) -> str:
 
 async def _ask(entry: ModelEntry, options: LoadOptions, prompt: str, params: dict[str, Any], show: Printer) -> Reply:
     from ...serve.client import ApiError, Client
-    from ..server import local_server
+    from ..local_server import local_server
 
     try:
         async with local_server(entry, options) as url, Client(url, model=entry.id) as client:

@@ -37,7 +37,7 @@ async def serve(
     from ...serve.engine.config import EngineConfig
     from ...serve.models.catalog import ModelEntry, resolve
     from ...serve.models.specs import LoadOptions
-    from ..server import local_server
+    from ..local_server import local_server
 
     options = LoadOptions(engine=EngineConfig(n_seq_max=at_once, n_ctx=context)) if at_once else None
     entry = ModelEntry(model.stem, model) if isinstance(model, Path) else resolve(model)

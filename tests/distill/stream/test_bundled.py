@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import anyio.from_thread
 import pytest
 
-from r1chat.app.server import local_server
+from r1chat.app.local_server import local_server
 from r1chat.distill.evaluate.accuracy import evaluate
 from r1chat.distill.problems import FAMILIES, RIDDLES, generate
 from r1chat.distill.problems.outside import GOLD

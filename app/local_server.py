@@ -1,0 +1,52 @@
+"""The API for one command: on a free loopback port for as long as a block runs, with no page.
+
+Imports what the engine's process needs to begin, and no more: the server's own imports take as long as a small model's
+load, so the two happen side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+
+from ..serve.models.catalog import ModelEntry
+from ..serve.models.fit.machine import look
+from ..serve.models.residents.manager import Limits, ModelManager
+from ..serve.models.specs import LoadOptions, find_spec, spec_of
+
+
+def managed(entry: ModelEntry, options: LoadOptions, limits: Limits) -> tuple[ModelManager, str]:
+    """Nothing is loaded yet; with a sentence about what the model takes. Raises ModelLoadError.
+
+    What was asked for the default model holds for the others, too, where their engine knows it. Each is planned as if
+    it were alone: those that are idle make room, and its context does not depend on who else is loaded.
+    """
+    machine = look()
+    if limits.memory_bytes is not None:
+        machine = replace(machine, ram_available=min(machine.ram_available, limits.memory_bytes))
+    spec, sentence = spec_of(entry, options, machine)
+    return ModelManager(spec, lambda name: find_spec(name, options, machine), limits, machine), sentence
+
+
+@asynccontextmanager
+async def local_server(entry: ModelEntry, options: LoadOptions | None = None) -> AsyncIterator[str]:
+    """Its URL. Raises ModelLoadError."""
+    manager, _ = managed(entry, options or LoadOptions(), Limits(max_models=1))
+    loading = asyncio.create_task(manager.start())
+    try:
+        serve = await asyncio.to_thread(_imported)
+        await loading
+        async with serve(manager) as url:
+            yield url
+    finally:
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        await manager.stop()
+
+
+def _imported() -> Callable[[ModelManager], AbstractAsyncContextManager[str]]:
+    from .server import serve_on_loopback
+
+    return serve_on_loopback
