@@ -18,17 +18,15 @@ _SMALL_AT_ONCE = 32_768
 
 def arguments(job: GrpoJob, rewards: list[Reward], device: Device, model: Any, longest: int) -> Any:
     """trl's GRPOConfig. `longest` is the longest prompt's tokens."""
-    import torch
     from trl import GRPOConfig
 
-    from ..sft import checkpoints
-    from ..sft.model import wants_checkpointing
+    from ..sft.arguments import common_arguments
 
-    settings, parameters = job.settings, model.num_parameters()
-    at_once = _at_once(job, longest, device, parameters)
+    settings = job.settings
+    at_once = _at_once(job, longest, device, model.num_parameters())
     parts = job.batch_size // settings.minibatches // at_once
     return GRPOConfig(
-        output_dir=str(checkpoints.aside(job.folder)),
+        **common_arguments(job.folder, job.seed, device, model),
         max_steps=job.updates * settings.steps if settings.steps else 2**31,
         per_device_train_batch_size=at_once,
         gradient_accumulation_steps=parts,
@@ -40,8 +38,6 @@ def arguments(job: GrpoJob, rewards: list[Reward], device: Device, model: Any, l
         top_p=settings.top_p,
         shuffle_dataset=False,
         learning_rate=settings.learning_rate,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
         beta=settings.beta,
         use_bias_correction_kl=False,  # as DeepSeekMath and R1 have it; trl's default is DeepSeek-V3.2's
         loss_type=settings.loss,
@@ -50,18 +46,7 @@ def arguments(job: GrpoJob, rewards: list[Reward], device: Device, model: Any, l
         epsilon_high=settings.epsilon_high,
         mask_truncated_completions=settings.mask_truncated,
         reward_weights=[reward.weight for reward in rewards],
-        seed=job.seed,
-        gradient_checkpointing=wants_checkpointing(parameters),
-        bf16=device.half == torch.bfloat16,
-        fp16=device.half == torch.float16,
-        use_cpu=device.kind == "cpu",
         logging_steps=job.updates,
-        logging_nan_inf_filter=False,
-        save_strategy="no",  # Watch asks for checkpoints
-        report_to="none",
-        disable_tqdm=True,
-        log_level="error",
-        log_level_replica="error",
     )
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DistillError
 from ..stream.training import bound_openmp
-from . import checkpoints
 from .job import Job, RowArrays, read_rows
 from .order import draw_steps
 
@@ -107,35 +106,21 @@ def _too_many(budget: int, longest: int) -> str:
 
 
 def _arguments(job: Job, n_steps: int, device: Device, model: Any) -> Any:
-    import torch
     from trl import SFTConfig
 
-    from .model import wants_checkpointing
+    from .arguments import common_arguments
 
     return SFTConfig(
-        output_dir=str(checkpoints.aside(job.folder)),
+        **common_arguments(job.folder, job.seed, device, model),
         max_steps=n_steps,
         learning_rate=job.learning_rate,
         lr_scheduler_type="cosine_with_min_lr",
         lr_scheduler_kwargs={"min_lr_rate": FINAL_RATE},
         warmup_steps=WARMUP,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        seed=job.seed,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        gradient_checkpointing=wants_checkpointing(model.num_parameters()),
-        bf16=device.half == torch.bfloat16,
-        fp16=device.half == torch.float16,
-        use_cpu=device.kind == "cpu",
         ddp_find_unused_parameters=False,
         logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",  # Watch asks for checkpoints
-        report_to="none",
-        disable_tqdm=True,
-        log_level="error",
-        log_level_replica="error",
     )
 
 
