@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from threading import Thread
+from typing import TypeVar
 
 from ..serve.models.catalog import ModelEntry
 from ..serve.models.fit.machine import look
 from ..serve.models.residents.manager import Limits, ModelManager
 from ..serve.models.specs import LoadOptions, find_spec, spec_of
+
+T = TypeVar("T")
 
 
 def managed(entry: ModelEntry, options: LoadOptions, limits: Limits) -> tuple[ModelManager, str]:
@@ -36,7 +41,7 @@ async def local_server(entry: ModelEntry, options: LoadOptions | None = None) ->
     manager, _ = managed(entry, options or LoadOptions(), Limits(max_models=1))
     loading = asyncio.create_task(manager.start())
     try:
-        serve = await asyncio.to_thread(_imported)
+        serve = await beside(_imported)
         await loading
         async with serve(manager) as url:
             yield url
@@ -44,6 +49,21 @@ async def local_server(entry: ModelEntry, options: LoadOptions | None = None) ->
         loading.cancel()
         await asyncio.gather(loading, return_exceptions=True)
         await manager.stop()
+
+
+async def beside(make: Callable[[], T]) -> T:
+    """What `make` returns or raises, from a thread that Ctrl-C does not wait for: an import takes seconds."""
+    made: Future[T] = Future()
+    made.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            made.set_result(make())
+        except BaseException as error:
+            made.set_exception(error)
+
+    Thread(target=run, name="import", daemon=True).start()
+    return await asyncio.wrap_future(made)
 
 
 def _imported() -> Callable[[ModelManager], AbstractAsyncContextManager[str]]:

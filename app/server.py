@@ -30,7 +30,7 @@ from ..serve.models.residents.manager import Limits, ModelManager
 from ..serve.models.specs import LoadOptions
 from ..serve.upstream.pool import Pool
 from .errors import UsageError
-from .local_server import managed
+from .local_server import beside, managed
 from .slow_clients import ImpatientProtocol
 from .terminal import printable
 from .ui.quick_import import quick_import
@@ -40,6 +40,7 @@ from .ui.services import PageServices, with_page
 SHUTDOWN_GRACE_S = 1
 MAX_HEADER_BYTES = 64 * 1024
 LOOPBACK = "127.0.0.1"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def bind(host: str, port: int, api_key: str | None) -> socket.socket:
@@ -176,32 +177,27 @@ def _serve_with_page(
     page = PageServices(data, lambda: url, label=label, key_of=keys.get)
     # Before anything loads: what is wrong with the person's file is told in one line.
     _ = page.store
-    # gradio takes seconds to import: `run` does without, and here no event loop waits for it.
-    with quick_import():
-        from .ui.page import mount_page
 
-    app = mount_page(create_app(with_page(config), models), page)
+    def make_app() -> ASGIApp:
+        with quick_import():
+            from .ui.page import mount_page
+        return mount_page(create_app(with_page(config), models), page)
 
     def announce() -> None:
         _say(f"{name} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
         if open_browser:
             webbrowser.open(url)
 
-    return asyncio.run(_serve(app, models, page, sock, announce))
+    return asyncio.run(_serve(make_app, models, page, sock, announce))
 
 
 async def _serve(
-    app: ASGIApp, models: ServedModels, page: PageServices, sock: socket.socket, on_ready: Callable[[], None]
+    make_app: Callable[[], ASGIApp],
+    models: ServedModels,
+    page: PageServices,
+    sock: socket.socket,
+    on_ready: Callable[[], None],
 ) -> int | None:
-    async def load() -> None:
-        try:
-            await models.start()
-        except BaseException:
-            server.should_exit = True
-            raise
-        await server.answers.wait()
-        on_ready()
-
     async def stop_models() -> None:
         loading.cancel()
         await asyncio.wait({loading})
@@ -209,11 +205,22 @@ async def _serve(
         await page.stop_jobs()
         await models.stop()
 
-    server = Server(app, stop_first=stop_models, signals=(signal.SIGINT, signal.SIGTERM))
+    async def tell() -> None:
+        await asyncio.wait({loading})
+        if loading.cancelled() or loading.exception():
+            server.should_exit = True
+        else:
+            await server.answers.wait()
+            on_ready()
+
     # Before serve(): the app's lifespan starts the models itself if it finds them stopped.
-    loading = asyncio.create_task(load())
+    loading = asyncio.create_task(models.start())
     try:
+        # gradio takes seconds to import, in which the engine loads: `run` does without it.
+        server = Server(await beside(make_app), stop_first=stop_models, signals=_SIGNALS)
+        telling = asyncio.create_task(tell())
         await server.serve(sockets=[sock])
+        telling.cancel()
     finally:
         # Again, because a signal during the start ends serve() without its shutdown().
         await stop_models()

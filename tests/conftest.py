@@ -6,14 +6,18 @@ import signal
 import sys
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from hypothesis import HealthCheck, settings
 
 from r1chat.serve.engine.model_runner import bound_native_threads
 
-# A busy machine is slow, not wrong.
+# A busy machine is slow, not wrong: neither an example nor a request that names no other timeout (5 s) fails by that.
 settings.register_profile("r1chat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("r1chat")
+for asks in (httpx2.Client.__init__, httpx2.AsyncClient.__init__, httpx2.get, httpx2.post):
+    assert asks.__kwdefaults__
+    asks.__kwdefaults__["timeout"] = httpx2.Timeout(60)
 
 
 @pytest.fixture

@@ -123,16 +123,14 @@ class ConversationList {
       if (this.isLoading !== turn) return;
       take(conversations);
       this.show();
+      // An end that stays in sight is not told of again by itself.
+      this.sight.unobserve(this.end);
+      this.sight.observe(this.end);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.note.textContent = error.message;
     } finally {
-      if (this.isLoading === turn) {
-        this.isLoading = null;
-        // An end that stays in sight is not told of again by itself.
-        this.sight.unobserve(this.end);
-        this.sight.observe(this.end);
-      }
+      if (this.isLoading === turn) this.isLoading = null;
     }
     clearTimeout(this.looking);
     if (this.conversations.some(({ live }) => live) && !document.hidden) this.looking = setTimeout(() => this.refresh(), LOOK_MS);
