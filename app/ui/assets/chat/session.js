@@ -62,8 +62,7 @@ export class Session {
     this.view.lost(false);
     const { type } = event;
     if (type === 'open') {
-      const before = current();
-      const wereLive = new Set(before.conversation?.id === event.conversation.id ? this.live.map(({ id }) => id) : []);
+      const wereLive = new Set(current().conversation?.id === event.conversation.id ? this.live.map(({ id }) => id) : []);
       this.members.clear();
       for (const { replies = [] } of Object.values(event.groups)) for (const reply of replies) this.keep(reply);
       this.present(event.conversation, event.path, event.groups);
