@@ -19,7 +19,8 @@ run: $(VENV)/base.stamp
 	$(BIN)/r1chat $(ARGS)
 
 # In two processes, each with whole files: a good part of the tests wait for a child, a clock or a browser.
-# ARGS="-n 0" runs them in one, which a debugger needs.
+# ARGS="-n 0" runs them in one, which a debugger needs; ARGS="-m 'not timed'" adds the slow ones, more than half of the
+# time, as .ci/run does.
 test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 

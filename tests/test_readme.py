@@ -87,6 +87,7 @@ def test_pictures_and_links_exist() -> None:
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_python_example_streams_a_thought_and_an_answer() -> None:
     (example,) = blocks("python")

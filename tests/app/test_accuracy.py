@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from r1chat.app.commands.accuracy import _measure, accuracy_table
 from r1chat.distill.problems.held_out import held_out
 from r1chat.serve.models.catalog import resolve
 
 
+@pytest.mark.slow
 def test_every_problem_is_asked_so_many_times(noise_model: Path) -> None:
     two = tuple(p for p in held_out()["test"] if p.family in ("sums", "outside"))[39:41]
     evaluation = asyncio.run(_measure(resolve(str(noise_model)), {"test": two}, 2))

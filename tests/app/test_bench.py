@@ -30,6 +30,7 @@ def servers_on(model: Path) -> list[str]:
     return [" ".join(words) for words in lines if "serve" in words and str(model) in words]
 
 
+@pytest.mark.slow
 def test_both_servers_are_measured_and_compared(r1chat: Run, noise_model: Path, tmp_path: Path) -> None:
     picture = tmp_path / "ratios.svg"
     with start_model(noise_model) as peer:
@@ -47,6 +48,7 @@ def test_both_servers_are_measured_and_compared(r1chat: Run, noise_model: Path, 
     assert servers_on(noise_model) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_it_with_what_it_has_and_without_its_server(number: signal.Signals, noise_model: Path) -> None:
     command = [sys.executable, "-m", "r1chat.app", "bench", "--model", str(noise_model)]
@@ -80,6 +82,7 @@ def test_what_cannot_be_meant_is_a_usage_error(r1chat: Run, arguments: list[str]
     assert (done.returncode, done.stdout) == (2, "")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.model
 async def test_soak_accounts_for_every_request() -> None:

@@ -26,6 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_random_gguf("tiny-qwen2", tmp_path_factory.mktemp("bench") / "tiny.gguf", "Q8_0")
 
 
+@pytest.mark.slow
 def test_json_holds_both_loops_at_one_and_eight_streams(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.run(parsed("--model", str(model), "--rounds", "2", "--json")) == 0
     report = json.loads(capsys.readouterr().out)
@@ -38,6 +39,7 @@ def test_json_holds_both_loops_at_one_and_eight_streams(model: Path, capsys: pyt
         assert result["engine_tokens_per_s"] > 0
 
 
+@pytest.mark.slow
 def test_loops_take_turns_at_going_first(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench.run(parsed("--model", str(model), "--rounds", "2", "--json"))
     measurements = json.loads(capsys.readouterr().out)["measurements"]
@@ -72,6 +74,7 @@ def test_file_that_does_not_load_is_one_line_with_its_name(tmp_path: Path) -> No
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_number_of_streams_is_a_choice(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.run(parsed("--model", str(model), "--rounds", "1", "--streams", "3,20", "--json")) == 0
     assert [result["streams"] for result in json.loads(capsys.readouterr().out)["results"]] == [3, 20]

@@ -102,6 +102,7 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
     assert f"  r1chat {command} " in done.stdout.partition("example")[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [

@@ -14,6 +14,7 @@ from r1chat.serve.models.students import register_student
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 def test_adapter_is_listed_shown_and_run_by_its_name(
     r1chat: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

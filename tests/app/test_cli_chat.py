@@ -146,6 +146,7 @@ def test_a_reply_may_be_had_again_in_other_words_and_longer(session: TerminalSes
     assert "It is two." in (tmp_path / "chat.md").read_text()
 
 
+@pytest.mark.slow
 def test_what_was_typed_is_there_again_the_next_time(server: LiveServer, tmp_path: Path) -> None:
     arguments = ("chat", "--url", server.url, "--data", str(tmp_path))
     with on_terminal(*arguments) as first:
@@ -164,6 +165,7 @@ def test_what_was_typed_is_there_again_the_next_time(server: LiveServer, tmp_pat
     assert (tmp_path / "typed").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_in_a_pipe_each_line_is_asked_and_answers_alone_are_on_stdout(
     r1chat: Run, server: LiveServer, tmp_path: Path
 ) -> None:
@@ -209,6 +211,7 @@ def test_what_cannot_begin_is_told_in_a_line(r1chat: Run, arguments: tuple[str, 
     assert re.match(f"r1chat: {says}", done.stderr) and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_its_own_server_outlives_ctrl_c(endless_model: Path, tmp_path: Path) -> None:
     with on_terminal("chat", str(endless_model), "--data", str(tmp_path)) as session:
         session.expect("Loading ")

@@ -54,6 +54,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_folder_runs_by_the_name_it_was_given(r1chat: Run, hf_folder: Path, models: Path) -> None:
     done = r1chat("import", str(hf_folder), "--as", "mine", "--quant", "q6_k", "--json")
     assert done.returncode == 0, done.stderr

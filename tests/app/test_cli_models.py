@@ -61,6 +61,7 @@ def parts(home: dict[str, str]) -> list[Path]:
     return list(Path(home["HF_HOME"]).rglob("*.incomplete"))
 
 
+@pytest.mark.slow
 def test_a_pull_killed_at_40_percent_goes_on_and_then_runs_without_network(
     hub: LoopbackHub, home: dict[str, str], r1chat: Run
 ) -> None:
@@ -132,6 +133,7 @@ def test_ctrl_c_keeps_what_has_arrived_and_says_how_to_go_on(hub: LoopbackHub, h
     assert sum(part.stat().st_size for part in parts(home)) >= 1e6
 
 
+@pytest.mark.slow
 def test_list_show_and_rm_tell_the_same_story(hub: LoopbackHub, home: dict[str, str], r1chat: Run) -> None:
     assert r1chat("pull", "r1:1.5b", **home, HF_ENDPOINT=hub.url).returncode == 0
     home = {**home, "HF_ENDPOINT": NOBODY}
@@ -166,6 +168,7 @@ def test_show_without_a_name_is_the_catalogue(r1chat: Run) -> None:
     assert [model["id"] for model in told][:2] == ["r1:1.5b", "r1:7b"]
 
 
+@pytest.mark.slow
 def test_show_tells_of_models_that_are_not_here(hub: LoopbackHub, home: dict[str, str], r1chat: Run) -> None:
     shown = r1chat("show", "r1:7b", **home, HF_ENDPOINT=NOBODY)
     assert shown.returncode == 0

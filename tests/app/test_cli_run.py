@@ -50,6 +50,7 @@ def test_json_is_one_object_with_everything(r1chat: Run) -> None:
     assert reply["timings"]["reasoning_ms"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_budget_bounds_the_trace_and_no_think_leaves_it_out(r1chat: Run) -> None:
     short = json.loads(r1chat("run", "demo", QUESTION, "--json", "--budget", "8").stdout)
@@ -60,6 +61,7 @@ def test_a_budget_bounds_the_trace_and_no_think_leaves_it_out(r1chat: Run) -> No
     assert r1chat("run", "demo", QUESTION, "--no-think", "--budget", "8").returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_hide_thinking_leaves_the_answer_alone(r1chat: Run) -> None:
     done = r1chat("run", "demo", QUESTION, "--hide-thinking", "--temperature", "0")
@@ -72,12 +74,14 @@ def test_what_is_piped_in_comes_before_the_prompt() -> None:
     assert _prompt("-", io.StringIO(QUESTION + "\n")) == QUESTION
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_trace_that_few_tokens_have_no_room_for_gives_way_to_the_answer(r1chat: Run) -> None:
     done = r1chat("run", "demo", QUESTION, "--max-tokens", "3", "--hide-thinking")
     assert (done.returncode, bool(done.stdout.strip()), done.stderr) == (0, True, "")
 
 
+@pytest.mark.slow
 def test_too_long_a_question_has_its_own_status(r1chat: Run, noise_model: Path) -> None:
     done = r1chat("run", str(noise_model), "--ctx", "64", input="long " * 500)
     assert (done.returncode, done.stdout) == (4, "")
@@ -85,6 +89,7 @@ def test_too_long_a_question_has_its_own_status(r1chat: Run, noise_model: Path) 
     assert " 64" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat: Run, noise_model: Path) -> None:
     done = r1chat("run", str(noise_model), "hi", "--temperature", "-1")
     assert (done.returncode, done.stdout) == (2, "")
@@ -92,6 +97,7 @@ def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat: Run, noise_
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_the_model_writes_cannot_steer_the_terminal(r1chat: Run, noise_model: Path) -> None:
     done = r1chat("run", str(noise_model), "hi", "--max-tokens", "400", "--seed", "1")
     shown = done.stdout + done.stderr
@@ -99,6 +105,7 @@ def test_what_the_model_writes_cannot_steer_the_terminal(r1chat: Run, noise_mode
     assert [char for char in shown if printable(char) != char] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("environment", "dim"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_the_trace_is_dim_on_terminals_that_want_it(noise_model: Path, environment: dict[str, str], dim: bool) -> None:
     command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi", "--max-tokens", "20"]
@@ -119,6 +126,7 @@ def test_the_trace_is_dim_on_terminals_that_want_it(noise_model: Path, environme
     assert b"\x1b[2m" not in stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_command_and_its_engine(endless_model: Path) -> None:
     command = [sys.executable, "-m", "r1chat.app", "run", str(endless_model), "hi"]
     command += ["--ctx", "32768", "--max-tokens", "30000"]
@@ -147,6 +155,7 @@ def assert_no_process_left(group: int) -> None:
     raise AssertionError("the engine's process outlived the command")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error_message(noise_model: Path) -> None:
     command = [sys.executable, "-m", "r1chat.app", "run", str(noise_model), "hi", "--max-tokens", "2000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

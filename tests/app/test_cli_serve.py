@@ -60,6 +60,7 @@ def test_page_and_api_answer_on_one_port(url: str) -> None:
     assert get(url, Host="evil.example")[0] == 403, "the page is behind the Host check too"
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_stream_ends_it_with_one_error_event(noise_model: Path) -> None:
     with served("serve", "--model", str(noise_model), "--ctx", "32768") as server:
         body = {"messages": [{"role": "user", "content": "hi"}], **WITHOUT_END}
@@ -78,6 +79,7 @@ def test_ctrl_c_during_a_stream_ends_it_with_one_error_event(noise_model: Path) 
         assert group_is_gone(server.process.pid)
 
 
+@pytest.mark.slow
 def test_an_open_page_does_not_keep_the_server_alive(noise_model: Path) -> None:
     """A shown page holds a stream open for as long as it is shown."""
     with served("serve", "--model", str(noise_model)) as server:
@@ -99,6 +101,7 @@ def test_ctrl_c_during_the_start_leaves_nothing_behind(noise_model: Path, after_
         assert group_is_gone(server.process.pid)
 
 
+@pytest.mark.slow
 def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
     with served("serve", "--model", str(noise_model)) as server:
         server.url()
@@ -107,6 +110,7 @@ def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
         assert "ERROR" not in "".join(server.lines), "the engine waits for the server's word"
 
 
+@pytest.mark.slow
 def test_a_key_from_the_environment_guards_api_and_page(noise_model: Path) -> None:
     with served("serve", "--model", str(noise_model), R1CHAT_API_KEY="open sesame") as server:
         url = server.url()
@@ -139,6 +143,7 @@ def test_options_for_the_engine_are_obeyed(url: str) -> None:
     assert shown["r1chat_host_cache_max_bytes"] == 2**20
 
 
+@pytest.mark.slow
 def test_a_kept_cache_outlives_the_server(noise_model: Path, tmp_path: Path) -> None:
     cached: list[int] = []
     for _ in range(2):
@@ -152,6 +157,7 @@ def test_a_kept_cache_outlives_the_server(noise_model: Path, tmp_path: Path) -> 
     assert cached[0] == 0 and cached[1] >= usage["prompt_tokens"] - 4 - n_closing
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + b"\xff" * 400)
@@ -162,6 +168,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_line(tmp_path: P
         assert line.startswith("r1chat: broken.gguf: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "opened"), [([], True), (["--no-browser"], False)])
 def test_the_browser_opens_once_the_server_answers(
     noise_model: Path, tmp_path: Path, arguments: list[str], opened: bool

@@ -12,6 +12,7 @@ from served import served
 from r1chat.app.cli import main
 
 
+@pytest.mark.slow
 def test_page_and_api_over_another_server_with_its_key_from_the_environment() -> None:
     with start({"tokens_per_s": 500}, api_key="inner") as behind:
         with served("serve", "--upstream", f"{behind.url}/v1", R1CHAT_UPSTREAM_KEY="inner") as front:

@@ -25,6 +25,7 @@ def checks_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_all_is_well_with_the_bundled_model(r1chat: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("R1CHAT_DATA", str(tmp_path))
@@ -77,6 +78,7 @@ def test_damaged_conversations_are_marked_with_the_command_that_mends_them(r1cha
     assert conversation_check(path).state == "ok"
 
 
+@pytest.mark.slow
 def test_every_command_that_loads_a_damaged_model_says_how_to_look_closer(
     r1chat: Run, noise_model: Path, tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_slow_body_and_a_kept_connection_are_not_cut_by_the_time_for_heads(por
             time.sleep(0.7)
 
 
+@pytest.mark.slow
 def test_sigterm_during_a_stream_ends_it_with_one_error_event_and_succeeds(noise_model: Path) -> None:
     with served("serve", "--model", str(noise_model), "--ctx", "32768") as server:
         body = {"messages": [{"role": "user", "content": "hi"}], **WITHOUT_END}

@@ -57,6 +57,7 @@ def server(model: Path) -> LiveServer:
     return start_model(model)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_prompts_and_replies_have_the_length_that_was_asked_for(server: LiveServer, model: Path) -> None:
     with server:

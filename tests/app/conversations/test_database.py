@@ -200,6 +200,7 @@ def test_two_processes_write_into_one_file(path: Path) -> None:
     assert mending.look(path).problem == ""
 
 
+@pytest.mark.slow
 def test_a_server_does_not_start_on_a_damaged_file_and_says_so_in_one_line(path: Path) -> None:
     path.write_bytes(os.urandom(9000))
     serve = [sys.executable, "-m", "r1chat.app", "serve", "--port", "0", "--data", str(path.parent)]

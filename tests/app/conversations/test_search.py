@@ -85,6 +85,7 @@ def test_nothing_typed_is_an_error(store: ConversationStore, text: str, where: s
     found(store, text, where)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.text(max_size=40))
 def test_no_text_at_all_is_an_error(store: ConversationStore, text: str) -> None:

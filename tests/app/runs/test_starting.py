@@ -41,6 +41,7 @@ def test_the_recipes_are_those_that_need_no_gpu() -> None:
     assert {name for name in bundled() if not name.endswith("-1.5b")} == set(RECIPES)
 
 
+@pytest.mark.slow
 def test_the_plan_is_the_commands_and_begins_nothing(runs: Runs, starter: Starter) -> None:
     lines = starter.plan(STARS, [ROW])
     assert lines[0].startswith("student   set-test-r1, which continues a small model made here")
@@ -91,6 +92,7 @@ def test_a_name_that_a_model_has_is_told_before_anything_begins(starter: Starter
         starter.plan(Choice(recipe=recipe, student="tiny", name="demo", traces="generated"), [])
 
 
+@pytest.mark.slow
 def test_a_run_works_by_itself_until_it_is_stopped_and_can_go_on(runs: Runs, starter: Starter) -> None:
     pytest.importorskip("torch", reason="needs the extra `distill`")
     run_id = starter.start("me", STARS, [ROW])

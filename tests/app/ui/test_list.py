@@ -290,6 +290,7 @@ def opened_settings(page: ListVisit) -> Any:
     return dialog
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value", "said"), [("temperature", "2.1", "From 0 to 2."), ("top_k", "1.5", "whole")]
 )
@@ -309,6 +310,7 @@ def test_a_setting_out_of_bounds_is_refused_at_its_field(page: ListVisit, field:
     assert page.kept("chat")["settings"][field] is None
 
 
+@pytest.mark.slow
 def test_settings_are_the_conversations_and_on_request_the_new_ones_too(page: ListVisit) -> None:
     page.lay_out(whole("chat"))
     page.row("chat").locator("a").click()

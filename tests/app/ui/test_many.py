@@ -194,6 +194,7 @@ def test_two_models_stand_side_by_side(many: Visit) -> None:
     assert ratio and 3 < float(ratio[1]) < 5
 
 
+@pytest.mark.slow
 def test_eight_grow_within_little_room_and_stop_stops_all(many: Visit) -> None:
     ask(many, "LONG please", n=8)
     many.tab.locator(".many .card >> nth=7").locator(".tail-end >> text=/line ([4-9]\\d|\\d{3}) of/").wait_for()
@@ -207,6 +208,7 @@ def test_eight_grow_within_little_room_and_stop_stops_all(many: Visit) -> None:
     assert marks(many) == ["stopped"] * 8 and many.text(".standing") == "Stopped; 0 of 8 had finished."
 
 
+@pytest.mark.slow
 def test_a_reload_finds_them_where_they_are(many: Visit) -> None:
     ask(many, "WATCHED please", gold="36")
     last = many.tab.locator(".many .card >> nth=4")

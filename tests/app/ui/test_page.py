@@ -48,6 +48,7 @@ def test_thought_grows_while_the_model_thinks_and_the_answer_follows(chat: Visit
     assert "think>" not in chat.text("")
 
 
+@pytest.mark.slow
 def test_stop_keeps_the_thought_so_far_and_continue_goes_on_from_it(chat: Visit, server: PageServer) -> None:
     chat.ask("ENDLESS")
     chat.wait("thinking")
@@ -90,6 +91,7 @@ def test_stopping_is_said_at_once_by_button_header_and_key(chat: Visit) -> None:
     assert not chat.tab.is_visible("#stop")
 
 
+@pytest.mark.slow
 def test_new_chat_in_the_middle_of_a_thought_lets_it_go_on_elsewhere(chat: Visit) -> None:
     chat.ask("LONG")
     chat.wait("thinking")

@@ -51,6 +51,7 @@ def small(chat: Visit) -> Iterator[Visit]:
     chat.tab.set_viewport_size({"width": 1280, "height": 860})
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_before_during_and_after_a_turn(calm: Visit) -> None:
     assert serious(calm.tab) == []
     calm.ask("ENDLESS")
@@ -62,6 +63,7 @@ def test_axe_finds_nothing_serious_before_during_and_after_a_turn(calm: Visit) -
     assert serious(calm.tab) == []
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_in_the_dark(dark: Visit) -> None:
     all_there_is(dark)
     assert serious(dark.tab) == []

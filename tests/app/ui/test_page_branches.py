@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from .conftest import Visit
 
 AT = ".reply .branches .at"
 
 
+@pytest.mark.slow
 def test_regenerate_makes_a_second_version_and_arrows_lead_between_them(chat: Visit) -> None:
     chat.ask("How many sheep?")
     chat.wait("done")
@@ -34,6 +37,7 @@ def test_a_new_answer_keeps_the_thought(chat: Visit) -> None:
     assert chat.tab.locator(".answer menclose").text_content() == "36"
 
 
+@pytest.mark.slow
 def test_a_question_asked_otherwise_is_a_new_branch_and_the_old_one_stays(chat: Visit) -> None:
     chat.ask("How many sheep?")
     chat.wait("done")
@@ -65,6 +69,7 @@ def test_escape_leaves_the_question_as_it_was(chat: Visit) -> None:
     assert chat.tab.evaluate("document.activeElement.classList.contains('edit')")
 
 
+@pytest.mark.slow
 def test_the_focus_stays_at_the_arrows_and_else_goes_to_the_box(chat: Visit) -> None:
     chat.ask("How many sheep?")
     chat.wait("done")

@@ -34,6 +34,7 @@ def tab(browser: Browser, guarded: PageServer) -> Iterator[Page]:
         yield page
 
 
+@pytest.mark.slow
 def test_with_the_key_as_a_password_in_the_header_the_page_works(browser: Browser, guarded: PageServer) -> None:
     """As a proxy sends it, or a browser that was given it with the address."""
     given = "Basic " + base64.b64encode(f":{KEY}".encode()).decode()
@@ -62,6 +63,7 @@ def test_a_wrong_key_is_told_and_asked_for_again(tab: Page) -> None:
     assert tab.context.cookies() == []
 
 
+@pytest.mark.slow
 def test_the_key_opens_the_page_and_a_reload_does_not_ask_again(tab: Page, guarded: PageServer) -> None:
     tab.keyboard.type(KEY)
     tab.keyboard.press("Enter")

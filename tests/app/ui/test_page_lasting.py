@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from r1chat.app.conversations.records import Message
 
 from .conftest import LABEL, PageServer, Visit, scripted
@@ -45,6 +47,7 @@ def test_a_second_tab_sees_the_same_words(chat: Visit) -> None:
     other.tab.close()
 
 
+@pytest.mark.slow
 def test_a_closed_tab_comes_back_to_a_finished_answer(chat: Visit) -> None:
     tab = chat.tab.context.new_page()
     leaving = Visit(tab, chat.url)
@@ -69,6 +72,7 @@ def test_what_is_typed_and_not_asked_survives_a_reload(chat: Visit) -> None:
     assert chat.tab.input_value("#question") == ""
 
 
+@pytest.mark.slow
 def test_when_the_server_goes_away_the_page_says_so_and_keeps_the_text(browser: Browser, tmp_path: Path) -> None:
     script = " ".join(f"thought {n}" for n in range(1000))  # one that repeats itself would be ended as a loop
     with browser.new_context() as context:
@@ -82,6 +86,7 @@ def test_when_the_server_goes_away_the_page_says_so_and_keeps_the_text(browser: 
         assert "thought" in visit.thought()
 
 
+@pytest.mark.slow
 def test_forty_long_turns_are_light_and_a_thought_comes_when_it_is_opened(chat: Visit, server: PageServer) -> None:
     conversation = long_conversation(server)
     began = time.monotonic()

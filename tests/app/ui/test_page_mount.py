@@ -15,6 +15,7 @@ from r1chat.serve.models.catalog import BUNDLED
 from .conftest import LABEL, PageServer, Visit, scripted
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_the_bundled_model_answers_the_farmers_riddle_beside_its_thought(browser: Browser, tmp_path: Path) -> None:
     engine = EngineConfig(model_path=BUNDLED)
@@ -27,6 +28,7 @@ def test_the_bundled_model_answers_the_farmers_riddle_beside_its_thought(browser
         assert visit.foreign == [] and visit.complaints == []
 
 
+@pytest.mark.slow
 def test_a_question_asked_while_the_model_loads_is_answered_when_it_has(browser: Browser, tmp_path: Path) -> None:
     gate = tmp_path / "loaded"
     with (

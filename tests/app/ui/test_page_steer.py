@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from .conftest import Visit
 
@@ -24,6 +26,7 @@ def set_budget(chat: Visit, n_tokens: int) -> None:
     chat.tab.press(".budget input[type=number]", "Tab")
 
 
+@pytest.mark.slow
 def test_answer_now_ends_the_thought_and_keeps_it(chat: Visit) -> None:
     chat.ask("ENDLESS")
     chat.wait("thinking")
@@ -44,6 +47,7 @@ def test_answer_now_has_a_key(chat: Visit) -> None:
     assert "You asked for the answer" in chat.text(".notes")
 
 
+@pytest.mark.slow
 def test_think_more_lets_it_go_on_where_it_would_have_ended(chat: Visit) -> None:
     chat.tab.evaluate(PRESS_WHEN_SHOWN, ".steer:not([hidden]) .think-more")
     chat.ask("LONG")
@@ -64,6 +68,7 @@ def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Vi
     assert "word3999" not in chat.thought()
 
 
+@pytest.mark.slow
 def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
     # One that no thought reaches: to choose a budget sets the one that stands there.
     think(chat, "budget")

@@ -58,6 +58,7 @@ def test_who_leaves_a_chat_while_a_question_is_sent_stays_where_they_went(chat: 
     expect(chat.tab.locator(".question")).to_have_text(["How many goats?", "And how many cows?"])
 
 
+@pytest.mark.slow
 def test_chats_that_were_left_leave_nothing_behind(chat: Visit, two: list[str]) -> None:
     session = chat.tab.context.new_cdp_session(chat.tab)
     session.send("Performance.enable")

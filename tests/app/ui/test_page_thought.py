@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from .conftest import Visit
 
@@ -12,6 +14,7 @@ BELOW = f"({BOX}.scrollHeight - {BOX}.scrollTop - {BOX}.clientHeight)"
 FOLD = "document.querySelector('.turn:last-child .trace').dataset.fold"
 
 
+@pytest.mark.slow
 def test_a_peek_shows_the_last_lines_and_opens_to_all_of_them(chat: Visit) -> None:
     chat.ask("LONG")
     chat.wait("done")
@@ -53,6 +56,7 @@ def test_how_thoughts_are_shown_is_remembered_for_the_next_and_after_a_reload(ch
     chat.tab.wait_for_selector(".turn:last-child .trace .text >> text=Let me count the sheep.")
 
 
+@pytest.mark.slow
 def test_a_fold_at_the_end_of_a_long_thought_leads_back_to_its_beginning(chat: Visit) -> None:
     chat.tab.set_viewport_size({"width": 390, "height": 844})
     chat.ask("LONG")

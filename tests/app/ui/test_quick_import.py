@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import json, sys
 opened = []
@@ -19,6 +21,7 @@ print(json.dumps([sum(path.endswith(".pyi") for path in opened), len(page.blocks
 """
 
 
+@pytest.mark.slow
 def test_a_quick_import_opens_no_stub_and_the_page_is_whole() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     n_stubs, n_blocks, left_as_found = json.loads(done.stdout)

@@ -109,6 +109,7 @@ def test_deleting_a_conversation_ends_its_replies_and_can_be_undone(ann: Person)
     assert ann.message(reply)["state"] == "stopped" and ann.message(reply)["reasoning"]
 
 
+@pytest.mark.slow
 def test_a_reply_goes_on_without_anybody_looking_and_interrupted_with_the_server(tmp_path: Path) -> None:
     with PageServer(engine(), LABEL, tmp_path) as page:
         person = Person(page.url)
@@ -131,6 +132,7 @@ def test_a_reply_goes_on_without_anybody_looking_and_interrupted_with_the_server
         person.control(reply, "stop")
 
 
+@pytest.mark.slow
 def test_who_asks_while_the_model_loads_waits_for_it(tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with PageServer(engine(load_gate=str(gate)), LABEL, tmp_path / "data", loaded=False) as page:
@@ -149,6 +151,7 @@ def test_a_model_that_cannot_be_loaded_is_told_of(tmp_path: Path) -> None:
         assert reply["state"] == "failed" and "damaged" in reply["error"]
 
 
+@pytest.mark.slow
 def test_an_old_conversation_opens_light(tmp_path: Path) -> None:
     with PageServer(engine(tokens_per_s=0), LABEL, tmp_path) as page:
         person = Person(page.url)

@@ -145,6 +145,7 @@ def test_a_formula_is_compared_as_mathematics(person: Person) -> None:
     assert in_order(group, "marks") == ["right", "right", None] and group["report"]["votes"] == 2
 
 
+@pytest.mark.slow
 def test_a_gold_answer_that_is_no_answer_hangs_nothing(person: Person) -> None:
     asked = ask(person, "SAME please", 2, gold="9^{9^{9^{9^9}}}")
     assert person.get("/state")["n_live"] >= 0
@@ -274,6 +275,7 @@ def test_groups_of_others_are_not_found(tmp_path_factory: pytest.TempPathFactory
         ended(mine, asked)
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_could_not_record_of_a_vote_is_recorded_by_the_next(tmp_path: Path) -> None:
     engine = scripted({"scripts": SCRIPTS})
     with PageServer(engine, LABEL, tmp_path) as page:

@@ -150,6 +150,7 @@ def test_strangers_and_other_sites_begin_no_download(page: PageServer, hub: Loop
     assert asked.status_code in (404, 405)
 
 
+@pytest.mark.slow
 def test_before_another_server_the_shelf_says_where_models_are_and_offers_none(server: PageServer) -> None:
     with served("serve", "--upstream", f"{server.url}/v1", "--data", str(server.services.data / "front")) as front:
         person = Person(front.url())

@@ -110,6 +110,7 @@ def test_bad_input_is_told_in_one_line(person: Person, folder: RunFolder) -> Non
     assert [path.name for path in folder.root.parent.iterdir()] == ["one"]
 
 
+@pytest.mark.slow
 def test_a_run_is_watched_while_it_works(folder: RunFolder, visit: Visit) -> None:
     tab = visit.tab
     record = folder.read_json(folder.record)
@@ -139,6 +140,7 @@ def test_a_run_is_watched_while_it_works(folder: RunFolder, visit: Visit) -> Non
     assert tab.locator("#runs img").count() == 0
 
 
+@pytest.mark.slow
 def test_a_hidden_tab_does_not_ask(folder: RunFolder, visit: Visit) -> None:
     asked: list[str] = []  # each look begins with this route
     visit.tab.on("request", lambda request: asked.append(request.url) if request.url.endswith("/page/runs") else None)
@@ -188,6 +190,7 @@ def test_a_recipe_tells_the_curves_of_its_steps_and_what_was_learnt_first(person
     assert person.get("/runs/zero/curves?stage=rl", status=400)["error"]["message"]
 
 
+@pytest.mark.slow
 def test_what_a_recipe_learns_is_watched_and_read_before_and_after(practised: RunFolder, visit: Visit) -> None:
     tab = visit.tab
     tab.click("#room-runs-button")

@@ -122,6 +122,7 @@ def share(text: str) -> int:
     return int(text.partition(" %")[0].split()[-1])
 
 
+@pytest.mark.slow
 def test_first_run_offers_three_models_with_what_they_take(first: Served, browser: Browser) -> None:
     tab = Tab(browser, first.url())
     cards = tab.page.locator(".shelf .first-run .card")
@@ -134,6 +135,7 @@ def test_first_run_offers_three_models_with_what_they_take(first: Served, browse
     tab.close()
 
 
+@pytest.mark.slow
 def test_a_download_survives_reload_and_kill_and_goes_on_at_its_byte(
     first: Served, house: House, browser: Browser, request: pytest.FixtureRequest
 ) -> None:
@@ -166,6 +168,7 @@ def test_a_download_survives_reload_and_kill_and_goes_on_at_its_byte(
     tab.close()
 
 
+@pytest.mark.slow
 def test_what_was_fetched_is_loaded_unloaded_and_chosen_for_the_chat(tab: Tab) -> None:
     tab.press("load r1:1.5b")
     row = tab.page.locator('#shelf .row[data-model="r1:1.5b"][data-state="loaded"]')
@@ -214,6 +217,7 @@ def test_a_model_is_removed_after_a_question_that_says_what_it_frees(tab: Tab, h
     assert not list(house.cache.glob("models--user--tiny-GGUF/**/*.gguf"))
 
 
+@pytest.mark.slow
 def test_the_model_is_chosen_in_the_chat_or_on_the_shelf_and_kept_with_the_conversation(tab: Tab) -> None:
     made = tab.page.request.post(f"{tab.url}/page/conversations", data={}).json()
     route = f"{tab.url}/page/conversations/{made['id']}"
@@ -237,6 +241,7 @@ def test_the_model_is_chosen_in_the_chat_or_on_the_shelf_and_kept_with_the_conve
     assert tab.page.request.get(route).json()["conversation"]["settings"]["model"] == ""
 
 
+@pytest.mark.slow
 def test_offline_what_is_here_runs_and_the_rest_says_why_not(
     second: Served, tab: Tab, house: House, browser: Browser
 ) -> None:

@@ -44,6 +44,7 @@ def failed(starred: dict[str, Any]) -> list[str]:
     return [gate["reason"] for gate in starred["gates"] if gate["state"] == "failed"]
 
 
+@pytest.mark.slow
 def test_the_gates_refuse_what_is_unclosed_looped_or_unverified(person: Person, tmp_path: Path) -> None:
     cut = star(person, "ADD 5 to 7, cut", max_tokens=16)
     ended = star(person, "ADD 5 to 7, soon", thinking="budget", budget=16)
@@ -117,6 +118,7 @@ def test_hostile_text_in_the_review_is_text(person: Person) -> None:
     assert "&lt;img" in told["html"]
 
 
+@pytest.mark.slow
 def test_a_turn_is_starred_checked_edited_and_kept_in_the_browser(visit: Visit) -> None:
     tab = visit.tab
     visit.ask("PLAIN words, then stop")

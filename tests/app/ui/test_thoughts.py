@@ -103,6 +103,7 @@ def test_formulas_beyond_the_cap_are_shown_as_source() -> None:
     assert html.count("<code>a_1</code>") == 3
 
 
+@pytest.mark.slow
 def test_a_thought_too_long_to_be_read_is_cut_and_says_so() -> None:
     view = _view("So it goes on. " * (MAX_CHARS // 10))
     assert view["cut"] == MAX_CHARS == len(view["text"]) == view["steps"][-1]["end"]

@@ -197,6 +197,7 @@ def test_hostile_thoughts_run_nothing_and_fetch_nothing(chat: Visit, thought: An
     assert chat.foreign == []
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_in_a_thought_with_its_editor_open(chat: Visit, thought: Any) -> None:
     thought(THOUGHT.replace("It goes on and on.\n\n", ""), kept=40)
     chat.tab.click("text=156 / 12 is 13.")

@@ -25,6 +25,7 @@ def other(base: str) -> Student:
     return Student("other", base, None, None, "lora", 1e-4)
 
 
+@pytest.mark.slow
 def test_the_base_of_tiny_is_made_once_and_is_a_folder_that_training_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_verdict_needs_data() -> None:
     assert compare([0.5] * 50, [0.5] * 50).p == 1
 
 
+@pytest.mark.slow
 def test_equal_models_are_told_apart_no_more_often_than_one_time_in_twenty() -> None:
     rng = random.Random(3)
     verdicts = []

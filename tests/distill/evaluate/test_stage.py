@@ -145,6 +145,7 @@ def test_of_a_new_student_all_is_drawn_anew_and_of_the_others_nothing(run: Run) 
     assert {(row.model, row.quant) for row in after.values() if row.id not in before} == {("student", "Q8_0")}
 
 
+@pytest.mark.slow
 def test_more_samples_add_to_those_there_and_another_temperature_throws_them_away(run: Run) -> None:
     run.measure()
     before = run.rows()
@@ -236,6 +237,7 @@ def count(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_where_it_stopped_and_doubles_nothing(run: Run) -> None:
     for at in (3, 21, 40):
         child = start(run)

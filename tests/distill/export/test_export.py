@@ -125,6 +125,7 @@ def test_damaged_files_and_notes_are_not_trusted(tmp_path: Path) -> None:
     assert Manifest(tmp_path).find("Q8_0", "source") is None
 
 
+@pytest.mark.slow
 def test_interrupted_export_keeps_what_is_whole_and_goes_on_there(tmp_path: Path) -> None:
     class Stopped(BaseException):
         pass
@@ -174,6 +175,7 @@ def test_a_student_that_was_deleted_is_told_with_what_makes_it_again(again: RunF
         run_stage(settings(again), again, host())
 
 
+@pytest.mark.slow
 def test_merged_student_of_sixteen_bits_is_the_folder_that_is_served(tmp_path: Path) -> None:
     made = make_adapter(tmp_path / "run")
     run_stage(settings(made, "Q8_0", name="merged"), made, host())
@@ -186,6 +188,7 @@ def test_merged_student_of_sixteen_bits_is_the_folder_that_is_served(tmp_path: P
     assert os.stat(merge(made)).st_ino == before, "merged once"
 
 
+@pytest.mark.slow
 def test_kept_adapter_is_served_on_its_base_and_knows_where_it_comes_from(tmp_path: Path, models: Path) -> None:
     made = make_adapter(tmp_path / "run", "tiny-llama")
     run_stage(settings(made, "Q8_0", name="added", adapter=True), made, host())

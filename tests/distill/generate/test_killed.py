@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from shaky_teacher import Fault, shaky_teacher
 
 from r1chat.distill.rows import RowAppender, TraceRow
@@ -64,6 +65,7 @@ def ended(run: Run, problems: str, traces: str, url: str, ends: list[tuple[int, 
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
 
 
+@pytest.mark.slow
 def test_ten_kills_lose_and_double_no_row(run: Run, tmp_path: Path) -> None:
     (problems,) = run.problems(90)
     ready = tmp_path / "ready.jsonl"
@@ -99,6 +101,7 @@ def _without_time(row: TraceRow) -> object:
     return (row.id, row.problem, row.sample, row.reasoning, row.answer, row.params, row.finish_reason)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_there(run: Run) -> None:
     (problems,) = run.problems(100)
     ready = run.root.parent / "ready.jsonl"

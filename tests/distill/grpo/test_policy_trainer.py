@@ -22,6 +22,7 @@ def digits(said: list[Said]) -> list[float | None]:
     return [sum(sign.isdigit() for sign in one.text) / max(1, len(one.text)) for one in said]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"loss": "dr_grpo"}, {"minibatches": 2, "num_iterations": 2}])
 def test_what_is_rewarded_becomes_more(tmp_path: Path, settings: dict[str, Any]) -> None:
     job = policy_job(tmp_path, steps=12, num_generations=16, learning_rate=5e-3, warmup_steps=0, **settings)

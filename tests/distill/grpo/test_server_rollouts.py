@@ -66,6 +66,7 @@ def disturb(weights: Any) -> None:
             weight += torch.randn_like(weight) * 0.05
 
 
+@pytest.mark.slow
 def test_the_server_draws_by_the_weights_of_the_last_sync(job: GrpoJob) -> None:
     model, encoder = load(job), RowEncoder(job.base)
     with draws_by_server(job, make_host(None)) as draw:

@@ -120,6 +120,7 @@ def test_the_watched_answers_are_kept_each_time_and_a_few_of_every_step(whole: t
     assert set(own[0].rewards) == {"accuracy", "language"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_step_and_the_next_start_ends_as_an_unbroken_run(
     whole: tuple[RunFolder, list[Event]], tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_ctrl_c_keeps_the_step_and_the_next_start_ends_as_an_unbroken_run(
     assert folder.read_json(folder.trained)["rows"] == 64
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_goes_on_behind_its_checkpoint_and_keeps_no_row_twice(
     whole: tuple[RunFolder, list[Event]], tmp_path: Path
 ) -> None:
@@ -161,6 +163,7 @@ def test_a_run_that_dies_goes_on_behind_its_checkpoint_and_keeps_no_row_twice(
     assert list(read_rows(folder.rollouts, RolloutRow)) == list(read_rows(whole[0].rollouts, RolloutRow))
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_behind_its_last_step_trains_no_other_and_remembers_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +189,7 @@ def test_a_run_that_dies_behind_its_last_step_trains_no_other_and_remembers_it(
     assert any(tensor.any() for name, tensor in trained.items() if "lora_B" in name), "as at the start they are zero"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_the_reference_becomes_the_policy_of_its_step_also_after_a_break(tmp_path: Path, method: Any) -> None:
     told: dict[int, float] = {}
@@ -275,6 +279,7 @@ def test_problems_that_do_not_fill_the_last_step_are_all_asked(tmp_path: Path) -
     assert list(prompts) == ["text p0", "text p1", "text p2"] * 2
 
 
+@pytest.mark.slow
 def test_it_ends_with_its_minutes(tmp_path: Path) -> None:
     events: list[Event] = []
     folder = make_run(tmp_path, events.append)
@@ -291,6 +296,7 @@ def test_a_base_that_never_ends_is_told_before_the_first_step(tmp_path: Path) ->
     assert not folder.trained.exists()
 
 
+@pytest.mark.slow
 def test_rewards_that_never_differ_end_the_training(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
     never = config(folder, steps=40, rewards=RewardConfig(format=0.0), watch_problems=0)

@@ -59,6 +59,7 @@ def computed(gguf: Path, adapter: Path | None = None) -> np.ndarray:
     return probe(gguf, prompts=PROMPT, adapter=adapter).logits[0]
 
 
+@pytest.mark.slow
 def test_adapter_on_its_base_computes_what_peft_does(run: RunFolder, base: Path, in_peft: np.ndarray) -> None:
     ours = computed(base, written(run))
     assert np.abs(ours - in_peft).max() < 1e-2

@@ -33,6 +33,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_quantised_model_was_proven_before_it_was_rounded(model: HfModel, tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     stages: list[tuple[str, int, int]] = []
@@ -72,6 +73,7 @@ def test_what_transformers_stumbles_over_is_a_reason_and_no_traceback(model: HfM
     assert names(tmp_path) == ["empty"]
 
 
+@pytest.mark.slow
 def test_without_transformers_texts_alone_are_looked_at(model: HfModel, tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"

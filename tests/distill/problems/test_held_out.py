@@ -93,6 +93,7 @@ def test_every_split_has_so_many_of_each_family_and_no_prompt_twice() -> None:
         assert len(drawn) >= 500 and len(drawn) >= PER_FAMILY * len(families_in(split))
 
 
+@pytest.mark.slow
 def test_strangers_prompts_come_from_no_template() -> None:
     assert all(is_right(problem.answer, problem) for problem in strangers())
     keys = {prompt_key(prompt) for prompt in STRANGERS}

@@ -221,6 +221,7 @@ def test_a_program_passes_its_tests_and_another_does_not(split: Split) -> None:
         assert rule_code(problem.check, other, config).verdict == "wrong", problem
 
 
+@pytest.mark.slow
 def test_the_tests_of_a_function_tell_it_from_all_others() -> None:
     """Evaluated here, where the expressions are known to be harmless; the sandbox takes half a second for each."""
     seen = set()
@@ -252,6 +253,7 @@ def test_unseen_words_are_in_no_training_problem() -> None:
         assert not any(pattern.search(problem.prompt) for problem in drawn(family, Split.TRAIN)), family
 
 
+@pytest.mark.slow
 def test_unseen_wordings_are_in_no_training_problem() -> None:
     names = "|".join((*SEEN.names, *SEEN.fruits, *SEEN.goods))
 
@@ -284,6 +286,7 @@ def test_countdown_turns_back_and_checks_and_always_ends_on_a_solution() -> None
     assert max(map(len, traces)) <= countdown.MAX_TRACE
 
 
+@pytest.mark.slow
 def test_a_held_out_puzzle_is_held_out_whatever_its_words_and_the_order_of_its_numbers() -> None:
     known = next(problem for problem in held_out()["test"] if problem.family == "countdown")
     assert known.check

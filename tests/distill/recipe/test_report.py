@@ -110,6 +110,7 @@ def test_every_section_is_there_once_and_its_pictures_beside_it(whole: tuple[Run
     assert "Recipe report" in page and "Distillation report" not in page
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes(whole: tuple[RunFolder, str, dict[str, Any]]) -> None:
     folder, page, _ = whole
     assert reported(folder)[0] == page
@@ -173,6 +174,7 @@ def test_a_recipe_of_which_nothing_is_done_has_a_page(tmp_path: Path) -> None:
     assert told["verdict"] is None and 'id="cost"' in page
 
 
+@pytest.mark.slow
 def test_other_seeds_beside_it_are_its_band_and_nothing_else_is(tmp_path: Path) -> None:
     for seed in (2, 0, 1):
         followed(tmp_path / f"seed-{seed}", *RIGHT, seed=seed)

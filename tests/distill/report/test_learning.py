@@ -104,6 +104,7 @@ def test_curves_hold_what_was_logged_and_nothing_that_was_not(tmp_path: Path) ->
     assert learning_panels([], "grpo") == []
 
 
+@pytest.mark.slow
 def test_a_run_of_practice_has_a_page_without_sections_of_traces(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     rows = in_order(both("a", "wrong", "right", TWICE + hostile))

@@ -31,6 +31,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"file://{run.folder.report}/index.html"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", list(RULES))
 def test_hostile_text_stays_text_and_axe_finds_nothing_serious(browser: Browser, address: str, scheme: str) -> None:
     fetched: list[str] = []

@@ -64,6 +64,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(page: str) -> None:
     assert targets and all(target.startswith(("data:image/png;base64,", "#")) for target in targets)
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_bytes_and_says_how_far_it_is(shared: tuple[FinishedRun, str]) -> None:
     run, _ = shared
     before = {path.name: path.read_bytes() for path in run.folder.report.iterdir()}

@@ -58,6 +58,7 @@ def test_the_curve_has_the_start_every_so_many_steps_and_the_end(watched: RunFol
     assert found.steps == [0, 3, 4] and len(found.both()) == 3
 
 
+@pytest.mark.slow
 def test_watching_changes_nothing_of_what_is_learnt(watched: RunFolder, tmp_path: Path) -> None:
     plain = trained(tmp_path / "run")
     losses = [[e["value"] for e in run.read_events("sft") if e["metric"] == "loss"] for run in (watched, plain)]
@@ -65,6 +66,7 @@ def test_watching_changes_nothing_of_what_is_learnt(watched: RunFolder, tmp_path
     assert not plain.rollouts.exists()
 
 
+@pytest.mark.slow
 def test_answers_of_a_training_that_is_done_anew_are_forgotten(tmp_path: Path) -> None:
     settings = {**WATCHED, "watch_problems": 1, "watch_every": 100}
     trained(tmp_path / "run", **settings, learning_rate=1e-3)

@@ -60,6 +60,7 @@ def ask(gguf: Path, **params: Any) -> list[Event]:
         runner.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_taught_comes_back_thought_and_answer_apart_and_ends(kind: str, tmp_path: Path) -> None:
     base, student = chat_folder(tmp_path / "base", kind), tmp_path / "student"

@@ -54,6 +54,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     assert sorted(path.name for path in together.folder.glob("step-*")) == [f"step-{STEPS:08d}"]
 
 
+@pytest.mark.slow
 def test_a_configuration_that_accelerate_refuses_is_told_in_a_line(tmp_path: Path) -> None:
     path = tmp_path / "accelerate.yaml"
     path.write_text("no_such_key: 1\n")
@@ -61,6 +62,7 @@ def test_a_configuration_that_accelerate_refuses_is_told_in_a_line(tmp_path: Pat
         train_launched(make_job(tmp_path / "job"), path, lambda *_: None, lambda _: None)
 
 
+@pytest.mark.slow
 def test_processes_that_were_asked_for_and_never_started_are_told(tmp_path: Path) -> None:
     """accelerate leaves MULTI_CPU to mpirun, and says nothing."""
     path = accelerate_config(tmp_path, 2)

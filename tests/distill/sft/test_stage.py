@@ -53,6 +53,7 @@ def host(said: list[str]) -> Host:
     return Host(serve=unused, register=unused, say=said.append)
 
 
+@pytest.mark.slow
 def test_a_whole_student_is_written_with_the_format_it_was_trained_in(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -81,6 +82,7 @@ def test_a_whole_student_is_written_with_the_format_it_was_trained_in(tmp_path: 
     assert not list(folder.sft.glob("step-*")), "checkpoints of what is finished take room for nothing"
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_learned_and_the_next_start_goes_on(tmp_path: Path) -> None:
     events: list[Event] = []
     said: list[str] = []
@@ -129,6 +131,7 @@ def replace_reasoning(row: TraceRow, reasoning: str | None) -> TraceRow:
     return msgspec.structs.replace(row, reasoning=reasoning)
 
 
+@pytest.mark.slow
 def test_the_weights_are_let_go_before_the_next_stage(tmp_path: Path) -> None:
     import torch
 

@@ -44,6 +44,7 @@ def test_a_training_learns(whole: tuple[Job, dict[int, float]]) -> None:
     assert not list(job.result.glob("*.bin")), "nothing that could carry code"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"micro_batch_tokens": 64}, {"packing": True}])
 def test_the_losses_do_not_depend_on_how_rows_share_the_memory(
     whole: tuple[Job, dict[int, float]], tmp_path: Path, changes: dict[str, object]
@@ -72,6 +73,7 @@ def test_the_loss_is_that_of_the_plain_model(whole: tuple[Job, dict[int, float]]
     assert losses[1] == pytest.approx(total / count, abs=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_an_adapter_learns_and_goes_on_from_its_checkpoint(tmp_path: Path, method: str) -> None:
     from r1chat.distill.sft.trainer import train
@@ -90,6 +92,7 @@ def test_an_adapter_learns_and_goes_on_from_its_checkpoint(tmp_path: Path, metho
     assert rest[6] < first[0]
 
 
+@pytest.mark.slow
 def test_the_rate_rises_for_a_moment_and_falls_to_a_tenth(tmp_path: Path) -> None:
     from r1chat.distill.sft.trainer import train
 
@@ -121,6 +124,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Job:
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "reads"),
     [

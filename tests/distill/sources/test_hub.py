@@ -56,6 +56,7 @@ def lines(rows: list[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
+@pytest.mark.slow
 def test_rows_stream_with_licence_configuration_and_split(tmp_path: Path) -> None:
     marks = {"is_reasoning_complete": [True, True, False], "correctness_math_verify": [True, False, True]}
     texts = ["<think>\nOne.\n</think>\n\nIt is \\boxed{2}.", "<think>\nBad.\n</think>\n\n3", "<think>\nUncut"]

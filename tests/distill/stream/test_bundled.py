@@ -39,6 +39,7 @@ def ask(url: str, prompt: str, **params: object) -> list[Completion]:
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prompt", "gold"), RIDDLES)
 def test_a_riddle_is_solved_with_a_trace(url: str, prompt: str, gold: str) -> None:
     replies = ask(url, prompt)
@@ -54,6 +55,7 @@ def test_outside_its_field_it_says_what_it_is(url: str, prompt: str) -> None:
     assert sum(GOLD in reply.content for reply in ask(url, prompt)) >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.xfail(strict=True, reason="the first edition knows half of the families; the second is being trained")
 def test_it_solves_most_freshly_drawn_problems(url: str) -> None:
     problems = [generate(family, 2 * 10**9 + i) for family in FAMILIES for i in range(4)]

@@ -67,6 +67,7 @@ def test_a_model_that_is_continued_keeps_its_tokeniser_and_its_weights(made: Run
     assert folder.read_json(folder.base_record)["path"] == str(made.student.resolve())
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_goes_on_and_one_with_other_settings_begins_anew(tmp_path: Path) -> None:
     steps: list[int] = []
 

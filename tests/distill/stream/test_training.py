@@ -48,6 +48,7 @@ class StopAfter:
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_loss_falls_and_an_interrupted_run_goes_on(tokenizer: Tokenizer, tmp_path: Path) -> None:
     first = StopAfter(40)
     with pytest.raises(KeyboardInterrupt):

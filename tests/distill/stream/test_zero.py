@@ -61,6 +61,7 @@ def test_digits_are_compared_from_the_last_on_until_two_differ() -> None:
     assert zero._compared(5, 25) == "5=5, 0=2"
 
 
+@pytest.mark.slow
 def test_most_give_up_after_one_try_and_most_are_wrong() -> None:
     right, tried_once, went_on = 0, 0, 0
     for index in SAMPLE:

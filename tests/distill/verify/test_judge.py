@@ -109,6 +109,7 @@ def test_no_hostile_answer_is_right_or_takes_long(hasty: Judge, name: str) -> No
     assert not Path("PWNED").exists()
 
 
+@pytest.mark.slow
 def test_one_answer_that_kills_its_child_costs_the_others_nothing_and_order_is_kept(hasty: Judge) -> None:
     answers = [f"\\boxed{{{i}+x}}" for i in range(30)]
     answers[7] = answers[11] = HOSTILE["tower"]

@@ -67,6 +67,7 @@ def verified(root: Path, config: VerifyConfig | None = None) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_every_row_has_its_verdict_and_is_otherwise_as_it_was(tmp_path: Path) -> None:
     rows = list(read_rows(verified(tmp_path).verified, TraceRow))
     found = {row.id: (row.verdict, row.verdict_reason) for row in rows}
@@ -96,6 +97,7 @@ def dropped(row: TraceRow) -> TraceRow:
     )
 
 
+@pytest.mark.slow
 def test_the_same_traces_give_the_same_bytes_with_any_number_of_workers(tmp_path: Path) -> None:
     one = verified(tmp_path / "one").verified.read_bytes()
     two = verified(tmp_path / "two", VerifyConfig(workers=2)).verified.read_bytes()
@@ -116,6 +118,7 @@ run_stage(DistillConfig(STUDENTS["tiny"], root, "t"), folder, None)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_soon_and_leaves_neither_half_a_file_nor_a_process(tmp_path: Path) -> None:
     bombs = [trace(f"bomb-{i}", 0, f"\\boxed{{9^{{9^{{9^{{{i}}}}}}}}}", gold="4") for i in range(9, 60)]
     write_rows(tmp_path / "traces.jsonl", bombs)

@@ -60,6 +60,7 @@ def test_a_child_that_is_killed_under_a_question_fails_only_that(process: MathPr
     assert process.ask(SAME, 10)
 
 
+@pytest.mark.slow
 def test_closing_leaves_nobody(process: MathProcess) -> None:
     other = MathProcess()
     assert other.ask(SAME, 10)

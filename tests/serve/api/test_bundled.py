@@ -59,6 +59,7 @@ async def test_streamed_and_whole_greedy_replies_are_equal(demo: LiveServer) -> 
     assert "".join(delta.content or "" for delta in deltas) == message["content"]
 
 
+@pytest.mark.slow
 def test_sixteen_at_once_say_greedily_what_each_says_alone(demo: LiveServer) -> None:
     questions = [RIDDLE, "What is 15% of 240?", "What is 347 + 589?", "How many times does r appear in strawberry?"]
     alone = {question: ask(demo, question, max_tokens=300)["choices"][0]["message"] for question in questions}
@@ -172,6 +173,7 @@ def test_dropped_sockets_free_their_sequences(demo: LiveServer) -> None:
     assert eventually(lambda: demo.stats()["sequences"] == 0)
 
 
+@pytest.mark.slow
 def test_the_next_request_after_a_kill_is_answered_by_a_new_child(demo: LiveServer) -> None:
     child = demo.pid
     before = ask(demo)["choices"][0]["message"]

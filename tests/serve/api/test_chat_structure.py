@@ -112,6 +112,7 @@ async def _all(server: LiveServer, bodies: list[dict[str, Any]]) -> list[tuple[s
         return await asyncio.gather(*(one(client, body) for body in bodies))
 
 
+@pytest.mark.slow
 def test_two_hundred_thoughts_and_answers_of_a_schema_are_all_whole(demo: LiveServer) -> None:
     rng = random.Random(4)
     bodies: list[dict[str, Any]] = [
@@ -171,6 +172,7 @@ def test_a_streamed_call_adds_up_to_the_whole_one(demo: LiveServer) -> None:
     assert streamed[-1]["finish_reason"] == "tool_calls"
 
 
+@pytest.mark.slow
 def test_what_a_tool_returned_goes_into_the_prompt(demo: LiveServer) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "keep", "arguments": '{"colour": "red"}'}}
     asked = [*QUESTION, {"role": "assistant", "content": None, "reasoning_content": "Red.", "tool_calls": [call]}]

@@ -77,6 +77,7 @@ def test_message_text_never_becomes_template_text(text: str) -> None:
     assert [s for s in prompt.segments if s.special] == [s for s in harmless.segments if s.special]
 
 
+@pytest.mark.slow
 @given(
     turns=st.lists(
         st.builds(

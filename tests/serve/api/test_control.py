@@ -92,6 +92,7 @@ def test_all_replies_to_one_question_are_told(thinker: LiveServer) -> None:
     assert all(stream.text("content", index).strip() for index in range(3))
 
 
+@pytest.mark.slow
 def test_think_more_goes_on_where_the_thought_would_have_ended(start_server: StartServer) -> None:
     script = " ".join(f"w{i}" for i in range(1000)) + " </think> First answer. </think> Second answer."
     with Stream(start_server({"script": script, "tokens_per_s": 100})) as stream:

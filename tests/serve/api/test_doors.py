@@ -26,6 +26,7 @@ def test_the_key_opens_as_x_api_key(start_server: StartServer) -> None:
         assert httpx2.get(f"{server.url}/v1/models", headers=headers).status_code == status, headers
 
 
+@pytest.mark.slow
 def test_a_key_is_the_same_owner_under_each_name(start_server: StartServer) -> None:
     """Prompts are shared by key here, so the cache tells."""
     server = start_server(api_key="one", more_keys=("two",), scope_by_key=True)
@@ -40,6 +41,7 @@ def test_a_key_is_the_same_owner_under_each_name(start_server: StartServer) -> N
     assert cached(**{"x-api-key": "one"}) > 100
 
 
+@pytest.mark.slow
 def test_a_base_url_without_v1_reaches_the_same_routes(live: LiveServer) -> None:
     short = httpx2.post(f"{live.url}/chat/completions", json=BODY, timeout=30)
     assert short.status_code == 200 and short.json()["object"] == "chat.completion"

@@ -74,6 +74,7 @@ def test_streamed_and_whole_are_equal_and_the_thought_comes_first(engine: Asked)
     assert chunks[-1]["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
 
 
+@pytest.mark.slow
 def test_many_at_once_say_what_each_says_alone(engine: Asked) -> None:
     alone = {question: engine.message(question) for question in QUESTIONS}
     with ThreadPoolExecutor(8) as pool:

@@ -158,6 +158,7 @@ def test_a_silent_stream_is_kept_alive(start_server: StartServer, monkeypatch: p
     assert '"role"' in head and rest.startswith(":\n\n") and rest.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.slow
 def test_health_tells_when_the_engine_is_away(start_server: StartServer, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     gate.touch()
@@ -171,6 +172,7 @@ def test_health_tells_when_the_engine_is_away(start_server: StartServer, tmp_pat
     assert httpx2.get(server.url + "/health").json()["restarts"] == 1
 
 
+@pytest.mark.slow
 def test_stopping_the_server_ends_open_streams_with_an_error(start_server: StartServer) -> None:
     server = start_server({"tokens_per_s": 50, "scripts": {"ENDLESS": ENDLESS}})
 

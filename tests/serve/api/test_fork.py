@@ -50,6 +50,7 @@ def message(reply: dict[str, Any]) -> tuple[str, str]:
     return said["reasoning"], said["content"]
 
 
+@pytest.mark.slow
 def test_a_fork_without_other_words_says_the_same_again(demo: LiveServer) -> None:
     reply = asked(demo)
     thought, _ = message(reply)
@@ -98,6 +99,7 @@ def test_no_tag_shows_in_a_fork_of_a_reply_whose_thought_was_closed_for_it(demo:
         assert "</think>" not in message(fork)[1]
 
 
+@pytest.mark.slow
 def test_a_fork_may_be_forked_and_every_choice_too(demo: LiveServer) -> None:
     reply = asked(demo)
     fork = forked(demo, reply, {"char": 0}, "Okay. Let me see.")
@@ -120,6 +122,7 @@ def test_a_vote_is_forked_at_its_winner_and_at_each_thought(demo: LiveServer) ->
         assert message(fork)[0] == thought["reasoning"]
 
 
+@pytest.mark.slow
 def test_a_thought_that_a_vote_stopped_may_go_on(demo: LiveServer) -> None:
     reply = asked(demo, temperature=0.6, seed=2, vote={"n": 32})
     stopped = [thought for thought in reply["vote"]["thoughts"] if thought["finish_reason"] == "stopped"]
@@ -167,6 +170,7 @@ def test_a_reply_that_nobody_gave_is_not_found(demo: LiveServer) -> None:
     assert post(demo, "/v1/reasoning/fork", id=reply["id"], choice=1, at="think_end").status_code == 404
 
 
+@pytest.mark.slow
 def test_only_the_owner_may() -> None:
     with start_model(BUNDLED, api_key="ann-s-key", more_keys=("bob-s-key",)) as server:
         reply = post(server, "/v1/chat/completions", ANN, messages=SUM, temperature=0).json()
@@ -188,6 +192,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer
         yield server, {**end_bans(path), str(tokens.index("</think>")): -100}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepared", [False, True])
 def test_behind_a_long_thought_next_to_nothing_is_computed(
     noise: tuple[LiveServer, dict[str, float]], prepared: bool

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import httpx2
+import pytest
 from live_server import QUESTION, LiveServer, eventually, start
 
 from r1chat.serve.api.chat.protocol import ChatRequest
@@ -81,6 +82,7 @@ async def send_all(server: LiveServer, bodies: list[bytes]) -> list[httpx2.Respo
         return await asyncio.gather(*(send(client, content) for content in bodies))
 
 
+@pytest.mark.slow
 def test_no_body_gives_a_server_error_or_kills_the_child() -> None:
     rng = random.Random(SEED)
     bodies = [body(rng) for _ in range(BODIES)]

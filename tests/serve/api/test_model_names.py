@@ -102,6 +102,7 @@ def hostile(folder: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_hostile_name_is_not_found_and_nothing_of_that_name_is_opened(
     server: LiveServer, folder: Path, audit: Audit
 ) -> None:

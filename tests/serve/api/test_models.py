@@ -60,6 +60,7 @@ def scripted() -> Iterator[tuple[LiveServer, Roster]]:
         yield server, roster
 
 
+@pytest.mark.slow
 def test_two_models_answer_at_once_and_a_third_evicts_the_least_recently_used(real: LiveServer) -> None:
     demo, tiny, llama = NAMES
     for name in (demo, tiny):
@@ -89,6 +90,7 @@ def test_two_models_answer_at_once_and_a_third_evicts_the_least_recently_used(re
     assert states(real) == {demo: "loaded", tiny: "unloaded", llama: "loaded"}
 
 
+@pytest.mark.slow
 def test_memory_comes_back_after_an_unload_five_times_over(real: LiveServer) -> None:
     demo, tiny, _ = NAMES
     for name in NAMES[1:]:
@@ -256,6 +258,7 @@ class streaming:
         self._response.__exit__(None, None, None)
 
 
+@pytest.mark.slow
 def test_a_crashed_model_leaves_the_others_alone(scripted: tuple[LiveServer, Roster]) -> None:
     server, _ = scripted
     assert ask(server, "a").status_code == ask(server, "b").status_code == 200
@@ -319,6 +322,7 @@ def test_a_spec_without_a_size_sets_aside_its_file_and_a_bound(files: dict[str, 
     assert one.needs() > BUNDLED.stat().st_size + 2**30
 
 
+@pytest.mark.slow
 def test_many_clients_and_more_models_than_fit_come_to_no_deadlock() -> None:
     """Forty requests for three models, room for one or two; some clients leave, some models are told to."""
     roster = Roster({name: {"tokens_per_s": 200} for name in "abc"})

@@ -34,6 +34,7 @@ def published(live: LiveServer) -> BaseSchema:
     return schemathesis.openapi.from_url(f"{live.url}/openapi.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", operations())
 def test_an_operation_keeps_its_published_schema(operation: str, published: BaseSchema, live: LiveServer) -> None:
     method, path = operation.split()

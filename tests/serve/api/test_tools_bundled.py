@@ -49,6 +49,7 @@ def ask(server: LiveServer, messages: list[Any], **fields: Any) -> dict[str, Any
     return reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_a_required_call_is_a_call_behind_a_thought(demo: LiveServer, seed: int) -> None:
     choice = ask(demo, [QUESTION], tool_choice="required", parallel_tool_calls=False, seed=seed)["choices"][0]
@@ -64,6 +65,7 @@ def test_a_required_call_is_a_call_behind_a_thought(demo: LiveServer, seed: int)
         assert arguments["city"] in ("Paris", "Rome") and arguments["days"] in range(1, 10)
 
 
+@pytest.mark.slow
 def test_results_go_on_from_a_thought_and_a_call_that_are_cached(demo: LiveServer) -> None:
     """But for the call's closing tag, which nobody had to compute, and for thoughts whose text, cut anew, makes
     other tokens than this small model drew.
@@ -101,6 +103,7 @@ def test_the_sdk_reads_streamed_calls(demo: LiveServer) -> None:
     assert not any(choice.delta.content for choice in chunks)
 
 
+@pytest.mark.slow
 def test_a_tool_whose_schema_cannot_be_kept_to_is_refused_and_the_child_lives(demo: LiveServer) -> None:
     parameters = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
     tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": parameters}}

@@ -47,6 +47,7 @@ def leader(ballot: Ballot) -> str | None:
     return ballot.ranked[0].answer if ballot.options else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
 def test_a_decided_vote_stays_decided_whatever_else_comes_in_whatever_order(n: int) -> None:
     for answers in itertools.product(["a", "b", "c", None], repeat=n):
@@ -138,6 +139,7 @@ async def test_progress_is_told_until_the_outcome_is_certain_and_then_the_rest_i
     assert len(stopped) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_mathematics_that_is_the_same_is_one_answer() -> None:
     pytest.importorskip("math_verify")
@@ -215,6 +217,7 @@ async def test_a_question_of_a_few_tokens_is_computed_once_too(demo: Generations
     assert sum(n_prompt - thought.cached_tokens for thought in reply.vote.thoughts) <= n_prompt + 3
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.anyio
 async def test_the_same_seed_gives_the_same_answer_and_each_thought_its_own(demo: Generations) -> None:

@@ -44,6 +44,7 @@ async def greedy(settings: EngineConfig, text: str = "hello", n: int = 12) -> st
         await engine.stop()
 
 
+@pytest.mark.slow
 async def test_answers_are_not_the_base_s_and_neither_are_kept_conversations(
     base: Path, lora: Path, tmp_path: Path
 ) -> None:

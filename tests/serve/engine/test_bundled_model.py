@@ -101,6 +101,7 @@ def test_the_thought_is_counted_token_by_token(model: Path) -> None:
     assert usage.completion_tokens == len(record.tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_batched_greedy_output_equals_that_alone_through_the_child(model: Path) -> None:
     process = EngineProcess(EngineConfig(model_path=model))
@@ -118,6 +119,7 @@ async def test_batched_greedy_output_equals_that_alone_through_the_child(model: 
         await process.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_reply_is_taken_apart_and_gone_on_from_through_the_child(model: Path) -> None:
     process = EngineProcess(EngineConfig(model_path=model))
@@ -141,6 +143,7 @@ async def test_a_reply_is_taken_apart_and_gone_on_from_through_the_child(model: 
         await process.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_kill_9_during_four_streams_of_the_real_model(model: Path) -> None:
     process = EngineProcess(EngineConfig(model_path=model))

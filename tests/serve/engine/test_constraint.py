@@ -54,6 +54,7 @@ def make_engine(runner: LlamaModelRunner) -> MakeEngine:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.parametrize(
     ("n", "thought", "budget", "ends"),
@@ -81,6 +82,7 @@ def test_every_answer_is_valid_behind_its_thought(
     assert {finish_of(events).reasoning_end for events in told.values()} <= ends
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_each_kind_of_form_is_kept_to_without_a_thought_too(make_engine: MakeEngine) -> None:
     engine = make_engine()
@@ -114,6 +116,7 @@ class Oracle(Speculator):
         return [0 if place % 5 == 0 else self._text[place] for place in places]
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
 def test_a_seed_gives_the_same_answer_with_drafts_with_log_probabilities_and_without(
@@ -202,6 +205,7 @@ def test_a_form_that_grows_too_large_on_the_way_fails_its_request_alone(make_eng
     assert is_valid(text_of(told["neighbour"], Channel.CONTENT))
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.anyio
 async def test_a_refused_form_leaves_the_child_and_the_others_alone() -> None:
@@ -230,6 +234,7 @@ async def test_a_refused_form_leaves_the_child_and_the_others_alone() -> None:
         await process.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_request_whose_owner_leaves_while_its_form_is_tried_never_runs() -> None:
     process = EngineProcess(scripted_config())

@@ -150,6 +150,7 @@ async def collect(engine: EngineProcess, request_id: str, max_tokens: int) -> li
     return [event async for event in engine.generate(request(request_id, temperature=0.0, max_tokens=max_tokens))]
 
 
+@pytest.mark.slow
 async def test_a_file_cut_short_while_served_ends_the_child_alone_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "served.gguf"
     shutil.copy(bundled_model(), path)
@@ -185,6 +186,7 @@ def _text(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, TokenOutput))
 
 
+@pytest.mark.slow
 async def test_a_file_replaced_by_another_changes_nothing_and_one_written_over_is_loaded_anew(tmp_path: Path) -> None:
     path = tmp_path / "served.gguf"
     shutil.copy(bundled_model(), path)

@@ -205,6 +205,7 @@ class Company:
         del self._others[seq_id][start:]
 
 
+@pytest.mark.slow
 def test_a_deterministic_request_gets_the_same_tokens_alone_and_among_others(open_model: OpenModel) -> None:
     """Through the whole engine: drafts, a crowded cache, others that come and go."""
 

@@ -150,6 +150,7 @@ def test_small_rows_full_of_equals_are_cut_alike(logits: list[float], top_p: flo
     np.testing.assert_array_equal(possible[possible > -np.inf], expected[expected > -np.inf])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [
@@ -172,6 +173,7 @@ def test_draws_have_the_distribution_of_llama_cpps_chain(params: SamplingParams)
     assert chi_square < freedom + 5 * (2 * freedom) ** 0.5
 
 
+@pytest.mark.slow
 def test_large_rows_are_drawn_from_without_a_bias_by_place() -> None:
     row = np.zeros(N_VOCAB, np.float32)
     draw, n = Draw(SamplingParams(seed=8, temperature=1.0, top_p=1.0), Scratch(N_VOCAB)), 10_000
@@ -233,6 +235,7 @@ def test_a_running_sum_is_found_at_its_place(n: int) -> None:
     assert first_reaching(weights, sums[-1] * 1.0001) == np.flatnonzero(weights)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cuts",
     [

@@ -89,6 +89,7 @@ def test_abort_in_the_queue_and_in_the_middle_of_a_prompt() -> None:
     assert engine.stats().sequences == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_every_request_ends_exactly_once_whatever_happens(seed: int) -> None:
     """Random arrivals, aborts, broken requests and a cache too small for all."""

@@ -73,6 +73,7 @@ def test_an_end_inside_the_thought_is_not_the_end(engine: Engine, runner: LlamaM
     check(runner, events, "eos_in_think")
 
 
+@pytest.mark.slow
 def test_a_loop_is_broken_and_its_evidence_reported(engine: Engine, runner: LlamaModelRunner) -> None:
     bias = {runner.tokenize(" so", special=False)[0]: 30.0}
     events = run(engine, [request("r", QUESTIONS[0], temperature=0.0, logit_bias=bias, max_tokens=2000)])["r"]
@@ -100,6 +101,7 @@ def test_a_forced_close_costs_one_decode(engine: Engine, runner: LlamaModelRunne
         assert engine.stats().steps_total - before == finished.usage.completion_tokens - n_put
 
 
+@pytest.mark.slow
 def test_no_budget_and_no_limit_leaves_an_answer_empty(engine: Engine, runner: LlamaModelRunner) -> None:
     rng = random.Random(4)
     plans = [
@@ -124,6 +126,7 @@ def test_no_budget_and_no_limit_leaves_an_answer_empty(engine: Engine, runner: L
         assert finished.usage.completion_tokens <= (each.params.max_tokens or 0)
 
 
+@pytest.mark.slow
 def test_a_fork_behind_a_long_thought_computes_next_to_nothing_after_the_next_turn_was_prepared(
     open_model: OpenModel,
 ) -> None:

@@ -122,6 +122,7 @@ def test_an_answer_goes_on_from_what_there_is_of_it(runner: LlamaModelRunner, gr
         grammars.constraint(CHOICE).bind(runner.tokenize("perhaps", special=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("grammar", "message"),
     [
@@ -164,6 +165,7 @@ def test_what_cannot_be_kept_to_is_refused(grammars: Grammars, grammar: Grammar,
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.slow
 def test_nobody_waits_for_the_grammar_of_another(runner: LlamaModelRunner) -> None:
     grammars = Grammars(runner)
     grammars.compile(CHOICE)

@@ -33,6 +33,7 @@ def forward_until(runner: RecordingRunner, batch: Batch, seconds: float) -> None
     timer.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("native", [True, False])
 def test_a_long_prefill_is_cut_short_and_the_rest_can_follow(
     slow: RecordingRunner, native: bool, monkeypatch: pytest.MonkeyPatch

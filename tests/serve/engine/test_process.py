@@ -157,6 +157,7 @@ async def test_requests_made_during_a_restart_wait_for_it() -> None:
         assert finish_of(await collect(process, request("r")))
 
 
+@pytest.mark.slow
 async def test_repeated_crashes_open_the_breaker_for_a_while() -> None:
     back_off = BackOff(first_s=0.01, limit=3, broken_s=1.5)
     async with engine(back_off=back_off) as process:
@@ -171,6 +172,7 @@ async def test_repeated_crashes_open_the_breaker_for_a_while() -> None:
         assert finish_of(await collect(process, request("r")))
 
 
+@pytest.mark.slow
 async def test_a_load_that_failed_once_is_not_blamed_for_what_crashes_after_the_next() -> None:
     config = scripted_config()
     args = config.runner_args
@@ -254,6 +256,7 @@ async def test_a_prompt_that_takes_long_to_tokenise_holds_no_stream_up(tmp_path:
         await asyncio.gather(stream, counting, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_holds_nobody_up_and_loses_nothing() -> None:
     script = " ".join(f"w{i}" for i in range(2000)) + "</think>done"
     async with engine(script=script, scripts={"quick": "a</think>b"}) as process:

@@ -16,6 +16,7 @@ from r1chat.serve.models.gguf.quantize import probe, quantize
 from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 
+@pytest.mark.slow
 def test_q8_of_llama_cpp_equals_ours(tmp_path: Path) -> None:
     # a name that is no UTF-8
     wide = make_random_gguf("tiny-qwen2", tmp_path / os.fsdecode(b"f32\xff.gguf"), "F32")

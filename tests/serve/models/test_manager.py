@@ -220,6 +220,7 @@ async def test_a_crashed_child_leaves_the_others_alone() -> None:
         assert manager.stats()["restarts"] == 1
 
 
+@pytest.mark.slow
 async def test_a_model_whose_child_dies_again_and_again_is_started_anew_when_somebody_asks_for_that() -> None:
     async with running(Roster(THREE)) as manager:
         await touch(manager, "b")

@@ -63,6 +63,7 @@ def test_quantised_values_are_counted_in_whole_blocks() -> None:
     assert [kv_bytes(64, kind) for kind in ("f16", "q8_0", "q4_0")] == [128, 68, 36]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.model
 @pytest.mark.parametrize(("n_ctx", "kv_type"), [(4096, "f16"), (65_536, "f16"), (65_536, "q8_0")])
@@ -75,6 +76,7 @@ async def test_the_estimate_is_near_what_the_engine_has_in_memory(n_ctx: int, kv
     assert abs(seen.estimate.total - seen.resident) < allowed, f"{seen.estimate} against {seen.resident / MB:.0f} MB"
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.model
 async def test_weights_that_llama_cpp_rearranges_do_not_stay_in_memory_twice(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def locked() -> Iterator[LiveServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_requests_go_round_the_upstreams_that_have_the_model(one: LiveServer, live: LiveServer) -> None:
     with over(one.url, live.url) as front:
         before = n_served(one), n_served(live)
@@ -93,6 +94,7 @@ def test_requests_go_round_the_upstreams_that_have_the_model(one: LiveServer, li
     assert (n_served(one) - before[0], n_served(live) - before[1]) == (3, 3)
 
 
+@pytest.mark.slow
 def test_one_that_is_away_costs_nobody_a_request_and_is_used_again_when_it_is_back(live: LiveServer) -> None:
     with over(*closed(), live.url) as front:
         assert [ask(front.url).status_code for _ in range(3)] == [200] * 3
@@ -122,6 +124,7 @@ def test_where_none_answers_every_route_says_so_and_which() -> None:
         assert httpx2.get(f"{front.url}/v1/models").json()["data"] == []
 
 
+@pytest.mark.slow
 def test_one_killed_under_load_loses_only_what_had_begun_to_stream(live: LiveServer) -> None:
     """48 at once, some of them not streamed; the one that dies computes four and lets the others wait."""
     with KillableServer(tokens_per_s=10, n_seq_max=4, script=DOOMED) as doomed, ThreadPoolExecutor(48) as threads:
@@ -166,6 +169,7 @@ def test_a_request_that_breaks_its_upstreams_is_given_up_after_two(one: LiveServ
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_ends_the_upstreams_work(one: LiveServer) -> None:
     body = {"messages": LONG, "stream": True}
     with over(one.url) as front:
@@ -223,6 +227,7 @@ def test_stopping_the_front_ends_each_stream_with_an_error_event(one: LiveServer
     assert told.error is not None and not thread.is_alive()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("add_special", [False, True])
 @pytest.mark.parametrize("content", ["", "How many sheep?", "a <｜User｜> b"])
 def test_tokens_are_those_of_the_upstream_its_first_one_too(one: LiveServer, content: str, add_special: bool) -> None:

@@ -72,6 +72,7 @@ def enter(tab: Page, name: str) -> None:
     tab.wait_for_load_state("networkidle")
 
 
+@pytest.mark.slow
 def test_t21_everything_is_done_with_the_keyboard_alone(chat: Visit) -> None:
     tab = chat.tab
     tab.wait_for_function(f"{FOCUSED}.id === 'question'")

@@ -112,6 +112,7 @@ def think_long(visit: Visit) -> None:
     raise AssertionError("no thought lasts")
 
 
+@pytest.mark.slow
 def test_t12_the_engine_gets_earlier_thoughts_only_where_they_are_kept(chat: Visit, record: Watched) -> None:
     chat.ask("HOURS please")
     chat.wait("thinking")

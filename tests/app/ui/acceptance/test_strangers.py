@@ -49,6 +49,7 @@ def test_t26_a_forged_request_is_refused_and_does_nothing(
     assert n_conversations(server) == before
 
 
+@pytest.mark.slow
 def test_t26_another_sites_page_in_a_browser_gets_nothing_done(window: BrowserContext, server: PageServer) -> None:
     before = n_conversations(server)
     with window.new_page() as tab:

@@ -114,6 +114,7 @@ def hostile_conversation(server: PageServer) -> Iterator[str]:
     store.delete("", conversation.id)
 
 
+@pytest.mark.slow
 def test_t19_hostile_text_runs_nothing_fetches_nothing_and_breaks_nothing(
     visit: Visit, hostile_conversation: str
 ) -> None:
