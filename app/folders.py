@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 CONVERSATIONS = "conversations.sqlite"
@@ -13,7 +14,7 @@ PULLS = "pulls.json"
 def data_folder(args: argparse.Namespace) -> Path:
     """What --data or R1CHAT_DATA names, or the user's data folder; it need not be there yet."""
     if args.data is not None:
-        return Path(args.data).expanduser()
+        return Path(os.path.expanduser(args.data))
     from platformdirs import user_data_path
 
     return user_data_path("r1chat")

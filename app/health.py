@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..serve.engine.host_memory import available_memory, total_memory
 from ..serve.errors import R1ChatError
 from ..serve.models.catalog import models_folder
-from ..serve.models.fit.machine import LlamaBuild, ask_llama_cpp, look
+from ..serve.models.fit.machine import LlamaBuild, ask_llama_cpp
 from ..serve.models.hub.cache import cache_folder
 from ..serve.models.sizes import human
 
@@ -91,10 +92,10 @@ def _likely_card() -> str | None:
 
 
 def _memory() -> Check:
-    machine = look()
-    text = f"{human(machine.ram_available)} of {human(machine.ram_total)} free"
-    data = {"total": machine.ram_total, "available": machine.ram_available}
-    if machine.ram_available < LITTLE_MEMORY:
+    total, available = total_memory(), available_memory()
+    text = f"{human(available)} of {human(total)} free"
+    data = {"total": total, "available": available}
+    if available < LITTLE_MEMORY:
         return Check("memory", "note", f"{text}; too little for R1 models", "r1chat run demo hi", data)
     return Check("memory", "ok", text, data=data)
 

@@ -15,6 +15,7 @@ import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from threading import Thread
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -186,7 +187,8 @@ def _serve_with_page(
     def announce() -> None:
         _say(f"{name} is ready. Page: {url}   API: {url}/v1   Stop: Ctrl-C")
         if open_browser:
-            webbrowser.open(url)
+            # A browser in the terminal is waited for, and it asks this very loop for the page.
+            Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
 
     return asyncio.run(_serve(make_app, models, page, sock, announce))
 

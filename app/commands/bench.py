@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..bench.interrupt import until_told
+from ..errors import UsageError
 from ..terminal import printable
 from . import accuracy, bench_budget, bench_engine, bench_grpo, bench_sft, bench_vote
-from .bench_model import add_model_options, number, resolve_model
+from .bench_model import add_model_options, chart_path, number, resolve_model, write_chart
 
 if TYPE_CHECKING:
     from ..bench.rounds import Outcome
@@ -38,6 +39,23 @@ examples:
   r1chat bench --against llama-server=http://127.0.0.1:8080 --rounds 5 --json > measured.json
   r1chat bench --against slow=http://127.0.0.1:8081#short       this server takes part in one scenario
 """
+
+
+class _Subject(argparse._SubParsersAction):  # type: ignore[type-arg]  # takes none when it runs
+    """A subject has options of its own: those before its name are not meant for it, and it would hide them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        for action in parser._actions:
+            if action.option_strings and getattr(namespace, action.dest, action.default) != action.default:
+                option = action.option_strings[-1]
+                parser.error(f"{option} stands before the subject; write: r1chat bench {values[0]} {option} ...")
+        super().__call__(parser, namespace, values, option_string)
 
 
 @dataclass(frozen=True)
@@ -65,8 +83,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--rounds", type=number, default=5, metavar="N", help="medians are taken over N (default: 5)")
     parser.add_argument("--only", type=_names, default=[], metavar="A,B", help="these scenarios instead of all")
     parser.add_argument("--json", action="store_true", help="print one object with every measurement")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="write the ratios to the first peer as SVG")
-    subjects = parser.add_subparsers(dest="subject", metavar="[SUBJECT]", title="subjects instead of the server")
+    parser.add_argument("--chart", type=chart_path, metavar="FILE", help="write the ratios to the first peer as SVG")
+    subjects = parser.add_subparsers(
+        action=_Subject, dest="subject", metavar="[SUBJECT]", title="subjects instead of the server"
+    )
     bench_engine.add_parser(subjects)
     accuracy.add_parser(subjects)
     bench_budget.add_parser(subjects)
@@ -104,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
 def _run_server_bench(args: argparse.Namespace) -> int:
     from ..bench.rounds import chosen
 
+    if args.chart and not args.against:
+        raise UsageError("A chart sets this server beside another. Name one: r1chat bench --against URL --chart FILE")
     scenarios = chosen(args.only)
     path = resolve_model(args)
     seed = time.time_ns() % 2**31
@@ -140,17 +162,17 @@ def _report(
 
     found = rows(scenarios, NAME, outcomes)
     targets = [NAME, *(peer.name for peer in args.against)]
-    if args.chart and len(targets) > 1:
-        args.chart.write_text(chart(found, NAME, targets[1]), encoding="utf-8")
     if args.json:
         results = {"results": [asdict(row) for row in found], "trials": [asdict(outcome) for outcome in outcomes]}
         print(json.dumps({**_circumstances(path), "seed": seed, "rounds": args.rounds, "targets": targets, **results}))
-        return
-    about = _circumstances(path)
-    print(printable(f"{about['name']}, {about['file_type']}; {about['cores']} cores of {about['processor']}"))
-    print(printable("\n".join([f"{s.name:<13} {s.what}" for s in scenarios] + ["", table(found, targets)])))
-    for line in failures(outcomes):
-        print(printable(line), file=sys.stderr)
+    else:
+        about = _circumstances(path)
+        print(printable(f"{about['name']}, {about['file_type']}; {about['cores']} cores of {about['processor']}"))
+        print(printable("\n".join([f"{s.name:<13} {s.what}" for s in scenarios] + ["", table(found, targets)])))
+        for line in failures(outcomes):
+            print(printable(line), file=sys.stderr)
+    if args.chart:
+        write_chart(args.chart, chart(found, NAME, targets[1]))
 
 
 def _circumstances(path: Path) -> dict[str, Any]:

@@ -7,13 +7,12 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bench.interrupt import until_told
 from ..terminal import printable
 from .accuracy import Counter
-from .bench_model import number
+from .bench_model import chart_path, number, write_chart
 
 if TYPE_CHECKING:
     from ...distill.problems import Problem
@@ -53,7 +52,7 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"tokens (default: {','.join(map(str, BUDGETS))})",
     )
     parser.add_argument("--json", action="store_true", help="print one object")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="write the curves as SVG")
+    parser.add_argument("--chart", type=chart_path, metavar="FILE", help="write the curves as SVG")
 
 
 def add_problem_options(parser: argparse.ArgumentParser, *, split: str) -> None:
@@ -95,14 +94,14 @@ def run(args: argparse.Namespace) -> int:
     problems = chosen_problems(args.split, args.problems)
     curves = Curves([], [])
     interrupted = asyncio.run(until_told(_measure(args, problems, curves)))
-    if args.chart:
-        title = f"{args.model}: accuracy over thought, {len(problems)} held-out problems ({args.split})"
-        args.chart.write_text(curve(curves, title), encoding="utf-8")
     if args.json:
         about = {"model": args.model, "split": args.split, "n": len(problems), "k": args.samples, **SAMPLING}
         print(json.dumps({**about, **asdict(curves)}))
     else:
         print(printable(table(curves)))
+    if args.chart:
+        title = f"{args.model}: accuracy over thought, {len(problems)} held-out problems ({args.split})"
+        write_chart(args.chart, curve(curves, title))
     return 130 if interrupted else 0
 
 
@@ -111,7 +110,7 @@ async def _measure(args: argparse.Namespace, problems: list[Problem], curves: Cu
     from ..bench.budget import measure_budgets
     from ..bench.own_server import own_server
 
-    path = resolve(args.model).path
+    resolve(args.model)  # what is not here is told, or fetched, before anything starts
     print(f"{len(problems)} problems; the server is being started ...", file=sys.stderr)
-    async with own_server(path, {}) as server:
+    async with own_server(args.model, {}) as server:
         await measure_budgets(server.target.url, problems, args.budgets, args.samples, curves, Counter)

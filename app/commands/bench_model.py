@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+
+from ..errors import CommandError, UsageError
 
 SHAPES = ("qwen2-0.5b", "qwen2-1.5b", "qwen2-7b", "llama-8b")
 QUANTS = ("Q4_K_M", "Q4_0", "Q8_0", "F16")
@@ -23,11 +26,20 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def resolve_model(args: argparse.Namespace) -> Path:
-    """The file; random weights are made where they are not there yet. Raises ModelNotFoundError."""
+    """The file; random weights are made where they are not there yet.
+
+    Raises ModelNotFoundError, ModelLoadError, and UsageError for a model that is no single file.
+    """
     if args.model is not None:
         from ...serve.models.catalog import resolve
+        from ...serve.models.gguf.info import read_info
 
-        return resolve(args.model).path
+        entry = resolve(args.model)
+        if entry.engine != "llama" or entry.adapter:
+            what = "an adapter" if entry.adapter else "a folder"
+            raise UsageError(f"{entry.id} is {what}, and this measures GGUF files. See what there is: r1chat list")
+        read_info(entry.path)  # a damaged file is told now
+        return entry.path
     from huggingface_hub import cached_assets_path
 
     from ...serve.models.gguf.shapes import cached_random_gguf
@@ -37,6 +49,22 @@ def resolve_model(args: argparse.Namespace) -> Path:
         file=sys.stderr,
     )
     return cached_random_gguf(args.shape, cached_assets_path("r1chat", namespace="bench"), args.quant)
+
+
+def chart_path(text: str) -> Path:
+    """A file that can be written, as far as its folder tells: the measurement before it takes long."""
+    path = Path(os.path.expanduser(text))
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent} for {path.name}")
+    return path
+
+
+def write_chart(path: Path, svg: str) -> None:
+    """Comes last, when the figures are printed. Raises CommandError."""
+    try:
+        path.write_text(svg, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}. Name another: --chart FILE") from error
 
 
 def number(text: str) -> int:

@@ -98,8 +98,8 @@ async def _measure(args: argparse.Namespace, problems: list[Problem], trials: li
     from ..bench.own_server import own_server
     from ..bench.vote import measure_votes
 
-    path = resolve(args.model).path
+    resolve(args.model)  # what is not here is told, or fetched, before anything starts
     print(f"{len(problems)} problems; the server is being started ...", file=sys.stderr)
-    async with own_server(path, {}) as server:
+    async with own_server(args.model, {}) as server:
         report = Counter("votes")
         await measure_votes(server.target.url, problems, args.thoughts, args.temperature, trials, report)

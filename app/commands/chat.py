@@ -14,6 +14,7 @@ from ..errors import CommandError, UsageError
 from ..folders import CONVERSATIONS, data_folder
 from ..parser import Parser
 from .engine_options import add_load_options, entry_of, load_options
+from .serve import key
 
 if TYPE_CHECKING:
     from ...serve.client import Client
@@ -44,7 +45,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.mixed = True
     parser.add_argument("model", metavar="MODEL", nargs="?", help="as for run, or a name of --url's (default: demo)")
     parser.add_argument("--url", metavar="URL", help="talk to a server that runs, instead of loading a model here")
-    parser.add_argument("--api-key", action="append", metavar="KEY", help="for --url (default: $R1CHAT_API_KEY)")
+    parser.add_argument(
+        "--api-key", type=key, action="append", metavar="KEY", help="for --url (default: $R1CHAT_API_KEY)"
+    )
     parser.add_argument("--think", type=thinking, metavar="HOW", help="off, auto, or the longest trace in tokens")
     parser.add_argument("--hide-thinking", action="store_true", help="do not show the trace")
     parser.add_argument("--json", action="store_true", help="print one object for each reply, and no trace")
@@ -86,8 +89,8 @@ def run(args: argparse.Namespace) -> int:
         lines = Lines(None if args.no_save else folder / HISTORY)
         try:
             session = Session(background, _owner(args), changes)
-            if args.go_on and (newest := session.list(1)):
-                session.open(newest[0].id)
+            if args.go_on and (newest := session.newest()):
+                session.open(newest.id)
                 session.change(**changes)
             return Loop(background, session, terminal, lines, _owner(args)).run()
         finally:

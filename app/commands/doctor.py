@@ -128,8 +128,9 @@ def _checks(args: argparse.Namespace) -> list[Check]:
 def _llama_entry(entry: ModelEntry | None, name: str) -> ModelEntry:
     if entry is None:
         raise CommandError(f"{name} is not here. Try: {_how_to_get(name)}", 3)
-    if entry.engine != "llama":
-        raise CommandError(f"{entry.id} is no GGUF, and only of those memory is estimated. Try: r1chat list", 3)
+    if entry.engine != "llama" or entry.adapter:
+        what = "an adapter" if entry.adapter else "no GGUF"
+        raise CommandError(f"{entry.id} is {what}, and memory is estimated of whole GGUFs. Try: r1chat list", 3)
     return entry
 
 

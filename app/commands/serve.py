@@ -51,6 +51,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=port, default=8000, help="port to listen on, 0 for any (default: 8000)")
     parser.add_argument(
         "--api-key",
+        type=key,
         action="append",
         metavar="KEY",
         help="key that clients must send (default: $R1CHAT_API_KEY); may be repeated, and the page uses the first",
@@ -85,6 +86,13 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     add_load_options(parser)
     add_engine_options(parser)
     add_model_limits(parser)
+
+
+def key(text: str) -> str:
+    """An API key. An empty one, of a variable that is not set, would let in whoever sends none."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the key is empty, as where its variable is not set")
+    return text
 
 
 def port(text: str) -> int:

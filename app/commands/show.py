@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show_catalogue(*, in_json: bool) -> int:
     """Every R1 model in its usual quantisation; what it takes is for its longest thoughts."""
-    from ...serve.models.fit.machine import look
+    from ...serve.engine.host_memory import available_memory
     from ...serve.models.hub.variants import DEFAULT_QUANT
     from ...serve.models.r1_models import R1_MODELS
     from ...serve.models.sizes import human
@@ -73,7 +73,7 @@ def _show_catalogue(*, in_json: bool) -> int:
         scores = (str(model.scores.get(test, "-")) for test in rows[0][4:])
         rows.append((name, model.parameters, human(size), human(size + LONG * model.kv_bytes_per_token), *scores))
     print_table(rows)
-    print(f"{human(look().ram_available)} of memory are free here. Fetch one: r1chat pull r1:1.5b", file=sys.stderr)
+    print(f"{human(available_memory())} of memory are free here. Fetch one: r1chat pull r1:1.5b", file=sys.stderr)
     return 0
 
 

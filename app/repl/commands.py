@@ -5,6 +5,7 @@ A command either is done when it returns, or gives the reply that it has written
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,10 @@ class Commands:
         before = self._session.last_question().content
         if not rest and not self._lines.is_terminal:
             raise InvalidRequestError("Say what to ask instead: /edit What is 15% of 200?")
-        return self._session.edit(rest or self._lines.next(prefilled=before))
+        try:
+            return self._session.edit(rest or self._lines.next(prefilled=before))
+        except (KeyboardInterrupt, EOFError):
+            raise InvalidRequestError("Nothing was changed.") from None
 
     def _system(self, rest: str) -> None:
         if rest:
@@ -147,7 +151,7 @@ class Commands:
         if form is None:
             raise InvalidRequestError("The ending says what is written: .md, .json or .jsonl. Try: /save chat.md")
         text = "".join(FORMATS[form].write([self._session.tree()], thoughts=True))
-        path = Path(rest).expanduser()
+        path = Path(os.path.expanduser(rest))
         try:
             # What is there may be somebody's work.
             with path.open("x", encoding="utf-8") as file:

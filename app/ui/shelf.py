@@ -173,8 +173,7 @@ def disk() -> dict[str, Any]:
 
 def leftovers(pulled: Collection[str]) -> list[dict[str, Any]]:
     """Repositories with parts of downloads that stopped, but for those in `pulled` and those being fetched."""
-    found = [(repo, size) for repo, size in cache.unfinished() if repo not in pulled]
-    return [{"repo": repo, "bytes": size} for repo, size in found if not cache.is_fetching(repo)]
+    return [{"repo": repo, "bytes": size} for repo, size in cache.unfinished() if repo not in pulled]
 
 
 def is_offline() -> bool:

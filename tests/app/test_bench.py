@@ -75,8 +75,14 @@ def test_peer_that_does_not_answer_is_one_line(r1chat: Run, noise_model: Path) -
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--against", "llama-server"], ["--only", "sprint"], ["--shape", "tiny"], ["--rounds", "0"]]
-)
+    "arguments",
+    [
+        ["--against", "llama-server"], ["--only", "sprint"], ["--shape", "tiny"], ["--rounds", "0"],
+        ["--model", "mine", "vote"], ["--json", "accuracy"], ["--chart", "x.svg"],
+        ["--against", "http://127.0.0.1:9", "--chart", "/nonexistent/x.svg"],
+        ["budget", "--chart", "/nonexistent/x.svg"],
+    ],
+)  # fmt: skip
 def test_what_cannot_be_meant_is_a_usage_error(r1chat: Run, arguments: list[str]) -> None:
     done = r1chat("bench", *arguments)
     assert (done.returncode, done.stdout) == (2, "")

@@ -120,6 +120,8 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
         (["serve", "--host", "0.0.0.0"], 2, "r1chat: Listening on 0.0.0.0 lets the network in, and no key is set. "
          "Set one: R1CHAT_API_KEY=$(openssl rand -hex 16) r1chat serve --host 0.0.0.0"),
         (["serve", "--host", "host.invalid", "--api-key", "k"], 2, None),
+        (["serve", "--api-key", "k", "--api-key", ""], 2, "r1chat serve: argument --api-key: the key is empty, as "
+                                                          "where its variable is not set. See: r1chat serve --help"),
         (["distill", "--student", "nope"], 2, None),
         (["distill", "--recipe", "r0"], 2, "r1chat: There is no recipe 'r0', but distill-vs-rl, distill-vs-rl-1.5b, "
          "r1, r1-1.5b, r1-zero, r1-zero-1.5b, and files that end in .yaml. Use: r1chat distill --recipe r1"),

@@ -33,3 +33,5 @@ def test_adapter_is_listed_shown_and_run_by_its_name(
     assert answer.returncode == 0, answer.stderr
     refused = r1chat("quantize", "pupil", **home)
     assert refused.returncode == 2 and "pupil is an adapter" in refused.stderr
+    refused = r1chat("bench", "engine", "--model", "pupil", "--rounds", "1", **home)
+    assert refused.returncode == 2 and "pupil is an adapter" in refused.stderr

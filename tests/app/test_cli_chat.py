@@ -122,8 +122,14 @@ def test_a_reply_may_be_had_again_in_other_words_and_longer(session: TerminalSes
     session.expect("thought ")
     session.ask("/edit")
     session.expect(">>> How many sheep?")
+    session.type(CTRL_C)
+    session.expect("Nothing was changed.")
+    session.ask("/edit")
+    session.expect(">>> How many sheep?")
     session.type(" TWICE\n")
     session.expect("It is two.")
+    session.ask("/save ~nobody-of-that-name/chat.md")
+    session.expect("cannot be written")
     session.ask("/more")
     session.expect("Wait, let me check that again.")
     session.ask(f"/save {tmp_path / 'chat.md'}")
@@ -144,6 +150,22 @@ def test_a_reply_may_be_had_again_in_other_words_and_longer(session: TerminalSes
     ]  # fmt: skip
     assert messages[3].content == "How many sheep? TWICE"
     assert "It is two." in (tmp_path / "chat.md").read_text()
+
+
+def test_continue_goes_on_with_the_newest_conversation_and_not_with_a_pinned_one(
+    server: LiveServer, tmp_path: Path
+) -> None:
+    store = ConversationStore(tmp_path / CONVERSATIONS)
+    for words in ("Old question", "New question"):
+        conversation = store.create("")
+        store.add(Message(id=words, conversation=conversation.id, parent=None, role="user", content=words))
+        store.update("", conversation.id, pinned=words == "Old question")
+    store.close()
+    with on_terminal("chat", "--url", server.url, "--data", str(tmp_path), "--continue") as session:
+        session.ask("/show")
+        session.expect("you: New question")
+        session.ask("/bye")
+        assert session.end() == 0
 
 
 @pytest.mark.slow

@@ -97,6 +97,12 @@ def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat: Run, noise_
     assert done.stderr.count("\n") == 1
 
 
+def test_bytes_that_are_no_text_do_not_end_it() -> None:
+    command = [sys.executable, "-m", "r1chat.app", "run", "nope", "Summarise:"]
+    done = subprocess.run(command, input=b"caf\xe9", capture_output=True, timeout=60)
+    assert done.returncode == 3 and done.stderr.startswith(b"r1chat: There is no model called 'nope'")
+
+
 @pytest.mark.slow
 def test_what_the_model_writes_cannot_steer_the_terminal(r1chat: Run, noise_model: Path) -> None:
     done = r1chat("run", str(noise_model), "hi", "--max-tokens", "400", "--seed", "1")

@@ -169,6 +169,19 @@ def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_line(tmp_path: P
 
 
 @pytest.mark.slow
+def test_a_browser_that_runs_until_it_is_closed_does_not_hold_the_server_up(noise_model: Path, tmp_path: Path) -> None:
+    browser, log = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f"#!/bin/sh\necho here > {log}\nexec sleep 600\n")
+    browser.chmod(0o755)
+    with served("--model", str(noise_model), BROWSER=str(browser)) as server:
+        url = server.url()
+        while not log.exists():
+            assert server.process.poll() is None
+            time.sleep(0.05)
+        assert get(f"{url}/health")[0] == 200
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "opened"), [([], True), (["--no-browser"], False)])
 def test_the_browser_opens_once_the_server_answers(
     noise_model: Path, tmp_path: Path, arguments: list[str], opened: bool

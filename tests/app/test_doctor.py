@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from r1chat.app import health
 from r1chat.app.commands import doctor
 from r1chat.app.conversation_health import conversation_check
 from r1chat.app.conversations.store import ConversationStore
 from r1chat.app.folders import CONVERSATIONS
 from r1chat.app.health import gpu_commands, machine_checks
+from r1chat.serve.models.fit import machine
+from r1chat.serve.models.fit.machine import BuildError, LlamaBuild
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -126,6 +129,19 @@ def test_a_folder_that_cannot_be_written_to_is_broken(r1chat: Run, tmp_path: Pat
     done = r1chat("doctor", "nothing", "--json", R1CHAT_MODELS=str(tmp_path / "file"))
     assert done.returncode == 1
     assert checks_of(done)["own models"]["state"] == "broken"
+
+
+def test_a_llama_cpp_that_cannot_be_loaded_is_one_check_among_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a build for graphics cards without their driver."""
+
+    def broken() -> LlamaBuild:
+        raise BuildError("llama.cpp cannot be loaded (libcuda.so.1).")
+
+    monkeypatch.setattr(health, "ask_llama_cpp", broken)
+    monkeypatch.setattr(machine, "ask_llama_cpp", broken)
+    monkeypatch.setattr(machine, "_may_have_gpus", lambda: True)
+    states = {check.name: check.state for check in machine_checks(0)}
+    assert (states["llama.cpp"], states["memory"]) == ("broken", "ok")
 
 
 def test_a_port_that_is_taken_is_noted_with_another() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .ids import HubId
-from .variants import Variant, pick, variants
+from .variants import Variant, fragments, pick, variants
 
 _FOLDER = re.compile(r"models--([\w.-]+?)--([\w.-]+)", re.ASCII)
 
@@ -64,9 +64,9 @@ def everything() -> Iterator[Cached]:
 
 
 def unfinished() -> list[tuple[str, int]]:
-    """Repositories of which downloads were begun and not ended, with the bytes kept of them."""
+    """Repositories of which downloads were begun, not ended, and are not under way; with the bytes kept of them."""
     parts = {repo: [_size(path) for path in folder.glob("blobs/*.incomplete")] for repo, folder in _repos()}
-    return [(repo, sum(sizes)) for repo, sizes in parts.items() if sizes]
+    return [(repo, sum(sizes)) for repo, sizes in parts.items() if sizes and not is_fetching(repo)]
 
 
 def _repos() -> list[tuple[str, Path]]:
@@ -92,9 +92,13 @@ def _ref(folder: Path, name: str) -> str | None:
 
 
 def _variants(snapshot: Path) -> list[Variant]:
-    # A link whose blob is gone is no file, and its model not whole.
+    return variants(_files(snapshot))
+
+
+def _files(snapshot: Path) -> Iterator[tuple[str, int]]:
+    """Names and bytes. A link whose blob is gone is no file, and its model not whole."""
     files = [path for path in snapshot.rglob("*") if path.is_file()]
-    return variants((path.relative_to(snapshot).as_posix(), _size(path)) for path in files)
+    return ((path.relative_to(snapshot).as_posix(), _size(path)) for path in files)
 
 
 def _modified(path: Path) -> float:
@@ -142,6 +146,8 @@ def note_revision(repo: str, revision: str, commit: str) -> None:
     if revision == commit:
         return
     ref = repo_folder(repo) / "refs" / revision
+    if ref.is_file() and ref.read_text() == commit:
+        return  # the cache may be one that others alone may write
     ref.parent.mkdir(parents=True, exist_ok=True)
     ref.write_text(commit)
 
@@ -149,15 +155,18 @@ def note_revision(repo: str, revision: str, commit: str) -> None:
 def remove(cached: Cached) -> int:
     """Deletes a model's files and what only they needed; bytes freed."""
     folder = repo_folder(cached.repo)
-    freed = 0
-    for name in cached.variant.files:
-        for link in folder.glob(f"snapshots/*/{_literal(name)}"):
-            blob, size = _target(link), _size(link)
-            link.unlink()
-            if not _is_linked(folder, blob):
-                freed += size
-                blob.unlink(missing_ok=True)
-    return freed + _sweep(cached.repo)
+    links = [link for name in cached.variant.files for link in folder.glob(f"snapshots/*/{_literal(name)}")]
+    return sum(_unlink(folder, link) for link in links) + _sweep(cached.repo)
+
+
+def _unlink(folder: Path, link: Path) -> int:
+    """A snapshot's file, with its blob where no other snapshot has it; bytes freed."""
+    blob, size = _target(link), _size(link)
+    link.unlink()
+    if _is_linked(folder, blob):
+        return 0
+    blob.unlink(missing_ok=True)
+    return size
 
 
 def has_parts(repo: str) -> bool:
@@ -171,7 +180,8 @@ def is_fetching(repo: str) -> bool:
     from huggingface_hub.utils import WeakFileLock
 
     for part in repo_folder(repo).glob("blobs/*.incomplete"):
-        lock = lock_path(repo, part.stem)
+        # <digest>.incomplete, and of newer tools <digest>.<their own number>.incomplete
+        lock = lock_path(repo, part.name.partition(".")[0])
         try:
             if lock.exists():
                 with WeakFileLock(lock, timeout=0.01):
@@ -182,19 +192,21 @@ def is_fetching(repo: str) -> bool:
 
 
 def remove_parts(repo: str) -> int:
-    """Deletes what unfinished downloads have left of a repository; bytes freed."""
+    """Deletes what unfinished downloads have left of a repository, whole files of a split model, too; bytes freed."""
     folder = repo_folder(repo)
     parts = list(folder.glob("blobs/*.incomplete"))
     freed = sum(map(_size, parts))
     for part in parts:
         part.unlink(missing_ok=True)
+    for snapshot in folder.glob("snapshots/*"):
+        freed += sum(_unlink(folder, snapshot / name) for name in fragments(_files(snapshot)))
     return freed + _sweep(repo)
 
 
 def _sweep(repo: str) -> int:
     """Deletes a repository's folder once no file is left in it, another tool's neither; bytes freed."""
     folder = repo_folder(repo)
-    if is_fetching(repo) or any(not path.is_dir() or path.is_symlink() for path in folder.glob("snapshots/**/*")):
+    if has_parts(repo) or any(not path.is_dir() or path.is_symlink() for path in folder.glob("snapshots/**/*")):
         return 0
     freed = sum(map(_size, folder.glob("blobs/*")))
     shutil.rmtree(folder, ignore_errors=True)

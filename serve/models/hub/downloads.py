@@ -110,11 +110,11 @@ class Download:
                 for file in files:
                     if not _is_there(listing, file):
                         self._fetch_alone(hub, listing, file)
+                cache.note_revision(listing.repo, self._wanted.revision or "main", listing.commit)
         except TransferError as error:
             raise ModelNotFoundError(self._unreachable(error)) from error
         except OSError as error:
             raise ModelNotFoundError(_disk_trouble(error, self.name)) from error
-        cache.note_revision(listing.repo, self._wanted.revision or "main", listing.commit)
         snapshot = cache.repo_folder(listing.repo) / "snapshots" / listing.commit
         return Cached(listing.repo, listing.commit, variant, snapshot)
 
@@ -162,7 +162,10 @@ class Download:
         while True:
             try:
                 with WeakFileLock(lock, timeout=LOCK_WAIT_S):
-                    if not _has_size(cache.blob_path(listing.repo, file.digest), file.size):
+                    if _has_size(cache.blob_path(listing.repo, file.digest), file.size):
+                        # another tool has fetched it since we stopped
+                        cache.part_path(listing.repo, file.digest).unlink(missing_ok=True)
+                    else:
                         self._fetch(hub, listing, file)
                     self._put_in_place(listing, file)
                     self._note(file, file.size)

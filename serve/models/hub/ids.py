@@ -53,12 +53,17 @@ def parse(name: str) -> HubId | None:
     return HubId(match["repo"], quant, revision)
 
 
+def file_label(stem: str) -> str:
+    """A file's name without its ending, as it may stand where a quantisation does: `My Model (v2)` is My-Model-v2."""
+    return re.sub(r"[^\w.-]+|-{2,}|\.{2,}", "-", stem, flags=re.ASCII).replace("--", "-").strip("-.")[:128] or "model"
+
+
 def _from_address(rest: str) -> HubId | None:
     """What a browser's address bar shows: user/repo/tree/REVISION or user/repo/blob/REVISION/FILE.gguf."""
     parts = unquote(rest).split("/")
     repo, kind, revision, file = "/".join(parts[:2]), parts[2], "/".join(parts[3:4]), "/".join(parts[4:])
     if kind not in ("tree", "blob", "resolve", "raw") or not revision:
         return None
-    stem = SPLIT.sub("", PurePosixPath(file).name.removesuffix(".gguf"))
+    stem = file_label(SPLIT.sub("", PurePosixPath(file).name.removesuffix(".gguf")))
     name = repo + (f":{stem}" if file.endswith(".gguf") else "") + ("" if revision == "main" else f"@{revision}")
     return parse(name)

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from ...errors import ModelNotFoundError
 from ..sizes import human
-from .ids import QUANT, SPLIT
+from .ids import QUANT, SPLIT, file_label
 
 DEFAULT_QUANT = "Q4_K_M"
 SAFETENSORS = "SAFETENSORS"
@@ -36,7 +36,7 @@ class Variant:
     def answers_to(self, quant: str) -> bool:
         """Whether this is what somebody means who names a quantisation, or a file without its ending."""
         stem = SPLIT.sub("", PurePosixPath(self.files[0]).name.removesuffix(".gguf"))
-        return quant.upper() in (self.label.upper(), stem.upper())
+        return quant.upper() in (self.label.upper(), stem.upper(), file_label(stem).upper())
 
 
 def variants(files: Iterable[tuple[str, int]]) -> list[Variant]:
@@ -50,10 +50,18 @@ def variants(files: Iterable[tuple[str, int]]) -> list[Variant]:
     labels = [_label(stem) for stem in groups]
     found = [
         # Two models in one repository share a quantisation: only their names tell them apart.
-        _variant(label if labels.count(label) == 1 else PurePosixPath(stem).name, members)
+        _variant(label if labels.count(label) == 1 else file_label(PurePosixPath(stem).name), members)
         for (stem, members), label in zip(groups.items(), labels, strict=True)
     ]
     return found + _folder(files)
+
+
+def fragments(files: Iterable[tuple[str, int]]) -> list[str]:
+    """Of the same (name, bytes), those that are parts of a split model which lacks others."""
+    files = list(files)
+    whole = {name for variant in variants(files) for name in variant.files}
+    split = [name for name, _ in files if SPLIT.search(name.rpartition(".")[0])]
+    return [name for name in split if name.endswith((".gguf", ".safetensors")) and name not in whole]
 
 
 def _variant(label: str, members: list[tuple[str, int]]) -> Variant:
@@ -68,7 +76,7 @@ def _parts(name: str) -> int:
 
 def _label(stem: str) -> str:
     match = _LABEL.search(stem)
-    return match[1].upper() if match else PurePosixPath(stem).name
+    return match[1].upper() if match else file_label(PurePosixPath(stem).name)
 
 
 def _folder(files: list[tuple[str, int]]) -> list[Variant]:

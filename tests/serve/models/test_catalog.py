@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils import WeakFileLock
 from loopback_hub import LoopbackHub
 
 from r1chat.serve.errors import ModelNotFoundError
 from r1chat.serve.models import catalog
 from r1chat.serve.models.catalog import ModelEntry
 from r1chat.serve.models.gguf.info import read_info
-from r1chat.serve.models.hub.cache import part_path, unfinished
+from r1chat.serve.models.hub.cache import lock_path, part_path, unfinished
 from r1chat.serve.models.removal import remove
 
 REPO = "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF"
@@ -258,6 +259,43 @@ def test_rm_of_a_stopped_pull_leaves_the_whole_model_beside_it(pulled: LoopbackH
     assert not part.exists() and catalog.find_local("r1:1.5b") is not None
     part.write_bytes(b"12345")
     assert remove("r1:1.5b")[0] == "r1:1.5b"
+    assert part.read_bytes() == b"12345", "another quantisation's download can still go on"
+
+
+def test_rm_of_a_stopped_pull_takes_the_files_of_a_split_model_that_had_arrived(hub: LoopbackHub, cache: Path) -> None:
+    hub.repos[REPO] = {f"m-Q8_0-{n:05d}-of-00002.gguf": b"GGUF %d" % n for n in (1, 2)}
+    catalog.resolve("r1:1.5b:q8_0", progress=False)
+    (second,) = cache.glob("models--*/snapshots/*/*-00002-of-00002.gguf")
+    blob = second.resolve()
+    second.unlink()
+    blob.rename(part_path(REPO, blob.name))
+    assert remove(REPO) == (f"stopped pulls of {REPO}", 12)
+    assert not list(cache.glob("models--*"))
+
+
+def test_rm_leaves_a_download_of_another_tool_alone(cache: Path) -> None:
+    part = part_path(REPO, "a" * 64).with_suffix(".1234abcd.incomplete")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"12")
+    lock = lock_path(REPO, "a" * 64)
+    lock.parent.mkdir(parents=True)
+    with WeakFileLock(lock):
+        assert unfinished() == []
+        with pytest.raises(ModelNotFoundError, match="is being fetched"):
+            remove(REPO)
+    assert part.exists() and unfinished() == [(REPO, 2)]
+
+
+def test_a_file_of_any_name_has_an_id_that_can_be_typed(hub: LoopbackHub) -> None:
+    hub.repos["odd/repo"] = {"My Model (v2).gguf": b"GGUF one"}
+    hub.repos["two/repo"] = {"a--Q4_K_M.gguf": b"GGUF a", "b..c-Q4_K_M.gguf": b"GGUF b"}
+    catalog.resolve("odd/repo", progress=False)
+    catalog.resolve("https://huggingface.co/two/repo/blob/main/a--Q4_K_M.gguf", progress=False)
+    catalog.resolve("two/repo:b-c-Q4_K_M", progress=False)
+    ids = [model.id for model in catalog.local_models()]
+    assert ids == ["demo", "odd/repo:My-Model-v2", "two/repo:a-Q4_K_M", "two/repo:b-c-Q4_K_M"]
+    for model in catalog.local_models():
+        assert catalog.find_local(model.id) == model.entry
 
 
 # --- names from strangers ---

@@ -133,6 +133,31 @@ def test_a_part_too_long_for_its_file_is_fetched_anew(hub: LoopbackHub) -> None:
     assert download().run().paths[0].read_bytes() == DATA
 
 
+def test_a_part_of_long_ago_does_not_replace_a_file_that_another_tool_has_fetched_since(hub: LoopbackHub) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    download().run().paths[0].unlink()  # as under a new commit
+    part().write_bytes(DATA[:10])
+    assert download().run().paths[0].read_bytes() == DATA
+    assert not part().exists()
+
+
+def test_a_whole_model_in_a_cache_that_others_write_is_named_without_writing(
+    hub: LoopbackHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    found = download().run()
+
+    def refuse(path: Path, text: str) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert download().run() == found
+    hub.commit = "e" * 40
+    (cache / f"models--user--repo-GGUF/snapshots/{hub.commit}").mkdir()
+    (cache / f"models--user--repo-GGUF/snapshots/{hub.commit}/{FILE}").write_bytes(DATA)
+    assert "Permission denied" in refusal()
+
+
 def test_a_connection_that_never_carries_a_byte_is_given_up(hub: LoopbackHub) -> None:
     hub.repos[REPO] = {FILE: DATA}
     hub.file_faults = [(503, {})] * 9
