@@ -85,8 +85,9 @@ class Batch:
         return batch
 
     def still_placed(self) -> Batch:
-        """Without sequences that lost their place since the batch was made."""
-        return _batch_of([chunk for chunk in self.chunks if chunk.sequence.seq_id >= 0])
+        """Without sequences that lost their place since the batch was made; mostly itself, idle rows and all."""
+        placed = [chunk for chunk in self.chunks if chunk.sequence.seq_id >= 0]
+        return self if len(placed) == len(self.chunks) else _batch_of(placed)
 
     def halves(self) -> tuple[Batch, Batch]:
         middle = len(self.chunks) // 2

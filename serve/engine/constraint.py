@@ -88,10 +88,14 @@ class Grammars:
 
 
 class Constraint:
-    """One answer's way through its grammar; it begins with `bind`, behind the thought."""
+    """One answer's way through its grammar; it begins with `bind`, behind the thought.
+
+    `opening` is the token that may stand in place of the answer's first, and then opens a thought.
+    """
 
     def __init__(self, matcher: LLMatcher, n_vocab: int, field: str) -> None:
         self.bound = False
+        self.opening: int | None = None
         self._field = field
         self._matcher = matcher
         self._n_vocab = n_vocab
@@ -120,7 +124,8 @@ class Constraint:
             return np.array([self._forced[0]])
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
-        return np.flatnonzero(np.unpackbits(bits, count=self._n_vocab, bitorder="little").view(np.bool_))
+        tokens = np.flatnonzero(np.unpackbits(bits, count=self._n_vocab, bitorder="little").view(np.bool_))
+        return tokens if self.bound or self.opening is None else np.union1d(tokens, [self.opening])
 
     def accept(self, token: int) -> None:
         """`token` was appended. Raises InvalidRequestError for one that may not come."""

@@ -13,7 +13,7 @@ from ..reasoning import Piece, ReasoningParser, ReasoningState, n_overlapping
 from .request import Channel
 
 CLOSE_TAG = "</think>"
-_OPEN_TAG = "<think>"
+OPEN_TAG = "<think>"
 # No decoded text holds half of a surrogate pair.
 _NO_TAG = "\ud800"
 
@@ -37,7 +37,7 @@ class Detokenizer:
 
     def __init__(self, *, reasoning_open: bool, stop: tuple[str, ...] = (), quotes_tags: bool = False) -> None:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        open_tag = _NO_TAG if quotes_tags and not reasoning_open else _OPEN_TAG
+        open_tag = _NO_TAG if quotes_tags and not reasoning_open else OPEN_TAG
         self._parser = ReasoningParser(reasoning_open=reasoning_open, open_tag=open_tag, close_tag=CLOSE_TAG)
         self._quotes_tags = quotes_tags
         self._counter = _TokenCounter()
@@ -95,6 +95,11 @@ class Detokenizer:
             self._parser.drop_partial_tag()
         return n_dropped
 
+    def begin_thought(self) -> None:
+        """The reply's first token opens a thought, where tags would be text."""
+        self._parser = ReasoningParser(reasoning_open=True, close_tag=CLOSE_TAG)
+        self.text = OPEN_TAG
+
     def hide_later_tags(self) -> None:
         """Closing tags inside the answer are no part of it, from now on, unless it quotes them."""
         if not self._quotes_tags:
@@ -110,6 +115,8 @@ class Detokenizer:
         self._counter.know_all()
         channel = Channel.REASONING if self._parser.in_reasoning else Channel.CONTENT
         self._known = None if echo else (channel, len(self._parser.pending))
+        if self._tags and not echo:
+            self._tags.know()
         return deltas if echo else []
 
     def feed(self, piece: bytes) -> list[TextDelta]:
@@ -227,18 +234,27 @@ class _LaterTags:
 
     def __init__(self) -> None:
         self._held = ""
+        self._n_known = 0
+
+    def know(self) -> None:
+        """What is held back was said before."""
+        self._n_known = len(self._held)
 
     def feed(self, text: str) -> str:
         """The text that is certain now."""
         text = self._held + text
+        if text.startswith(CLOSE_TAG):
+            self._n_known = 0
         while CLOSE_TAG in text:
             text = text.replace(CLOSE_TAG, "")
         certain = len(text) - n_overlapping(text, CLOSE_TAG)
         self._held = text[certain:]
-        return text[:certain]
+        begin = min(self._n_known, certain)
+        self._n_known -= begin
+        return text[begin:certain]
 
     def flush(self) -> str:
-        held, self._held = self._held, ""
+        held, self._held = self._held[self._n_known :], ""
         return held
 
 

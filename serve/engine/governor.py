@@ -143,13 +143,13 @@ class Governor:
 
     def answer_now(self) -> bool:
         """The thought ends with the next verdict. False: it has ended already, or there is none."""
-        self._answer_now = self._thinking
-        return self._thinking
+        self._answer_now = self._may_be_steered
+        return self._answer_now
 
     def think_more(self) -> bool:
         """When the model wants to end its thought, it goes on once more. False as for `answer_now`."""
-        self._n_swallow += self._thinking
-        return self._thinking
+        self._n_swallow += self._may_be_steered
+        return self._may_be_steered
 
     def verdict(self, n_left: int) -> Verdict:
         """How the next token comes about; `n_left` tokens may still be appended."""
@@ -201,6 +201,10 @@ class Governor:
     @property
     def _thinking(self) -> bool:
         return self._detokenizer.state == "reasoning"
+
+    @property
+    def _may_be_steered(self) -> bool:
+        return self._thinking and not self._plan.lets_be
 
     @property
     def _begun_tag(self) -> str:

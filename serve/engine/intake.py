@@ -8,7 +8,7 @@ from ..errors import ContextLengthError, InvalidRequestError
 from .begun import Beginning, begin
 from .closing_run import read_closing_run
 from .constraint import Grammars
-from .detokenizer import Detokenizer
+from .detokenizer import OPEN_TAG, Detokenizer
 from .governor import Force, Governor, ReasoningPlan
 from .logprobs import MAX_TOP, LogprobQueue
 from .model_runner import ModelRunner
@@ -29,6 +29,8 @@ class Intake:
         self._runner = runner
         self._make_speculator = make_speculator or (lambda prompt: None)
         self._closing_run = read_closing_run(runner)
+        opening = runner.tokenize(OPEN_TAG, special=True)
+        self._opening = opening[0] if len(opening) == 1 else None
         self.grammars = Grammars(runner)
 
     def tokenize(self, prompt: tuple[Segment, ...]) -> list[int]:
@@ -94,12 +96,16 @@ class Intake:
             raise InvalidRequestError(f"top_logprobs must be between 0 and {MAX_TOP}.", param="top_logprobs")
 
     def _constrain(self, sequence: Sequence, request: GenerateRequest, answer: list[int]) -> None:
-        """What is no thought is bound from its first token on; `answer` is what there is of it already."""
+        """What is no thought is bound from its first token on; `answer` is what there is of it already. A model whose
+        template leaves it to it may begin with a thought.
+        """
         thinks = sequence.detokenizer.state == "reasoning"
         if request.grammar:
-            sequence.constraint = self.grammars.constraint(request.grammar)
-            if not thinks:
-                sequence.constraint.bind(answer)
+            sequence.constraint = constraint = self.grammars.constraint(request.grammar)
+            if sequence.detokenizer.state == "start" and not sequence.tokens[sequence.reply_at :]:
+                constraint.opening = None if request.params.reasoning_budget == 0 else self._opening
+            if not thinks and constraint.opening is None:
+                constraint.bind(answer)
         if request.params.top_logprobs is not None:
             sequence.logprobs = LogprobQueue(request.params.top_logprobs, in_thought=thinks)
 

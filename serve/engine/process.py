@@ -48,7 +48,7 @@ class EngineProcess:
             back_off or BackOff(),
             on_reply=self._on_reply,
             on_end=self._on_end,
-            waiting_since=lambda: self._busy_since if self._live else None,
+            waiting_since=lambda: self._busy_since if self._is_awaited else None,
         )
         self._live: dict[str, EventStream] = {}
         self._controls: Questions[bool] = Questions()
@@ -116,7 +116,8 @@ class EngineProcess:
 
     async def control(self, request_id: str, action: Literal["answer_now", "think_more"]) -> bool:
         """Has a running request's thought end now, or go on when it would have ended. False where none goes on."""
-        if request_id not in self._live or self._child.link is None:
+        stream = self._live.get(request_id)
+        if stream is None or stream.ended or self._child.link is None:
             return False
         self._child.link.send(Control(request_id, action))
         try:
@@ -154,10 +155,15 @@ class EngineProcess:
         if request.request_id in self._live:
             raise InvalidRequestError(f"Request {request.request_id} is running already.")
         _send_text(link, request)
-        if not self._live:
+        if not self._is_awaited:
             self._busy_since = time.monotonic()
         stream = self._live[request.request_id] = EventStream()
         return stream
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Some request has not ended; of one that has, the reader may be as slow as it likes."""
+        return any(not stream.ended for stream in self._live.values())
 
     def _query_id(self) -> str:
         self._n_queries += 1

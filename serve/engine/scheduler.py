@@ -50,9 +50,16 @@ class Scheduler:
         if sequence.only_prepares:
             # the next turn may be here already, and then it computes this itself
             if not any(_begins_with(other, sequence) for other in [*self.running, *self.waiting]):
-                self.preparing.append(sequence)
+                self._queue_prepared(sequence)
         else:
             self._queues[sequence.priority].append(sequence)
+
+    def _queue_prepared(self, sequence: Sequence) -> None:
+        """Behind the one that is computed already; the newest is the likeliest to come, the oldest are forgotten."""
+        is_begun = bool(self.preparing) and self.preparing[0].seq_id >= 0
+        self.preparing.insert(int(is_begun), sequence)
+        if len(self.preparing) > self._n_seq_max + is_begun:
+            self.preparing.pop()
 
     def schedule(self) -> Batch:
         """The next batch; it fits the cache. Empty where there is no work, or only what the cache holds already."""
@@ -133,12 +140,21 @@ class Scheduler:
         return ahead >= worth and ahead - self._cache.n_available(sequence) >= worth
 
     def _makes_way(self, sequence: Sequence) -> bool:
-        """There is a place and room for it, perhaps one that background work had."""
+        """There is a place and room for it, perhaps one that work ahead or background work had."""
         while not self._has_place(sequence):
+            if len(self.running) < self._n_seq_max and self._stop_preparing():
+                continue
             background = [other for other in self.running if _is_background(other)]
             if not background or _is_background(sequence):
                 return False
             self.park(background[-1])
+        return True
+
+    def _stop_preparing(self) -> bool:
+        """What is computed ahead leaves its place, and its cells may be evicted; False where there is nothing."""
+        if not self.preparing or self.preparing[0].seq_id < 0:
+            return False
+        self.finish(self.preparing[0])
         return True
 
     def _has_place(self, sequence: Sequence) -> bool:
@@ -216,9 +232,8 @@ class Scheduler:
     def _fitting(self, batch: Batch) -> Batch:
         """Without what the cache cannot hold: work done ahead goes first, then background, then the largest."""
         while not self._has_room(batch):
-            if prepared := [chunk.sequence for chunk in batch.chunks if chunk.sequence.only_prepares]:
-                batch = batch.without(prepared[0])
-                self.finish(prepared[0])
+            if self._stop_preparing():
+                batch = batch.still_placed()
             elif any(chunk.draft for chunk in batch.chunks):
                 batch = batch.without_drafts()
             else:

@@ -32,10 +32,12 @@ class SideLane(Generic[Item]):
             self._wanted.add(request.request_id)
         self._queue.put(request)
 
-    def forget(self, request_id: str) -> None:
-        """What becomes of the request is not handed on any more, if it has not been yet."""
+    def forget(self, request_id: str) -> bool:
+        """What becomes of the request is not handed on any more; False where it has been, or never was here."""
         with self._lock:
+            was_wanted = request_id in self._wanted
             self._wanted.discard(request_id)
+            return was_wanted
 
     def _run(self) -> None:
         """Never returns: the requests of a dead thread would wait for ever, so its end is the process's."""

@@ -12,9 +12,13 @@ LiveEvent = Accepted | TokenOutput | ThoughtEnded | Finished
 
 
 class EventStream:
-    """Never blocks the writer. What a slow reader finds is joined: one event per change of channel."""
+    """Never blocks the writer. What a slow reader finds is joined: one event per change of channel.
+
+    `ended`: nothing more will be put, read or not.
+    """
 
     def __init__(self) -> None:
+        self.ended = False
         self._events: deque[LiveEvent] = deque()
         self._error: Exception | None = None
         self._changed = asyncio.Event()
@@ -23,6 +27,7 @@ class EventStream:
         if isinstance(event, Failed):
             self.fail(_error_of(event))
             return
+        self.ended = isinstance(event, Finished)
         self._events.append(event)
         self._changed.set()
 
@@ -33,6 +38,7 @@ class EventStream:
 
     def fail(self, error: Exception) -> None:
         """Ends the stream, behind what was put before."""
+        self.ended = True
         self._error = self._error or error
         self._changed.set()
 

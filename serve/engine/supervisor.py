@@ -122,7 +122,7 @@ class Supervisor:
                 continue
             silent_s = time.monotonic() - max(self.link.last_reply_at, since)
             if silent_s > self._patience_s:
-                logger.error("the engine finished no step for %.0f s: killing it", silent_s)
+                self._ended_by = f"it finished no step for {silent_s:.0f} s"
                 self.link.kill()
                 await self.link.exited
 

@@ -131,7 +131,7 @@ class TokenWriter:
         if is_end:
             return self.end(sequence, FinishReason.STOP)
         detokenizer = sequence.detokenizer
-        deltas = detokenizer.feed(piece)
+        deltas = [] if _begins_thought(sequence, token) else detokenizer.feed(piece)
         sequence.governor.accept(token)
         if sequence.constraint and sequence.constraint.bound:
             sequence.constraint.accept(token)
@@ -152,9 +152,22 @@ def _allowed(sequence: Sequence) -> np.ndarray | None:
     constraint = sequence.constraint
     if constraint is None:
         return None
-    if not constraint.bound and sequence.detokenizer.state == "content":
+    state = sequence.detokenizer.state
+    if not constraint.bound and state == "content":
         constraint.bind()
-    return constraint.allowed() if constraint.bound else None
+    return constraint.allowed() if constraint.bound or state == "start" else None
+
+
+def _begins_thought(sequence: Sequence, token: int) -> bool:
+    """Whether the reply's first token, which may open a thought or begin the answer, has opened one."""
+    constraint = sequence.constraint
+    if constraint is None or constraint.bound or sequence.detokenizer.state != "start":
+        return False
+    if token != constraint.opening:
+        constraint.bind()
+        return False
+    sequence.detokenizer.begin_thought()
+    return True
 
 
 def _outputs(sequence: Sequence, deltas: list[TextDelta]) -> list[Event]:

@@ -38,7 +38,17 @@ from .messages import (
 )
 from .model_runner import load_runner
 from .queries import QueryThread
-from .request import Event, Failed, GenerateRequest, PrepareRequest, Priority
+from .request import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    PrepareRequest,
+    Priority,
+    Timings,
+    Usage,
+)
 from .side_lane import SideLane
 from .speculation import PromptLookup, Speculator
 
@@ -54,7 +64,7 @@ class _Tokenized:
     beginning: Beginning | None = None
 
 
-_Item = _Tokenized | Failed | Abort | Control | Shutdown
+_Item = _Tokenized | Failed | Finished | Abort | Control | Shutdown
 
 
 def main(config: EngineConfig, pipe: Connection) -> None:
@@ -169,7 +179,10 @@ class Worker:
             return
         assert self._engine is not None, "requests follow Ready"
         if isinstance(command, Abort):
-            self._side_lane.forget(command.request_id)
+            if self._side_lane.forget(command.request_id):
+                # the engine never hears of it, and somebody may wait for its end
+                self._inbox.put(Finished(command.request_id, FinishReason.ABORT, Usage(), Timings()))
+                return
             self._inbox.put(command)
             self._engine.give_way(aborted=command.request_id)
             return
@@ -216,8 +229,8 @@ def _speculator(_: list[int]) -> Speculator:
     return Speculator(PromptLookup())
 
 
-def _apply(engine: Engine, item: _Tokenized | Failed | Abort) -> list[Event]:
-    if isinstance(item, Failed):
+def _apply(engine: Engine, item: _Tokenized | Failed | Finished | Abort) -> list[Event]:
+    if isinstance(item, (Failed, Finished)):
         return [item]
     if isinstance(item, Abort):
         return engine.abort(item.request_id)

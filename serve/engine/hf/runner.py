@@ -53,7 +53,7 @@ class TransformersModelRunner:
         self._loaded = load(config.model_path, **config.runner_args)
         self._vocab = TransformersVocab(config.model_path, self._loaded.config.vocab_size, self._loaded.ends)
         self._row_buffers = Scratch(self._vocab.n_tokens)
-        self.n_resident = max(config.n_resident, config.n_seq_max)
+        self.n_resident = max(config.n_resident, config.n_seq_max + 1)
         # one id more, for rows that are nobody's
         self._scratch = self.n_resident
         self._memory, self.n_cells, n_ctx = _new_memory(self._loaded, config)

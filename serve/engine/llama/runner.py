@@ -49,8 +49,8 @@ class LlamaModelRunner:
         adapter = LlamaAdapter(self._model, config.adapter, self._log) if config.adapter else None
         self._vocab = LlamaVocab(self._model)
         self._row_buffers = Scratch(self._vocab.n_tokens)
-        # one id more, for rows that are nobody's
-        self.n_resident = min(max(config.n_resident, config.n_seq_max), MAX_SEQUENCES - 1)
+        # a place beside all running ones for a prompt computed ahead; and one id more, for rows that are nobody's
+        self.n_resident = min(max(config.n_resident, config.n_seq_max + 1), MAX_SEQUENCES - 1)
         self._scratch = self.n_resident
         n_ctx = _context_length(self._model, config)
         self._context = new_context(self._model, config, n_ctx=n_ctx, n_resident=self.n_resident, log=self._log)

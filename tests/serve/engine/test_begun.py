@@ -73,6 +73,15 @@ def read(data: bytes, detokenizer: Detokenizer | None = None) -> tuple[str, str]
     return split([*detokenizer.feed(data), *detokenizer.finish()])
 
 
+@pytest.mark.parametrize("tail", ["<", "a <", "</", "x</think"])
+def test_what_might_have_become_a_tag_in_the_answer_is_not_said_twice(tail: str) -> None:
+    """An answer that ends so goes on."""
+    for more, said in (("b>", "b>"), ("", ""), ("/think>b" if tail.endswith("<") else "b", None)):
+        beginning = begun([*b"thought", 256, 260, *b"x ", *tail.encode()])
+        answer = read(more.encode(), beginning.detokenizer)[1]
+        assert said is None or answer == said
+
+
 @given(tokens=TOKENS, at=st.integers(0, 200), echo=st.booleans())
 @example(tokens=[97, 10, 98], at=2, echo=False)
 @example(tokens=[97, 262, 263, 98], at=1, echo=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
 from engine_tools import bundled_model, finish_of, request, run, scripted_config, text_of
 from forms import CHOICE, DIGITS, ENDLESS, JSON, is_valid, shaped
 from recording_runner import UntimedRunner
+from scripted_runner import ScriptedRunner
 
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
@@ -24,6 +26,7 @@ from r1chat.serve.engine.request import (
     Failed,
     Finished,
     FinishReason,
+    GenerateRequest,
     Grammar,
     Segment,
 )
@@ -89,7 +92,13 @@ def test_each_kind_of_form_is_kept_to_without_a_thought_too(make_engine: MakeEng
     forms = {"json": JSON, "digits": DIGITS, "choice": CHOICE}
     asked = [shaped(f"{name}{i}", form, seed=i) for i in range(6) for name, form in forms.items()]
     asked += [
-        msgspec.structs.replace(each, request_id=f"{each.request_id} at once", reasoning_open=False) for each in asked
+        msgspec.structs.replace(
+            each,
+            request_id=f"{each.request_id} at once",
+            reasoning_open=False,
+            params=msgspec.structs.replace(each.params, reasoning_budget=0),
+        )
+        for each in asked
     ]
     for request_id, events in run(engine, asked).items():
         answer = text_of(events, Channel.CONTENT)
@@ -232,6 +241,42 @@ async def test_a_refused_form_leaves_the_child_and_the_others_alone() -> None:
         assert (process.pid, process.restarts) == (pid, 0)
     finally:
         await process.stop()
+
+
+def test_a_model_that_opens_its_thought_itself_thinks_before_an_answer_of_a_given_form() -> None:
+    def said(script: str, **params: Any) -> tuple[str, str]:
+        engine = Engine(ScriptedRunner(scripted_config(script=script)))
+        ask = shaped("f", Grammar("regex", "[0-9]+"), **params)
+        ask = msgspec.structs.replace(ask, prompt=(Segment("Say it", False),), reasoning_open=False)
+        events = run(engine, [ask])["f"]
+        return text_of(events, Channel.REASONING), text_of(events, Channel.CONTENT)
+
+    assert said("<think>Hm. 7 is well</think>42") == ("Hm. 7 is well", "42")
+    assert said("42") == ("", "42")
+    assert said("<think>Hm.</think>42", reasoning_budget=0)[0] == ""
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_aborted_while_its_form_is_tried_ends() -> None:
+    process = EngineProcess(scripted_config())
+    await process.start()
+    try:
+        asked = [
+            asyncio.create_task(collect(process, shaped(name, form)))
+            for name, form in (("slow", ENDLESS), ("behind it", Grammar("lark", 'start: "no"')))
+        ]
+        await asyncio.sleep(0.2)
+        process.abort("behind it")
+        async with asyncio.timeout(30):
+            assert finish_of(await asked[1]).reason is FinishReason.ABORT
+        asked[0].cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        await process.stop()
+
+
+async def collect(process: EngineProcess, request: GenerateRequest) -> list[Event]:
+    return [event async for event in process.generate(request)]
 
 
 @pytest.mark.slow

@@ -275,6 +275,12 @@ def test_answer_now_ends_the_thought_with_the_next_step(run: ClosingRun) -> None
     assert not generation.governor.answer_now()
 
 
+def test_a_thought_that_is_let_be_cannot_be_steered_and_says_so() -> None:
+    detokenizer = Detokenizer(reasoning_open=True)
+    governor = Governor(ReasoningPlan(100, lets_be=True), ONE_TOKEN_TAG, detokenizer)
+    assert not governor.answer_now() and not governor.think_more()
+
+
 @both_tags
 def test_think_more_swallows_the_closing_tag_once(run: ClosingRun) -> None:
     closing = [PIECES[token] for token in run.tag]

@@ -128,7 +128,7 @@ async def test_a_hanging_child_is_killed_and_replaced() -> None:
         bad = asyncio.create_task(collect(process, request("bad", "please HANG now")))
         await eventually(lambda: process.stats()["waiting"] == 1)  # its last word before the step that hangs
         long_ago(process)
-        with pytest.raises(EngineStoppedError):
+        with pytest.raises(EngineStoppedError, match="it finished no step for"):
             async with asyncio.timeout(30):
                 await bad
         assert finish_of(await collect(process, request("good")))
@@ -384,6 +384,19 @@ async def test_control_reaches_a_running_thought_and_says_whether_it_did() -> No
         await answering
         assert finish_of(events).reasoning_end == "user"
         assert not await process.control("r", "answer_now")
+
+
+async def test_a_reply_that_nobody_reads_to_its_end_is_no_sign_of_a_hanging_child() -> None:
+    async with engine(replace(scripted_config(), hang_floor_s=4)) as process:
+        stalled = process.generate(request("stalled"))
+        await anext(stalled)
+        await eventually(lambda: process._live["stalled"].ended)
+        long_ago(process)
+        assert not process._is_awaited
+        await asyncio.sleep(1)  # twice as long as the watch sleeps
+        assert (process.restarts, process.state) == (0, "ready")
+        assert not await process.control("stalled", "answer_now")
+        await stalled.aclose()
 
 
 async def test_control_says_no_when_the_child_dies_before_it_heard() -> None:

@@ -346,6 +346,45 @@ def test_preparing_ends_where_a_running_request_needs_the_room() -> None:
     assert policy.n_parkings == 0
 
 
+def test_what_is_prepared_gives_way_even_where_it_gets_no_rows() -> None:
+    policy = scheduler(n_cells=400, rows=100, fillers=0)
+    policy.add(prepared("next turn", 250))
+    policy.step()
+    policy.add(prompt("chat", 250))
+    for _ in range(120):
+        policy.step()
+    assert policy.n_parkings == 0
+    assert len(policy.running[0].tokens) > 340
+
+
+def test_what_is_prepared_keeps_nobody_out() -> None:
+    policy = scheduler(n_cells=1000, rows=500, fillers=0)
+    policy.add(prepared("next turn", 700))
+    policy.step()
+    for name in ("a", "b"):
+        policy.add(prompt(name, 200))
+    policy.step()
+    assert names(policy.running) == ["a", "b"]
+
+
+def test_of_what_might_come_next_the_newest_are_prepared_and_old_ones_forgotten() -> None:
+    policy = scheduler(n_seq_max=2, rows=20)
+    policy.add(prepared("begun", 50))
+    policy.step()
+    for i in range(100):
+        policy.add(prepared(f"next {i}", 50))
+    assert [sequence.request_id for sequence in policy.preparing] == ["begun", "next 99", "next 98"]
+
+
+def test_rows_that_fill_a_step_up_are_in_what_is_run() -> None:
+    policy = scheduler(idle=1)
+    start_decoding(policy, 3)
+    batch = policy.schedule()
+    assert batch.n_idle == 1 == batch.still_placed().n_idle
+    policy.park(policy.running[0])
+    assert (batch.still_placed().n_rows, batch.still_placed().n_idle) == (2, 0)
+
+
 def test_idle_rows_fill_a_step_up_where_that_is_cheaper() -> None:
     policy = scheduler(idle=1)
     start_decoding(policy, 3)
