@@ -27,8 +27,10 @@ _NUMBER = re.compile(
     r"(?<![\w.,])[-−]?(?:\d{1,3}(?:,\d{3})+|\d{1,40})(?:\.\d{1,40})?(?![\d\w]|[.,]\d)(?:\s?/\s?\d{1,9}(?![\d.]))?"
     r"|-?\\[dt]?frac\{\d{1,40}\}\{\d{1,40}\}"
 )
+# A minus before a number is the number's.
+_GAP = r"(?:[^\w−-]|-(?!\d)){0,12}"
 _STATED = re.compile(
-    r"answer\W{0,12}(?:(?:is|would be|should be|must be)\b\W{0,12})?(?P<value>-?\d[\d,./]*)(?P<rest>[^.\n]{0,60})",
+    rf"answer{_GAP}(?:(?:is|would be|should be|must be)\b{_GAP})?(?P<value>[-−]?\d[\d,./]*)(?P<rest>[^.\n]{{0,60}})",
     re.IGNORECASE,
 )
 _EQUALS = re.compile(r"=|\bequals\b|\bgives\b")
@@ -104,12 +106,13 @@ def final_value(content: str) -> Fraction | None:
 
 def _outcome(stated: re.Match[str]) -> Fraction | None:
     """Of "answer: 2" and "answer: 1 + 1 = 2"; None of "answer: 1 + 1"."""
-    if _EQUALS.search(stated["rest"]):
-        *_, (value, _, _) = [(Fraction(), 0, 0), *_numbers(stated["rest"])]
+    rest = stated["rest"].removeprefix("**")  # the end of bold, no power
+    if _EQUALS.search(rest):
+        *_, (value, _, _) = [(Fraction(), 0, 0), *_numbers(rest)]
         return value
-    if _TERM.match(stated["rest"]):
+    if _TERM.match(rest):
         return None
-    return _value(stated["value"].rstrip(".,"))
+    return _value(stated["value"].rstrip(".,").replace("−", "-"))
 
 
 def _value(answer: str) -> Fraction | None:

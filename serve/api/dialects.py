@@ -6,18 +6,15 @@ nobody can know which was meant.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..errors import InvalidRequestError
-from .fields import Strict
+from .fields import Strict, contradiction, only, said
 from .wire_types import MAX_INT, Budget
-
-T = TypeVar("T")
 
 # Tokens of thought; None: as far as the context reaches. GET /v1/models shows it.
 EFFORTS: Mapping[str, int | None] = MappingProxyType(
@@ -38,11 +35,12 @@ class Thinking:
 
 
 class Reasoning(Strict):
-    """OpenRouter's field, and that of OpenAI's Responses."""
+    """OpenRouter's field, and that of OpenAI's Responses. `exclude` leaves the thought out of the reply."""
 
     effort: Effort | None = None
     max_tokens: Budget | None = None
     enabled: bool | None = None
+    exclude: bool | None = None
 
 
 class ThinkingSwitch(Strict):
@@ -117,13 +115,13 @@ def agreed(
     efforts: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Thinking:
     """One meaning for what the named fields say. Raises InvalidRequestError."""
-    budget_by, budget = _only((name, value) for name, value in budgets.items() if value != -1)
-    switch_by, switch = _only(switches.items())
-    effort_by, effort = _only((name, "max" if value == "ultra" else value) for name, value in efforts.items())
+    budget_by, budget = said({name: value for name, value in budgets.items() if value != -1})
+    switch_by, switch = said(switches)
+    effort_by, effort = said({name: "max" if value == "ultra" else value for name, value in efforts.items()})
     if switch is not None and budget is not None and switch != bool(budget):
-        raise _contradiction(switch_by, budget_by)
+        raise contradiction(switch_by, budget_by)
     if switch and budget is None and effort == "none":
-        raise _contradiction(switch_by, effort_by)
+        raise contradiction(switch_by, effort_by)
     if budget is not None:
         return Thinking(budget, budget > 0)
     if switch is False:
@@ -138,8 +136,7 @@ def preserved(asked: bool | None, template: TemplateArguments | None) -> bool:
     InvalidRequestError where the two places contradict each other.
     """
     in_template = template.preserve_thinking if template else None
-    said = [("preserve_thinking", asked), ("chat_template_kwargs.preserve_thinking", in_template)]
-    return bool(_only(said)[1])
+    return bool(only({"preserve_thinking": asked, "chat_template_kwargs.preserve_thinking": in_template}))
 
 
 def _switch_of(thinking: ThinkingSwitch | None) -> bool | None:
@@ -147,20 +144,3 @@ def _switch_of(thinking: ThinkingSwitch | None) -> bool | None:
     if thinking is None or thinking.type in ("adaptive", "auto"):
         return None
     return thinking.type == "enabled"
-
-
-def _only(said: Iterable[tuple[str, T | None]]) -> tuple[str, T | None]:
-    """The one value that was said, and the field that said it first."""
-    by, value = "", None
-    for name, one in said:
-        if one is None:
-            continue
-        if value is not None and one != value:
-            raise _contradiction(by, name)
-        if value is None:
-            by, value = name, one
-    return by, value
-
-
-def _contradiction(one: str, other: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{one} and {other} contradict each other; send one of them.", other)

@@ -6,17 +6,21 @@ Fields that nobody knows are logged.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ..engine.request import Priority, SamplingParams
+from ..errors import InvalidRequestError
 from .wire_errors import NOT_SUPPORTED
 from .wire_types import MAX_INT, SEEDS, StopText, Text, TokenId
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 one_or_list = Discriminator(lambda value: "(list)" if isinstance(value, list) else "(one)")
 
@@ -99,13 +103,16 @@ class OneReply(ChatOnly):
 
 
 class SamplingFields(Body):
-    """How tokens are drawn, in OpenAI's names and our own, with the bounds of the chat route."""
+    """How tokens are drawn, in OpenAI's names and our own, with the bounds of the chat route; `repeat_penalty` is
+    llama-server's name.
+    """
 
     temperature: float | None = number(0, 2)
     top_p: float | None = number(0, 1)
     top_k: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None
     min_p: float | None = number(0, 1)
     repetition_penalty: float | None = number(0.01, 10)
+    repeat_penalty: float | None = number(0.01, 10)
     presence_penalty: float | None = number(-2, 2)
     frequency_penalty: float | None = number(-2, 2)
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
@@ -123,8 +130,12 @@ class SamplingFields(Body):
         return Priority(self.priority or Priority.INTERACTIVE)
 
     def drawn(self, **more: Any) -> SamplingParams:
-        """The engine's parameters; what was not given, here and in `more`, keeps the engine's default."""
+        """The engine's parameters; what was not given, here and in `more`, keeps the engine's default. Raises
+        InvalidRequestError.
+        """
         given: dict[str, Any] = {name: getattr(self, name) for name in _SAMPLING_FIELDS} | more
+        named = {"repetition_penalty": self.repetition_penalty, "repeat_penalty": self.repeat_penalty}
+        given["repetition_penalty"] = only(named)
         if self.seed is not None:
             given["seed"] = self.seed % SEEDS
         elif self.deterministic:
@@ -139,7 +150,6 @@ _SAMPLING_FIELDS = (
     "top_p",
     "top_k",
     "min_p",
-    "repetition_penalty",
     "presence_penalty",
     "frequency_penalty",
 )
@@ -150,6 +160,30 @@ def stop_of(stop: str | list[str] | None) -> tuple[str, ...]:
     if stop is None:
         return ()
     return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def said(named: Mapping[str, T | None]) -> tuple[str, T | None]:
+    """The one value that the fields of these names say together, and the first that said it. Raises
+    InvalidRequestError where they contradict each other.
+    """
+    by, value = "", None
+    for name, one in named.items():
+        if one is None:
+            continue
+        if value is not None and one != value:
+            raise contradiction(by, name)
+        if value is None:
+            by, value = name, one
+    return by, value
+
+
+def only(named: Mapping[str, T | None]) -> T | None:
+    """The value alone."""
+    return said(named)[1]
+
+
+def contradiction(one: str, other: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{one} and {other} contradict each other; send one of them.", other)
 
 
 def log_ignored(names: list[str], request_id: str) -> None:

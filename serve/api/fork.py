@@ -91,10 +91,13 @@ class ForkRequest(ThinkingFields):
             "top_p": self.top_p,
             "seed": None if self.seed is None else self.seed % SEEDS,
             "max_tokens": self.max_completion_tokens or self.max_tokens,
-            "reasoning_budget": self.asked_thinking.budget,
             "reasoning_grace": self.reasoning_grace_tokens,
         }
-        return msgspec.structs.replace(before, **{name: value for name, value in said.items() if value is not None})
+        changed: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+        if self.asked_thinking.wanted is not None:
+            # no limit is said by None
+            changed["reasoning_budget"] = self.asked_thinking.budget
+        return msgspec.structs.replace(before, **changed)
 
 
 def fork_router(models: ServedModels) -> APIRouter:
@@ -144,4 +147,6 @@ def forked(kept: KeptReply, body: ForkRequest) -> Ask:
         begun = Begun(tokens=tokens, cut="char", n_chars=body.at.char, segments=segments, echo=True)
     else:
         begun = Begun(tokens=tokens, cut="think_end", segments=segments, echo=True)
-    return replace(kept.ask, n=1, begun=begun, params=body.params(kept.ask.params))
+    wanted = body.asked_thinking.wanted
+    thinking = kept.ask.thinking if wanted is None else wanted
+    return replace(kept.ask, n=1, begun=begun, params=body.params(kept.ask.params), thinking=thinking)

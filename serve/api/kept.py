@@ -18,6 +18,8 @@ from .ask import Ask
 
 E = TypeVar("E", bound=Event)
 
+_OBJECTS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class KeptReply:
@@ -29,9 +31,13 @@ class KeptReply:
 
     @property
     def n_bytes(self) -> int:
-        said = [part for turn in self.ask.turns for part in turn if isinstance(part, str)]
-        n_chars = sum(len(part) for part in said) + len(self.ask.text or "")
-        return n_chars + self.tokens.itemsize * len(self.tokens)
+        ask = self.ask
+        said = [part for turn in ask.turns for part in turn if isinstance(part, str)]
+        said += [part for turn in ask.turns for call in turn.tool_calls for part in call if isinstance(part, str)]
+        said += [ask.text or "", ask.grammar.text if ask.grammar else ""]
+        # as objects they take about three times as much as in JSON
+        n_tools = _OBJECTS * sum(len(tool.model_dump_json()) for tool in ask.tools)
+        return sum(map(len, said)) + n_tools + self.tokens.itemsize * len(self.tokens)
 
 
 @dataclass(slots=True)

@@ -131,6 +131,13 @@ class UnsupportedFields(Strict):
     grammar: Annotated[Literal[""] | None, Unsupported("grammars in GBNF are", ("",))] = None
     guided_grammar: Annotated[None, Unsupported("guided_grammar is")] = None
     use_beam_search: Annotated[Literal[False] | None, Unsupported("beam search is", (False,))] = None
+    min_tokens: Annotated[Literal[0] | None, Unsupported("min_tokens is", (0,))] = None
+    ignore_eos: Annotated[Literal[False] | None, Unsupported("ignore_eos is", (False,))] = None
+    stop_token_ids: Annotated[list[int] | None, Unsupported("stop_token_ids are", ([],))] = None
+    typical_p: Annotated[float | None, Unsupported("typical_p is", (1,))] = None
+    mirostat: Annotated[Literal[0] | None, Unsupported("mirostat is", (0,))] = None
+    dry_multiplier: Annotated[float | None, Unsupported("DRY is", (0,))] = None
+    n_predict: Annotated[Literal[-1] | None, Unsupported("n_predict (send max_completion_tokens) is", (-1,))] = None
 
 
 class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFields, SamplingFields):
@@ -156,6 +163,8 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP)] | None = None
     reasoning_format: ReasoningFormat | None = None
+    include_reasoning: bool | None = None
+    separate_reasoning: bool | None = None
     tools: Tools | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -163,6 +172,17 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     continue_final_message: bool | Literal["reasoning_content", "content"] | None = None
     add_generation_prompt: bool | None = None
     preserve_thinking: bool | None = None
+
+    @property
+    def thought_format(self) -> ReasoningFormat | None:
+        """reasoning_format, or what other servers' switches say: `include_reasoning`, `reasoning.exclude`, and
+        `separate_reasoning`.
+        """
+        if self.reasoning_format is not None:
+            return self.reasoning_format
+        if self.include_reasoning is False or (self.reasoning and self.reasoning.exclude):
+            return "hidden"
+        return "inline" if self.separate_reasoning is False else None
 
     @property
     def include_usage(self) -> bool:

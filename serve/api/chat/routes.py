@@ -97,4 +97,4 @@ async def _started(backend: Backend, judge: MathJudge, body: ChatRequest, ask: A
         outputs = await backend.start(ask, completion_id, streamed=streamed)
     if ask.tools:
         outputs = parsed(outputs, ask.tools)
-    return formatted(outputs, body.reasoning_format)
+    return formatted(outputs, body.thought_format)

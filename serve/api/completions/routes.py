@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -27,8 +26,6 @@ from ..served import Backend, ServedModels
 from ..wire_errors import request_id_of
 from ..wire_types import MAX_CHOICES, Text, TokenCount
 from .writer import CompletionBody, CompletionsWriter
-
-logger = logging.getLogger(__name__)
 
 # OpenAI's, for the route that has no other bound.
 DEFAULT_MAX_TOKENS = 16

@@ -13,12 +13,10 @@ from pydantic import BaseModel
 from ...engine.governor import ReasoningEnd
 from ...engine.request import Channel, Finished, ThoughtEnded, Timings, TokenLogprob, TokenOutput, Usage
 from ..generation import Output, Reply
-from ..prompt.chat_template import CLOSE_TAG, OPEN_TAG
+from ..reasoning_format import CLOSING, OPENING
 from ..replies import TimingsBody, UsageBody, summed, wire_finish_reason
 
 DONE = b"data: [DONE]\n\n"
-OPENING = f"{OPEN_TAG}\n"
-CLOSING = f"\n{CLOSE_TAG}\n\n"
 
 
 class LogprobsBody(BaseModel):

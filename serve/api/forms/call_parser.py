@@ -62,18 +62,30 @@ class CallParser:
         self._run(text)
         return self._taken()
 
+    def called(self) -> list[Part]:
+        """A call that is not in the text comes here: what was held back was text, but for blanks."""
+        self._speak_up()
+        self._blanks = []
+        self._after_call = True
+        return self._taken()
+
     def flush(self) -> list[Part]:
         """The end of the text: what was held back is no call after all."""
+        self._speak_up()
+        if self._state == self._speak and not self._after_call and (blanks := "".join(self._blanks)):
+            self._parts.append(Spoken(blanks))
+        self._held = ""
+        self._blanks = []
+        return self._taken()
+
+    def _speak_up(self) -> None:
+        """What might have become a call is text."""
         while self._state == self._head:
             self._refuse()
             self._run("")
         if self._state == self._speak:
-            self._say(self._held)
-            if not self._after_call and (blanks := "".join(self._blanks)):
-                self._parts.append(Spoken(blanks))
-        self._held = ""
-        self._blanks = []
-        return self._taken()
+            held, self._held = self._held, ""
+            self._say(held)
 
     def _run(self, text: str) -> None:
         rest = self._held + text

@@ -67,7 +67,7 @@ def _ready(schema: Any, *, closes: bool) -> Any:
     if not isinstance(schema, dict):
         return schema
     ready = {key: value for key, value in schema.items() if key != "x-guidance"}
-    if ready.get("format") not in ENFORCED_FORMATS:
+    if str(ready.get("format")) not in ENFORCED_FORMATS:
         ready.pop("format", None)
     if closes and "properties" in ready and not _OPEN_ENDS & ready.keys():
         ready["additionalProperties"] = False

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag
 
 from ...engine.request import Grammar
 from ...errors import InvalidRequestError, NotSupportedError
-from ..fields import Strict, kinds
+from ..fields import Strict, Unsupported, kinds, only
 from ..wire_types import Text
 from .json_schema import MAX_BYTES, Schema, bounded, text_for_grammar
 from .tools import MAX_CALLS, NamedTool, Tool, ToolChoice, callable_now, calls_grammar, offered
@@ -77,6 +77,8 @@ class StructuredOutputs(Strict):
     regex: Pattern | None = None
     choice: Choices | None = None
     json_object: bool | None = None
+    grammar: Annotated[None, Unsupported("structured_outputs.grammar is")] = None
+    structural_tag: Annotated[None, Unsupported("structured_outputs.structural_tag is")] = None
 
 
 class StructureFields(BaseModel):
@@ -95,21 +97,38 @@ class StructureFields(BaseModel):
 
     @property
     def asked_format(self) -> ResponseFormat | None:
-        """response_format, under whatever name it was given."""
-        vllm = self.structured_outputs
-        schemas = (self.json_schema, self.guided_json, vllm and vllm.json_)
-        schema = next((schema for schema in schemas if schema is not None), None)
-        if schema is not None or (vllm and vllm.json_object):
-            return self.response_format or JsonObjectFormat.model_validate({"type": "json_object", "schema": schema})
-        return self.response_format
+        """response_format, under whatever name it was given. Raises InvalidRequestError where two names say two
+        things.
+        """
+        vllm, form = self._vllm, self.response_format
+        own = None if form is None else _own_schema(form)
+        schema = only(
+            {
+                "response_format": own,
+                "json_schema": self.json_schema,
+                "guided_json": self.guided_json,
+                "structured_outputs.json": vllm.json_,
+            }
+        )
+        if own is not None or (schema is None and not vllm.json_object):
+            return form
+        return JsonObjectFormat.model_validate({"type": "json_object", "schema": schema})
 
     @property
     def asked_regex(self) -> str | None:
-        return self.regex or self.guided_regex or (self.structured_outputs and self.structured_outputs.regex) or None
+        """Raises InvalidRequestError as `asked_format`."""
+        named = {"regex": self.regex, "guided_regex": self.guided_regex}
+        return only({**named, "structured_outputs.regex": self._vllm.regex})
 
     @property
     def asked_choice(self) -> list[str] | None:
-        return self.choice or self.guided_choice or (self.structured_outputs and self.structured_outputs.choice) or None
+        """Raises InvalidRequestError as `asked_format`."""
+        named = {"choice": self.choice, "guided_choice": self.guided_choice}
+        return only({**named, "structured_outputs.choice": self._vllm.choice})
+
+    @property
+    def _vllm(self) -> StructuredOutputs:
+        return self.structured_outputs or StructuredOutputs.model_validate({})
 
 
 def grammar_of(
@@ -170,6 +189,13 @@ def _calls(tools: Sequence[Tool], choice: ToolChoice | None, schema: Schema | No
     usable, must_call = callable_now(tools, choice)
     n_calls = MAX_CALLS if parallel and not isinstance(choice, NamedTool) else 1
     return Grammar("lark", calls_grammar(usable, must_call=must_call, n_calls=n_calls, otherwise=schema), "tools")
+
+
+def _own_schema(form: ResponseFormat) -> Schema | None:
+    """The schema that it names, if it does."""
+    if isinstance(form, JsonSchemaFormat):
+        return form.json_schema.schema_
+    return form.schema_ if isinstance(form, JsonObjectFormat) else None
 
 
 def _schema_of(response_format: ResponseFormat | None) -> Schema | None:

@@ -20,11 +20,15 @@ async def parsed(outputs: Outputs, tools: Sequence[Tool]) -> Outputs:
     async with aclosing(outputs):
         async for output in outputs:
             choice, event = output
-            if not tools or not isinstance(event, TokenOutput | Finished):
+            if not tools or not isinstance(event, TokenOutput | ToolCallDelta | Finished):
                 yield output
                 continue
             reply = replies.setdefault(choice, _Reply(tools))
-            if isinstance(event, Finished):
+            if isinstance(event, ToolCallDelta):  # an upstream that reads calls itself
+                for told in reply.called():
+                    yield Output(choice, told)
+                yield output
+            elif isinstance(event, Finished):
                 for told in reply.ended():
                     yield Output(choice, told)
                 yield output
@@ -50,6 +54,9 @@ class _Reply:
         self._tokens += event.tokens
         self._logprobs += event.logprobs
         yield from self._events(self._parser.feed(event.text))
+
+    def called(self) -> Iterator[TokenOutput | ToolCallDelta]:
+        yield from self._events(self._parser.called())
 
     def ended(self) -> Iterator[TokenOutput | ToolCallDelta]:
         yield from self._events(self._parser.flush())

@@ -25,7 +25,8 @@ RESULT_CLOSE = "</tool_response>"
 MAX_TOOLS = 128
 # An upper end for replies that must call: a weak model would call until its tokens are spent.
 MAX_CALLS = 16
-ToolName = Annotated[str, Field(pattern="^[a-zA-Z0-9_.-]{1,64}$")]
+# OpenAI's names end at 64 characters, Anthropic's at 128.
+ToolName = Annotated[str, Field(pattern="^[a-zA-Z0-9_.-]{1,128}$")]
 
 
 class Function(Strict):

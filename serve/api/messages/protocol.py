@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ..fields import OneReply, Strict, Unsupported, kinds, number, one_or_list
-from ..forms.json_schema import bounded
+from ..forms.json_schema import MAX_BYTES, bounded
 from ..forms.tools import MAX_TOOLS, ToolName
 from ..reasoning_format import ReasoningFormat
 from ..wire_types import MAX_INT, Budget, StopText, Text, TokenCount
@@ -116,7 +116,7 @@ Thinking = Annotated[
 class CustomTool(Strict):
     type: Literal["custom"] | None = None
     name: ToolName
-    description: Text | None = None
+    description: Annotated[Text, Field(max_length=MAX_BYTES)] | None = None
     input_schema: Arguments
     strict: bool | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..ask import Ask, with_one_system
+from ..dialects import preserved
 from ..fields import stop_of
 from ..forms.structure import Form, ResponseFormat
 from ..forms.structure import JsonObjectFormat as AnyJson
@@ -50,6 +51,7 @@ def ask_of(body: ResponsesRequest, owner: str) -> Ask:
         tools=offered(tools, choice),
         params=params,
         thinking=body.asked_thinking.wanted,
+        keeps_thoughts=preserved(None, body.chat_template_kwargs),
         grammar=form.grammar,
         form=form,
         priority=body.waits,

@@ -37,7 +37,7 @@ def body_of(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind, *,
         raise _lacks(kind, "deterministic replies", "deterministic")
     if ask.tells_tokens:
         raise NotSupportedError("Token ids are told of models that run here, not of an upstream's.", "return_token_ids")
-    body: dict[str, Any] = {"model": model.id, "stream": True, **_stream_words(kind), **_sampling(params)}
+    body: dict[str, Any] = {"model": model.id, "stream": True, **_stream_words(kind), **_sampling(params, kind)}
     if ask.text is None:
         told = [message_of(turn, keeps_thought=ask.keeps_thoughts) for turn in ask.turns]
         body |= {"messages": told, **_continuing(ask, kind)}
@@ -99,15 +99,18 @@ def _stream_words(kind: Kind) -> dict[str, Any]:
     return {"stream_options": options}
 
 
-def _sampling(params: SamplingParams) -> dict[str, Any]:
-    """Temperature and top_p always, as servers differ in what they take for a default."""
+def _sampling(params: SamplingParams, kind: Kind) -> dict[str, Any]:
+    """All that the server is known to understand, as servers differ in what they take for a default."""
     body: dict[str, Any] = {"temperature": params.temperature, "top_p": params.top_p}
-    for name in ("top_k", "min_p", "presence_penalty", "frequency_penalty"):
-        if getattr(params, name) != getattr(_DEFAULTS, name):
-            body[name] = getattr(params, name)
-    if params.repetition_penalty != _DEFAULTS.repetition_penalty:
-        # llama-server's name for it, and everybody else's
-        body |= {"repetition_penalty": params.repetition_penalty, "repeat_penalty": params.repetition_penalty}
+    penalty = "repeat_penalty" if kind is Kind.LLAMA_SERVER else "repetition_penalty"
+    cuts = {name: getattr(params, name) for name in ("top_k", "min_p", "presence_penalty", "frequency_penalty")}
+    cuts[penalty] = params.repetition_penalty
+    if kind in (Kind.LLAMA_SERVER, Kind.VLLM):
+        # older vLLMs know no 0
+        body |= cuts | ({"top_k": -1} if kind is Kind.VLLM and not params.top_k else {})
+    else:
+        usual = {"repetition_penalty": _DEFAULTS.repetition_penalty}
+        body |= {name: value for name, value in cuts.items() if value != usual.get(name, 0)}
     if params.logit_bias:
         body["logit_bias"] = {str(token): bias for token, bias in params.logit_bias.items()}
     if params.stop:
@@ -121,14 +124,12 @@ def _sampling(params: SamplingParams) -> dict[str, Any]:
 def _thinking(ask: Ask, params: SamplingParams, model: RemoteModel, kind: Kind) -> dict[str, Any]:
     """The budget in the upstream's words; 0 goes to the template as well, which alone can leave a thought out."""
     budget = params.reasoning_budget
-    switch: dict[str, Any] = {}
-    if ask.thinking is not None and (budget is None or budget == 0):
-        switch = {"enable_thinking": ask.thinking}
+    switch = {} if ask.thinking is None else {"enable_thinking": ask.thinking}
     if kind is Kind.R1CHAT:
         grace = {"reasoning_grace_tokens": params.reasoning_grace}
         return {"reasoning_budget_tokens": budget, **grace} if budget is not None else switch
     if kind is Kind.OTHER:
-        return _effort(budget, ask.thinking)
+        return _effort(budget)
     if budget == 0:
         switch = {"enable_thinking": False}
     template = {"chat_template_kwargs": {**switch, "thinking": switch["enable_thinking"]}} if switch else {}
@@ -149,7 +150,7 @@ def _keeping_thoughts(body: dict[str, Any], kind: Kind) -> dict[str, Any]:
     return {"chat_template_kwargs": {**body.get("chat_template_kwargs", {}), "preserve_thinking": True}}
 
 
-def _effort(budget: int | None, wanted: bool | None) -> dict[str, Any]:
+def _effort(budget: int | None) -> dict[str, Any]:
     """OpenAI has words for some amounts, and no numbers."""
     if budget is None:
         return {}

@@ -8,9 +8,20 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from r1chat.serve.api.ask import Ask
+from r1chat.serve.api.forms.tools import Tool
 from r1chat.serve.api.kept import KeptReplies, KeptReply
-from r1chat.serve.api.prompt.chat_template import Turn
-from r1chat.serve.engine.request import Accepted, Channel, Event, Finished, FinishReason, Timings, TokenOutput, Usage
+from r1chat.serve.api.prompt.chat_template import Turn, TurnCall
+from r1chat.serve.engine.request import (
+    Accepted,
+    Channel,
+    Event,
+    Finished,
+    FinishReason,
+    Grammar,
+    Timings,
+    TokenOutput,
+    Usage,
+)
 from r1chat.serve.errors import NotFoundError
 
 
@@ -28,6 +39,22 @@ def test_only_the_owner_has_a_reply_back() -> None:
             kept.get(name, choice, owner)
         errors.append(str(caught.value).replace(f"'{name}'", "'a'").replace("choice 1", "choice 0"))
     assert len(set(errors)) == 1, "nobody learns whether somebody else's exists"
+
+
+def test_tools_forms_and_earlier_calls_count_too() -> None:
+    call = TurnCall("1", "write", "x" * 900)
+    tool = Tool.model_validate({"type": "function", "function": {"name": "f", "description": "x" * 200}})
+    for ask in (
+        Ask(turns=(Turn("assistant", "", tool_calls=(call,)),)),
+        Ask(tools=(tool,)),
+        Ask(grammar=Grammar("regex", "x" * 900)),
+    ):
+        kept = KeptReplies(max_bytes=1000)
+        for name in "ab":
+            kept.put(name, 0, KeptReply("demo", ask, array("i", [])))
+        with pytest.raises(NotFoundError):
+            kept.get("a", 0, "")
+        assert kept.get("b", 0, "").ask is ask
 
 
 def test_without_a_choice_the_shown_one_is_meant() -> None:

@@ -322,6 +322,11 @@ def test_a_stream_that_breaks_ends_in_an_error_event(start_server: StartServer) 
     assert last["type"] == "error" and last["error"]["type"] == "api_error" and last["request_id"]
 
 
+def test_a_tools_name_may_be_as_long_as_the_api_has_it(live: LiveServer) -> None:
+    tool = {"name": "mcp__" + "x" * 110, "input_schema": {"type": "object"}}
+    assert post(live, tools=[tool]).status_code == 200
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -329,6 +334,7 @@ def test_a_stream_that_breaks_ends_in_an_error_event(start_server: StartServer) 
         {"max_tokens": None},
         {"messages": [{"role": "bard", "content": "x"}]},
         {"tool_choice": {"type": "any"}},
+        {"tools": [{"name": "f", "description": "x" * 70_000, "input_schema": {"type": "object"}}]},
     ],
     ids=str,
 )

@@ -11,6 +11,8 @@ from live_server import LiveServer, start, start_model
 from prompts import ASSISTANT, BOS, CHATML, EOS, INFO, USER, info, user
 
 from r1chat.serve.api.prompt.chat_template import Turn, TurnCall, render
+from r1chat.serve.api.responses.asking import ask_of
+from r1chat.serve.api.responses.protocol import ResponsesRequest
 from r1chat.serve.engine.request import Segment
 from r1chat.serve.models.catalog import BUNDLED
 
@@ -65,6 +67,12 @@ def test_old_thoughts_are_dropped_unless_it_is_said_otherwise(server: LiveServer
 )
 def test_they_are_kept_as_they_were_generated(server: LiveServer, fields: dict[str, Any]) -> None:
     assert prompt(server, **fields) == KEPT
+
+
+def test_a_response_keeps_them_where_its_template_is_told_to() -> None:
+    for keeps in (True, False):
+        body = {"input": "hi", "chat_template_kwargs": {"preserve_thinking": keeps}}
+        assert ask_of(ResponsesRequest.model_validate(body), "").keeps_thoughts is keeps
 
 
 def test_a_thought_inside_the_content_is_one_too(server: LiveServer) -> None:

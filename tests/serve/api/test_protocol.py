@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from r1chat.serve.api.chat.protocol import ChatRequest
 from r1chat.serve.api.replies import TimingsBody, UsageBody
 from r1chat.serve.engine.request import Priority, SamplingParams, Timings, Usage
+from r1chat.serve.errors import InvalidRequestError
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -187,6 +188,15 @@ def test_unknown_fields_are_let_through_and_named() -> None:
         {"store": True},
         {"grammar": "root ::= root"},
         {"use_beam_search": True},
+        {"structured_outputs": {"grammar": "root ::= x"}},
+        {"structured_outputs": {"structural_tag": "{}"}},
+        {"min_tokens": 5},
+        {"ignore_eos": True},
+        {"stop_token_ids": [5]},
+        {"mirostat": 2},
+        {"dry_multiplier": 0.8},
+        {"typical_p": 0.5},
+        {"n_predict": 5},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
     ],
@@ -198,8 +208,36 @@ def test_what_others_can_and_this_server_cannot_is_called_not_supported(fields: 
     assert [error["type"] for error in caught.value.errors()] == ["not_supported"]
 
 
+def test_one_thing_said_twice_is_taken_and_two_are_refused() -> None:
+    assert parse(repeat_penalty=1.3).sampling_params().repetition_penalty == 1.3
+    assert parse(repeat_penalty=1.3, repetition_penalty=1.3).sampling_params().repetition_penalty == 1.3
+    with pytest.raises(InvalidRequestError, match="contradict each other"):
+        parse(repeat_penalty=1.3, repetition_penalty=1.1).sampling_params()
+
+
+@pytest.mark.parametrize(
+    ("fields", "form"),
+    [
+        ({"reasoning": {"exclude": True}}, "hidden"),
+        ({"include_reasoning": False}, "hidden"),
+        ({"separate_reasoning": False}, "inline"),
+        ({"include_reasoning": False, "reasoning_format": "both"}, "both"),
+        ({"include_reasoning": True, "separate_reasoning": True, "reasoning": {"exclude": False}}, None),
+    ],
+)
+def test_where_the_thought_goes_may_be_said_in_others_words(fields: dict[str, Any], form: str | None) -> None:
+    assert parse(**fields).thought_format == form
+
+
 def test_what_changes_nothing_of_a_reply_is_taken_as_it_comes() -> None:
     harmless = {
+        "min_tokens": 0,
+        "ignore_eos": False,
+        "stop_token_ids": [],
+        "mirostat": 0,
+        "dry_multiplier": 0.0,
+        "typical_p": 1.0,
+        "n_predict": -1,
         "user": "me",
         "metadata": {"a": "b"},
         "service_tier": "auto",

@@ -22,6 +22,23 @@ FORMAT: TypeAdapter[Any] = TypeAdapter(ResponseFormat)
 Schema = dict[str, Any]
 
 
+def test_a_schema_beside_a_free_form_binds_and_two_schemas_are_refused() -> None:
+    digits, words = {"type": "integer"}, {"type": "string"}
+    for form in ({"type": "text"}, {"type": "json_object"}, {"type": "json_object", "schema": digits}):
+        fields = StructureFields.model_validate({"response_format": form, "guided_json": digits})
+        grammar = grammar_of(fields.asked_format)
+        assert grammar is not None and accepts(grammar, "12") and not accepts(grammar, "{}")
+    with pytest.raises(InvalidRequestError, match="contradict each other"):
+        _ = StructureFields.model_validate({"json_schema": words, "guided_json": digits}).asked_format
+    with pytest.raises(InvalidRequestError, match="contradict each other"):
+        _ = StructureFields.model_validate({"choice": ["a"], "guided_choice": ["b"]}).asked_choice
+
+
+def test_a_format_that_is_no_word_is_passed_over() -> None:
+    fields = StructureFields.model_validate({"guided_json": {"type": "object", "format": {"type": "string"}}})
+    assert grammar_of(fields.asked_format) is not None
+
+
 class Colour(enum.Enum):
     RED = "red"
     BLUE = "blue"

@@ -195,6 +195,15 @@ def test_a_reply_with_calls_is_collected_whole() -> None:
     assert len(set(ids)) == 2 and all(one.startswith("call_") for one in ids)
 
 
+def test_a_call_that_an_upstream_has_read_comes_behind_its_text_and_drops_the_blanks_between() -> None:
+    for text, said in (("Let me add.\n\n", "Let me add."), ("Sum <", "Sum <")):
+        call = ToolCallDelta(0, "{}", "call_1", "add")
+        finished = Finished("r", FinishReason.STOP, Usage(), Timings())
+        events = [output.event for output in told([Output(0, token(text)), Output(0, call), Output(0, finished)])]
+        assert events[-2:] == [call, finished]
+        assert "".join(event.text for event in events[:-2] if isinstance(event, TokenOutput)) == said
+
+
 def test_replies_to_one_prompt_do_not_mix() -> None:
     texts = {0: NOW, 1: "no call", 2: call_text("get_weather", '{"a": 1}')}
     left = {i: list(text) for i, text in texts.items()}

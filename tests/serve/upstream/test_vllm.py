@@ -77,11 +77,24 @@ def test_without_a_reasoning_parser_the_template_tells_that_a_reply_begins_in_it
     assert (message["reasoning"], message["content"]) == (THOUGHT, ANSWER)
 
 
+def test_a_first_reply_that_is_not_to_think_is_an_answer_and_no_thought() -> None:
+    for text in ("\n\n", "</think>\n\n"):
+        with VllmStandIn(deltas=[{"content": text}, {"content": ANSWER}]) as fresh, over(fresh.url) as front:
+            message = ask(front, enable_thinking=False).json()["choices"][0]["message"]
+        assert not message["reasoning"] and message["content"].strip() == ANSWER
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
         ({"reasoning_budget_tokens": 64}, {"thinking_token_budget": 64}),
-        ({"reasoning_effort": "low"}, {"thinking_token_budget": 1024}),
+        (
+            {"reasoning_effort": "low"},
+            {
+                "thinking_token_budget": 1024,
+                "chat_template_kwargs": {"enable_thinking": True, "thinking": True},
+            },
+        ),
         (
             {"enable_thinking": False},
             {"thinking_token_budget": 0, "chat_template_kwargs": {"enable_thinking": False, "thinking": False}},
@@ -97,6 +110,8 @@ def test_without_a_reasoning_parser_the_template_tells_that_a_reply_begins_in_it
         ({"top_k": 5, "min_p": 0.1}, {"top_k": 5, "min_p": 0.1}),
         ({"logprobs": True, "top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
         ({}, {"temperature": 0.6, "top_p": 0.95, "model": MODEL}),
+        ({"top_k": 0}, {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0}),
+        ({"repeat_penalty": 1.2}, {"repetition_penalty": 1.2, "repeat_penalty": None}),
     ],
 )
 def test_it_is_asked_in_its_own_words(
