@@ -30,10 +30,11 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class ContentDelta:
-    """A piece of the answer of the reply `id`."""
+    """A piece of the answer of the reply `id`, with why the thought before it ended, as far as it was told."""
 
     text: str
     id: str = field(default="", compare=False)
+    reasoning_end: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ async def _events(
             if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
                 yield ReasoningDelta(reasoning, done.id)
             if content := delta.get("content"):
-                yield ContentDelta(content, done.id)
+                yield ContentDelta(content, done.id, done.reasoning_end)
     yield done
 
 

@@ -72,14 +72,17 @@ class Database:
 
     def _check_version(self) -> None:
         """Before anything is written."""
-        version = _version(self._writer)
+        self._writer.execute("BEGIN")  # one look: another process may be making the tables just now
+        for connection in _ended(self._writer):
+            version = _version(connection)
+            has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
         name = shlex.quote(str(self.path))
         if version > len(self._steps):
             raise StoreError(
                 f"{name} was written by a newer r1chat and is left as it is. "
                 "Install that one, or keep conversations elsewhere: r1chat ui --data OTHER_FOLDER"
             )
-        if version == 0 and self._writer.execute("SELECT 1 FROM sqlite_master").fetchone():
+        if version == 0 and has_tables:
             raise StoreError(f"{name} holds no conversations of r1chat. Move it away: mv {name} {name}.other")
 
     def _prepare(self) -> None:

@@ -29,6 +29,15 @@ UPDATE conversations
 SET head = (SELECT id FROM messages WHERE conversation = conversations.id ORDER BY row DESC LIMIT 1)
 WHERE head NOT IN (SELECT id FROM messages)
 """
+# A group without all of its replies is none, and replies without their group stand alone.
+GROUPS = """
+DELETE FROM groups
+WHERE EXISTS (SELECT 1 FROM json_each(report, '$.replies') WHERE value NOT IN (SELECT id FROM messages))
+"""
+UNGROUPED = """
+UPDATE messages SET details = json_set(details, '$.group', NULL)
+WHERE json_extract(details, '$.group') IS NOT NULL AND json_extract(details, '$.group') NOT IN (SELECT id FROM groups)
+"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,8 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> Contents:
     for table in APART:
         for row in _rows(old, "*", table):
             insert(new, table, dict(row))
-    new.execute(HEADS)
+    for repair in (HEADS, GROUPS, UNGROUPED):
+        new.execute(repair)
     return Contents(len(conversations), len(messages))
 
 

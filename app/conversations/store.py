@@ -105,12 +105,15 @@ class ConversationStore:
     def add(self, message: Message) -> Message:
         """It becomes the head; the first line of the first question becomes the title where there is none."""
         with self._db.write() as connection:
-            self._insert(connection, message)
-            title = _first_line(message.content) if message.role == "user" else ""
-            connection.execute(
-                "UPDATE conversations SET head = ?, updated = ?, title = iif(title = '', ?, title) WHERE id = ?",
-                (message.id, time.time(), title, message.conversation),
-            )
+            return self._add(connection, message)
+
+    def _add(self, connection: sqlite3.Connection, message: Message) -> Message:
+        self._insert(connection, message)
+        title = _first_line(message.content) if message.role == "user" else ""
+        connection.execute(
+            "UPDATE conversations SET head = ?, updated = ?, title = iif(title = '', ?, title) WHERE id = ?",
+            (message.id, time.time(), title, message.conversation),
+        )
         return message
 
     def append(self, message_id: str, reasoning: str, content: str) -> None:
@@ -171,6 +174,12 @@ class ConversationStore:
             _conversation(connection, owner, conversation_id)
             return tree.messages(connection, conversation_id)
 
+    def whole(self, owner: str, conversation_id: str) -> tuple[Conversation, list[Message], list[Group]]:
+        """All of it as it was at one moment, in the order of add_all()."""
+        with self._db.read() as connection:
+            conversation = _conversation(connection, owner, conversation_id)
+            return conversation, tree.messages(connection, conversation_id), tree.groups(connection, conversation_id)
+
     def siblings(self, message: Message) -> list[str]:
         """The ids of all that answer the same message, itself among them, oldest first."""
         with self._db.read() as connection:
@@ -183,9 +192,12 @@ class ConversationStore:
 
     # groups, imports, search
 
-    def add_group(self, group: Group) -> Group:
+    def add_group(self, group: Group, replies: Iterable[Message] = ()) -> Group:
+        """With its replies, all or nothing; the last becomes the head."""
         with self._db.write() as connection:
             insert(connection, "groups", group_row(group))
+            for reply in replies:
+                self._add(connection, reply)
         return group
 
     def update_group(self, group_id: str, **changes: Any) -> Group:

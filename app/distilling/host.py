@@ -61,12 +61,14 @@ def describe(entry: ModelEntry) -> Teacher:
 
 def licence_of(model: str) -> str | None:
     """Of a model by its id; None where it is not known."""
-    from ...serve.models.catalog import DEMO
-    from ...serve.models.r1_models import R1_MODELS
+    from ...serve.models.catalog import DEMO, hub_id
+    from ...serve.models.r1_models import R1_MODELS, alias_of
 
     if model == DEMO:
         return "MIT"
-    return next((known.licence for known in R1_MODELS.values() if known.repo in model), None)
+    wanted = hub_id(model)
+    known = R1_MODELS.get(alias_of(wanted.repo) or "") if wanted else None
+    return known.licence if known else None
 
 
 def say(text: str) -> None:

@@ -56,6 +56,8 @@ class LiveReply:
         self._thought_ended: float | None = None
         self._first_at: float | None = None
         self._n_thought = self._n_answer = 0
+        # known before the end, which may be a Stop
+        self._reasoning_end = message.reasoning_end
         self._done: Done | None = None
 
     @property
@@ -109,6 +111,7 @@ class LiveReply:
             self._n_thought += 1
         else:
             self._end_thought(now)
+            self._reasoning_end = event.reasoning_end or self._reasoning_end
             self.phase = "answering"
             self.content.append(event.text)
             self._n_answer += 1
@@ -121,6 +124,7 @@ class LiveReply:
             reasoning=self.reasoning.since(0),
             content=self.content.since(0),
             reply_id=self.reply_id or self.message.reply_id,
+            reasoning_end=self._reasoning_end,
             reasoning_tokens=self.reasoning_tokens,
             answer_tokens=self.answer_tokens,
             thinking_s=self.thinking_s,
@@ -138,7 +142,7 @@ class LiveReply:
             # A thought whose vote could change nothing any more did not come to its end.
             **({"state": "stopped"} if done.finish_reason == "stopped" else {}),
             "finish_reason": done.finish_reason or None,
-            "reasoning_end": done.reasoning_end or self.message.reasoning_end,
+            "reasoning_end": done.reasoning_end or self._reasoning_end,
             "usage": done.usage,
             "timings": done.timings,
         }

@@ -19,7 +19,7 @@ from ...serve.errors import InvalidRequestError
 from ..conversations.records import Conversation, Group, Message, Origin, Settings
 from ..conversations.store import ConversationStore, new_id
 from .asker import Asker, new_reply
-from .events import ConversationChanged, GroupChanged
+from .events import ConversationChanged, GroupChanged, MessageChanged
 from .group_run import GroupRun
 from .prompts import params, prompt
 from .registry import JobRegistry
@@ -83,7 +83,15 @@ class Many:
     async def stop(self, owner: str, group_id: str) -> bool:
         """Ends all its replies and keeps what they have; False where none was being written."""
         group = await asyncio.to_thread(self._store.group, owner, group_id)
-        return any(await asyncio.gather(*(self._jobs.stop(name) for name in _names(group))))
+        names = _names(group)
+        stopped = await asyncio.gather(*(self._jobs.stop(name) for name in names))
+        for name, was_running in zip(names, stopped, strict=True):
+            # one that could not be saved at its end is still live in the file
+            if not was_running and (await asyncio.to_thread(self._store.message, owner, name)).state == "live":
+                await asyncio.to_thread(self._store.settle, name)
+                message = await asyncio.to_thread(self._store.message, owner, name)
+                self._jobs.tell(message.conversation, MessageChanged(message))
+        return any(stopped)
 
     async def set_gold(self, owner: str, group_id: str, gold: str) -> Group:
         """The right answer as the person knows it; "" takes it back. Its replies are judged again."""
@@ -111,9 +119,7 @@ class Many:
 
     def _add(self, owner: str, group: Group, replies: list[Message]) -> tuple[Group, Conversation]:
         report = {"n": len(replies), "replies": [reply.id for reply in replies]}
-        group = self._store.add_group(msgspec.structs.replace(group, report=report))
-        for reply in replies:
-            self._store.add(reply)
+        group = self._store.add_group(msgspec.structs.replace(group, report=report), replies)
         return group, self._store.update(owner, group.conversation, head=replies[0].id)
 
     async def _start(

@@ -97,7 +97,7 @@ class SharedVote:
         if delta.reasoning:
             self._parts[delta.index].put_nowait(ReasoningDelta(delta.reasoning, self._id))
         if delta.content:
-            self._parts[delta.index].put_nowait(ContentDelta(delta.content, self._id))
+            self._parts[delta.index].put_nowait(ContentDelta(delta.content, self._id, self._ends.get(delta.index)))
 
     def _done(self, end: VoteThoughtDone) -> Done:
         details = {"reasoning_tokens": end.reasoning_tokens}

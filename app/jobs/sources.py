@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...serve.client import ApiError, Client, ContentDelta, Done, ReasoningDelta
@@ -81,4 +81,4 @@ async def _forked(client: Client, place: Place, settings: Settings, reply: Messa
             n_known = known[type(event)]
             known[type(event)] = max(0, n_known - len(event.text))
             if new := event.text[n_known:]:
-                yield type(event)(new, event.id)
+                yield replace(event, text=new)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ...distill.filter.checks import check_thought
 from ...distill.filter.config import FilterConfig
+from ...distill.filter.language import check_language
 from ...distill.filter.repetition import check_repetition
 from ...distill.rows import ProblemRow, Teacher, TraceRow
 from .records import Gate, GateState, Judged, Star, StarState
@@ -54,6 +55,7 @@ def _gates(star: Star) -> Iterator[Gate]:
     yield _shape(star)
     yield _loop(star)
     yield _length(star)
+    yield _language(star)
     yield _context(star)
 
 
@@ -90,6 +92,15 @@ def _length(star: Star) -> Gate:
     if whole > LONGEST_ROW:
         return _gate("length", "failed", "long", tokens=whole, most=LONGEST_ROW)
     return _gate("length", "passed", "fits", tokens=whole)
+
+
+def _language(star: Star) -> Gate:
+    """Runs that begin on the page learn thoughts of one language."""
+    usual = FilterConfig()
+    drop = check_language(star.turn.thought, star.turn.answer, usual.language, usual.min_language_share)
+    if drop is None:
+        return _gate("language", "passed", "usual")
+    return _gate("language", "failed", drop.reason, found=drop.detail[:300])
 
 
 def _context(star: Star) -> Gate:

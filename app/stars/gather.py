@@ -31,7 +31,8 @@ def gather(store: ConversationStore, owner: str, message_id: str) -> Star:
         owner=owner,
         created=now,
         updated=now,
-        source=_source(message, n_before=len(path) - 2),
+        # an imported reply does not say how it was asked; its conversation says what the file said
+        source=_source(message, message.settings or store.get(owner, message.conversation).settings, len(path) - 2),
         original=turn,
         turn=turn,
         vote=_vote(group, message),
@@ -39,8 +40,7 @@ def gather(store: ConversationStore, owner: str, message_id: str) -> Star:
     )
 
 
-def _source(message: Message, n_before: int) -> Source:
-    settings = message.settings or Settings()
+def _source(message: Message, settings: Settings, n_before: int) -> Source:
     return Source(
         message=message.id,
         conversation=message.conversation,
@@ -70,7 +70,7 @@ def _sampling(settings: Settings) -> dict[str, Any]:
 def _vote(group: Group | None, message: Message) -> Vote | None:
     """None where there was no vote, or none that is over."""
     tally = group.report.get("tally") if group is not None and group.kind == "vote" else None
-    if not group or not tally or group.report.get("answer") is None:
+    if not group or not tally or not group.report.get("over") or group.report.get("answer") is None:
         return None
     votes = [int(each.get("votes", 0)) for each in tally]
     return Vote(

@@ -28,7 +28,7 @@ MAX_BODY = 2 * 1024 * 1024
 # From the first byte to the last; 2 MB come in that time at 70 kB/s.
 BODY_S = 30.0
 # Of a person's file, such as all of somebody's conversations.
-MAX_FILE = 64 * 1024 * 1024
+MAX_FILE = 256 * 1024 * 1024
 FILE_S = 600.0
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 OPEN_PATHS = frozenset({"/health"})

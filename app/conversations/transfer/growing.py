@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ....serve.errors import InvalidRequestError
+from ..limits import check_settings
 from ..records import Conversation, Message, Role, Settings
 from ..store import TITLE_CHARS, new_id
 from .tree import Tree
@@ -70,7 +71,7 @@ def grow(
         created=created,
         updated=updated or created,
         head=head,
-        settings=Settings(system=system),
+        settings=check_settings(Settings(system=system), where),
     )
     return Tree(conversation=conversation, messages=messages)
 

@@ -33,7 +33,10 @@ def write(trees: Iterable[Tree], *, thoughts: bool) -> Iterator[str]:
 
 
 def _bare(tree: Tree, thoughts: bool) -> Tree:
-    messages = [replace(message, reply_id="", choice=0) for message in tree.messages]
+    # the server's names are gone by then, but a reply's number in its vote is the vote's
+    messages = [
+        replace(message, reply_id="", choice=message.choice if message.group else 0) for message in tree.messages
+    ]
     if not thoughts:
         messages = [replace(message, reasoning="", kept_chars=0) for message in messages]
     return replace(tree, conversation=replace(tree.conversation, owner=""), messages=messages)

@@ -29,12 +29,8 @@ class Tree(msgspec.Struct, frozen=True, kw_only=True):
 
 def tree_of(store: ConversationStore, owner: str, conversation_id: str) -> Tree:
     """The conversation as it is now. Raises NotFoundError."""
-    # Read in this order: what is said meanwhile may be there too much, and is never missing.
-    return Tree(
-        conversation=store.get(owner, conversation_id),
-        messages=store.messages(owner, conversation_id),
-        groups=store.groups(owner, conversation_id),
-    )
+    conversation, messages, groups = store.whole(owner, conversation_id)
+    return Tree(conversation=conversation, messages=messages, groups=groups)
 
 
 def shown_path(tree: Tree) -> list[Message]:

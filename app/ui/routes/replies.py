@@ -14,6 +14,7 @@ from ....serve.client import ApiError
 from ....serve.errors import InvalidRequestError
 from ...conversations.defaults import default_settings
 from ...conversations.records import Message, Settings
+from ...jobs.events import MessageChanged
 from ..services import PageServices
 from ..views import conversation_json, message_json
 from .bodies import Strict, changed_settings
@@ -102,12 +103,12 @@ def replies_router(services: PageServices) -> APIRouter:
     @router.post("/messages/{message_id}/control")
     async def control(message_id: str, body: Control, request: Request) -> dict[str, Any]:
         await asyncio.to_thread(services.store.message, owner_of(request), message_id)
-        return {"success": await _steer(services, message_id, body)}
+        return {"success": await _steer(services, owner_of(request), message_id, body)}
 
     return router
 
 
-async def _steer(services: PageServices, message_id: str, body: Control) -> bool:
+async def _steer(services: PageServices, owner: str, message_id: str, body: Control) -> bool:
     jobs = services.jobs
     if body.action == "budget":
         if "tokens" not in body.model_fields_set:
@@ -118,6 +119,8 @@ async def _steer(services: PageServices, message_id: str, body: Control) -> bool
         if not stopped:
             # One that could not be saved at its end is still live in the file.
             await asyncio.to_thread(services.store.settle, message_id)
+            message = await asyncio.to_thread(services.store.message, owner, message_id)
+            jobs.tell(message.conversation, MessageChanged(message))
         return stopped
     try:
         return await (jobs.answer_now(message_id) if body.action == "answer_now" else jobs.think_more(message_id))

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,12 @@ import pytest
 from r1chat.app.conversations import database, mending
 from r1chat.app.conversations.database import Database, StoreError
 from r1chat.app.conversations.defaults import default_settings, keep_default
-from r1chat.app.conversations.records import Message, Settings
+from r1chat.app.conversations.records import Group, Message, Settings
 from r1chat.app.conversations.schema import STEPS
 from r1chat.app.conversations.store import ConversationStore
+from r1chat.app.conversations.transfer.reading import read
+from r1chat.app.conversations.transfer.tree import tree_of
+from r1chat.app.conversations.transfer.writing import FORMATS
 
 
 @pytest.fixture
@@ -116,6 +119,42 @@ def test_of_a_damaged_file_all_but_the_damaged_pages_is_saved_and_the_old_one_ke
     assert store.search("", "c39-3")
     assert default_settings(store.database, "").model == "mine"
     store.close()
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM groups", "DELETE FROM messages WHERE id = 'r1'"])
+def test_a_mended_vote_that_lost_a_part_opens_and_goes_out_and_in_again(path: Path, lost: str) -> None:
+    store = ConversationStore(path)
+    name = store.create("").id
+    store.add(Message(id="q", conversation=name, parent=None, role="user", content="?"))
+    group = Group(id="g", conversation=name, kind="vote", report={"n": 2, "replies": ["r0", "r1"]})
+    store.add_group(group, [
+        Message(id=f"r{n}", conversation=name, parent="q", role="assistant", content="9", group="g", choice=n)
+        for n in range(2)
+    ])  # fmt: skip
+    store.close()
+    with closing(sqlite3.connect(path)) as damaged:
+        damaged.execute(lost)
+        damaged.commit()
+    mending.mend(path)
+    store = ConversationStore(path)
+    tree = tree_of(store, "", name)
+    assert not tree.groups and all(message.group is None for message in tree.messages)
+    assert read("".join(FORMATS["json"].write([tree], thoughts=True)).encode())
+    store.close()
+
+
+def test_two_that_open_a_new_file_at_once_both_find_it_theirs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_version = database._version
+
+    def overtaken(connection: sqlite3.Connection) -> int:
+        version = read_version(connection)
+        monkeypatch.setattr(database, "_version", read_version)
+        with closing(sqlite3.connect(path, timeout=0)) as other, suppress(sqlite3.OperationalError):
+            other.execute("CREATE TABLE conversations (id)")  # the other waits, where ours has begun to look
+        return version
+
+    monkeypatch.setattr(database, "_version", overtaken)
+    Database(path).close()
 
 
 def test_a_file_without_a_readable_page_is_set_aside_whole(path: Path) -> None:

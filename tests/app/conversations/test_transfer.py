@@ -51,7 +51,8 @@ def trees(draw: st.DrawFn) -> Tree:
                 content=draw(TEXT),
                 reasoning=draw(TEXT),
                 created=draw(MOMENTS),
-                group=draw(st.sampled_from([None, "g0", "g1"])),
+                group=(group := draw(st.sampled_from([None, "g0", "g1"]))),
+                choice=draw(st.integers(0, 7)) if group else 0,
                 kept_chars=draw(st.integers(0, 99)),
                 thinking_s=draw(MOMENTS),
                 settings=draw(st.sampled_from([None, Settings(temperature=0.7, seed=3)])),
@@ -420,3 +421,10 @@ def test_a_file_name_is_plain_whatever_the_title(title: str) -> None:
     name = file_name(title, FORMATS["md"])
     assert name.removesuffix(".md").replace("-", "").replace("_", "").replace(".", "").isalnum()
     assert len(name) < 80 and not name.startswith((".", "-")) and name.isascii()
+
+
+def test_a_system_prompt_too_long_for_a_chat_is_refused_with_its_file_and_not_with_the_next_export() -> None:
+    said = [{"role": "system", "content": "x" * 100_001}, {"role": "user", "content": "q"}]
+    row = {"messages": [*said, {"role": "assistant", "content": "a"}]}
+    with pytest.raises(InvalidRequestError, match="system prompt"):
+        read(json.dumps(row).encode())

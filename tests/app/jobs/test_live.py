@@ -57,6 +57,18 @@ def test_why_the_thought_ended_is_remembered_where_only_the_answer_went_on() -> 
     assert reply.ended("done").reasoning_end == "budget"
 
 
+def test_why_the_thought_ended_is_known_of_a_reply_that_was_stopped_behind_it() -> None:
+    reply, _ = live()
+    reply.take(ReasoningDelta("I think and", "id"))
+    reply.take(ContentDelta("It is ", "id", "user"))
+    stopped = reply.ended("stopped")
+    assert stopped.reasoning_end == "user"
+    rest = LiveReply(stopped)
+    rest.take(ContentDelta("nine.", "id"))
+    rest.take(Done("stop", {}, {}, "id"))
+    assert rest.ended("done").reasoning_end == "user"
+
+
 def test_speed_is_that_of_what_is_new() -> None:
     reply, clock = live(reasoning_tokens=5000, thinking_s=1.0)
     reply.take(ReasoningDelta("a", "id"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from r1chat.app.distilling.host import licence_of
 from r1chat.app.stars.export import exported
 from r1chat.app.stars.star_set import StarSet
 from r1chat.distill.filter.checks import check_finished, check_thought
@@ -12,6 +13,7 @@ from r1chat.distill.filter.repetition import check_repetition
 from r1chat.distill.sources.traces import load_traces
 from r1chat.distill.verify.config import VerifyConfig
 from r1chat.distill.verify.judge import Judge
+from r1chat.serve.models.r1_models import R1_MODELS
 
 from .conftest import OWNER, THOUGHT, Say
 
@@ -21,6 +23,13 @@ def accepted(stars: StarSet, say: Say, question: str, answer: str, **word: objec
     assert star is not None
     assert stars.change(OWNER, star.id, {}, **(word or {"checked": True})).state == "accepted"
     return star.id
+
+
+def test_the_licence_of_a_teacher_is_found_by_every_name_that_it_has_here() -> None:
+    for alias, known in R1_MODELS.items():
+        names = [alias, f"{alias}:q8_0", f"{known.repo}:Q4_K_M"]
+        assert [licence_of(name) for name in names] == [known.licence] * 3
+    assert licence_of("demo") == "MIT" and licence_of("somebody/else") is None
 
 
 def test_distill_reads_the_rows_and_finds_them_right(tmp_path: Path, stars: StarSet, say: Say) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from r1chat.app.conversations.records import Group, Settings
+from r1chat.app.conversations.store import ConversationStore
 from r1chat.app.stars.records import Gate, Star
 from r1chat.app.stars.star_set import StarSet
 
@@ -50,6 +51,7 @@ def test_a_whole_turn_waits_for_a_check_and_is_accepted_with_one(stars: StarSet,
         ({"answer": "  "}, "shape", "empty_answer"),
         ({"reasoning": "Wait, let me check that once more. " * 30}, "loop", "repeated_words"),
         ({"reasoning": "It is 36."}, "length", "short"),
+        ({"reasoning": "先算百分之十，再算百分之五，然后加起来。" * 4}, "language", "language"),
         ({"reasoning_tokens": 8000, "answer_tokens": 193}, "length", "long"),
     ],
 )
@@ -60,6 +62,15 @@ def test_a_turn_that_a_student_should_not_see_is_refused(
     assert (star.state, gate(star, name).state, gate(star, name).reason) == ("refused", "failed", reason)
     # nobody's word helps against it
     assert stars.change(OWNER, star.id, {}, checked=True).state == "refused"
+
+
+def test_the_system_prompt_of_an_imported_chat_is_context_too(
+    store: ConversationStore, stars: StarSet, say: Say
+) -> None:
+    message = say(settings=None)
+    store.update(OWNER, message.conversation, settings=Settings(system="Answer in rhymes."))
+    star = stars.star(OWNER, message.id)
+    assert star is not None and gate(star, "context").reason == "system"
 
 
 def test_a_known_answer_decides_by_mathematics(stars: StarSet, say: Say) -> None:

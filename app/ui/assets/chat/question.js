@@ -31,13 +31,19 @@ export class Question {
     const box = make('textarea', { rows: 3, 'aria-label': words.question.label });
     box.value = this.message.content;
     const end = () => {
+      const hadFocus = form.contains(document.activeElement);
       this.node.replaceChildren(this.text, this.tools);
-      this.change.focus();
+      if (hadFocus) this.change.focus();
     };
-    const send = () => {
+    let isSending = false;
+    const send = async () => {
       const text = box.value.trim();
-      if (text && text !== this.message.content) this.commands.ask(text, { parent: this.message.parent });
-      end();
+      if (isSending) return;
+      isSending = true;
+      // What was not taken stays to be sent again.
+      const isDone = !text || text === this.message.content || await this.commands.ask(text, { parent: this.message.parent });
+      isSending = false;
+      if (isDone) end();
     };
     const form = make('form', { class: 'editing', onsubmit: (event) => { event.preventDefault(); send(); } },
       box, make('div', {}, button(words.question.cancel, end), make('button', { class: 'primary' }, words.question.send)));

@@ -67,8 +67,13 @@ export class Session {
       for (const { replies = [] } of Object.values(event.groups)) for (const reply of replies) this.keep(reply);
       this.present(event.conversation, event.path, event.groups);
       // What ended before the stream began, or while it was away, has ended all the same.
-      for (const message of event.path) if (wereLive.has(message.id) && message.state !== 'live') this.view.ended(message);
-    } else if (type === 'deltas') this.view.grow(event.replies);
+      for (const message of event.path) {
+        if (this.isOver(message) && this.together(message).some(({ id }) => wereLive.has(id))) this.view.ended(message);
+      }
+    } else if (type === 'deltas') {
+      for (const { id, reasoning, html, tail, ...stands } of event.replies) Object.assign(this.member(id) ?? {}, stands);
+      this.view.grow(event.replies);
+    }
     else if (type === 'message') this.adopt(event.message);
     else if (type === 'conversation') this.changed(event.conversation);
     else if (type === 'group') this.present(current().conversation, current().path, { ...current().groups, [event.group.id]: event.group });
@@ -92,17 +97,25 @@ export class Session {
     return [...(this.members.get(message.group)?.values() ?? [message])];
   }
 
+  member(id) {
+    return [...this.members.values()].find((group) => group.has(id))?.get(id);
+  }
+
+  isOver(message) {
+    return this.together(message).every(({ state }) => state !== 'live');
+  }
+
   // A message that is new or has changed. One that begins on another branch takes the path there.
   adopt(message) {
-    this.keep(message);
     const { conversation, path, groups } = current();
     const at = path.findIndex(({ id }) => id === message.id);
-    const wasLive = at >= 0 && path[at].state === 'live';
+    const wasLive = (this.member(message.id) ?? path[at])?.state === 'live';
+    this.keep(message);
     if (at >= 0) path[at] = message;
     else if (!this.join(path, message)) return;
     this.present(conversation, path, groups);
     if (message.state !== 'live' && wasLive) {
-      this.view.ended(message);
+      if (this.isOver(message)) this.view.ended(message);
       emit('conversation-changed', { id: message.conversation });
     }
   }
@@ -112,7 +125,8 @@ export class Session {
     if (message.parent && parent < 0) return false;
     const next = path[parent + 1];
     if (message.group && next?.group === message.group) return true;
-    const isNews = message.state === 'live' || message.created >= (path.at(-1)?.created ?? 0);
+    // A reply that only ended elsewhere leads nobody away from what is shown.
+    const isNews = message.state === 'live' || !next || (message.role === 'user' && message.created >= path.at(-1).created);
     if (!isNews) return false;
     path.splice(parent + 1, Infinity, message);
     return true;

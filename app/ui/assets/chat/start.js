@@ -43,17 +43,25 @@ class Chat {
   // What turns may ask for; an error is told at the box, wherever it came from.
   commands() {
     const { session } = this;
+    // Whether it was taken.
     const told = (name) => async (...args) => {
       try {
         // Another version is read where it stands.
         if (name !== 'choose') this.transcript?.toEnd();
         await session[name](...args);
+        return true;
       } catch (error) {
         this.composer.fail(error.message);
+        return false;
       }
     };
     return {
-      ...Object.fromEntries(['ask', 'regenerate', 'answerAgain', 'fork', 'goOn', 'choose'].map((name) => [name, told(name)])),
+      ...Object.fromEntries(['ask', 'regenerate', 'answerAgain', 'goOn', 'choose'].map((name) => [name, told(name)])),
+      // Its editor tells what went wrong, and keeps its text.
+      fork: async (...args) => {
+        this.transcript?.toEnd();
+        await session.fork(...args);
+      },
       control: (...args) => session.control(...args),
     };
   }

@@ -21,7 +21,7 @@ export class ThinkingSwitch {
       oninput: () => this.slid(), onchange: () => this.tell() });
     this.number = make('input', { type: 'number', min: 1, max: MOST, 'aria-label': thinking.number, onchange: () => this.typed() });
     this.budget = make('span', { class: 'budget' }, this.slider, this.number, make('span', { class: 'soft' }, thinking.unit));
-    this.node = make('fieldset', { class: 'thinking' }, make('legend', {}, thinking.legend),
+    this.node = make('fieldset', { class: 'thinking', onkeydown: (event) => this.onKey(event) }, make('legend', {}, thinking.legend),
       make('span', { class: 'modes' }, ...choices), this.budget);
     this.show({ thinking: 'auto', budget: 1024 });
   }
@@ -38,6 +38,13 @@ export class ThinkingSwitch {
     if (document.activeElement !== this.slider) this.slider.value = Math.round(Math.log2(budget) * STEPS);
     this.slider.setAttribute('aria-valuetext', words.thinking.tokens(budget));
     this.budget.hidden = thinking !== 'budget';
+  }
+
+  // Enter means this field and not the question's form.
+  onKey(event) {
+    if (event.key !== 'Enter') return;
+    event.preventDefault();
+    if (event.target === this.number) this.typed();
   }
 
   slid() {

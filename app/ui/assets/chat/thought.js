@@ -123,11 +123,14 @@ export class Thought {
   // The message as a whole, when it is first seen, changes its state or was lost sight of.
   update(message) {
     const wasLive = this.isLive;
+    const before = this.message;
     this.message = message;
     if (this.isLive) {
       this.finished = null;
       this.lines.set(message.reasoning ?? '');
-    } else if (wasLive) {
+    } else if (wasLive || message.reasoning_chars !== before.reasoning_chars) {
+      // It may have gone on and ended elsewhere.
+      this.finished = null;
       this.isWhole = this.lines.length === (message.reasoning_chars ?? this.lines.length);
     }
     this.fill();

@@ -1,5 +1,6 @@
 // A question with its reply, or with several that were asked together.
 import { make } from '../common/dom.js';
+import { branches } from './branches.js';
 import { Question } from './question.js';
 import { Reply } from './reply.js';
 
@@ -55,6 +56,7 @@ export class Turn {
   async showMany({ group, members, reply }) {
     if (this.many?.id === group.id) {
       for (const news of [group, ...members]) this.many.tell(news);
+      this.showOthers(reply, members);
       return;
     }
     const many = new Many(group.id, [group, ...members]);
@@ -65,10 +67,20 @@ export class Turn {
       if (this.many !== many) return;
       many.open(new ManyReplies(group, members));
       this.node.append(many.view.node);
+      this.showOthers(reply, members);
     } catch {
       this.many = null;
       if (reply) this.showReply(new Reply(reply, this.commands, 'closed'));
     }
+  }
+
+  // The way to replies to the same question that are none of these: what went on from one of them, say.
+  showOthers(reply, members) {
+    const own = new Set(members.map(({ id }) => id));
+    const siblings = (reply.siblings ?? []).filter((id) => id === reply.id || !own.has(id));
+    this.others?.remove();
+    this.others = branches({ id: reply.id, siblings }, 'reply', (id) => this.commands.choose(id));
+    if (this.others && this.many?.view) this.node.append(this.others);
   }
 
   // Where the message stands; null: not here.
@@ -88,6 +100,7 @@ export class Turn {
     this.end();
     this.reply?.node.remove();
     this.many?.view?.node.remove();
+    this.others?.remove();
     this.reply = this.many = null;
   }
 

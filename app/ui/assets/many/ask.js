@@ -97,6 +97,8 @@ export class ManyControl {
   }
 
   onKey(event) {
+    // Enter means what is chosen here and not the question's form.
+    if (event.key === 'Enter' && event.target.matches('[type=radio]')) event.preventDefault();
     if (event.key !== 'Escape' || this.panel.hidden) return;
     event.stopPropagation();
     this.toggle(false);

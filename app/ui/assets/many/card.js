@@ -37,16 +37,31 @@ export class Card {
 
   // The whole message: new, or as it ended.
   update(message) {
+    const before = this.message;
     this.message = { ...message };
     this.answer.update(message.html ?? '', message.tail ?? '');
     if (this.isLive) {
       this.tail = new Tail(message.reasoning ?? '');
       this.trace.replaceChildren(this.tail.node);
-    } else {
+    } else if (before?.state !== message.state || before.reasoning_chars !== message.reasoning_chars) {
+      // One that is open, with what is typed in it, stays where nothing has changed.
       this.tail = null;
       this.trace.replaceChildren(...this.fold());
+      this.addStar();
     }
     this.draw();
+  }
+
+  async addStar() {
+    const { message } = this;
+    this.star?.remove();
+    if (!message.content) return;
+    try {
+      const { starButton } = await import('../stars/star.js');
+      if (this.message.state !== message.state) return;
+      this.star = starButton(message);
+      this.choice.before(this.star);
+    } catch { /* the room of the distil set is not there */ }
   }
 
   grow({ reasoning = '', html = '', tail = '', ...stands }) {
@@ -97,7 +112,13 @@ export class Card {
     if (this.isLive && this.choice.hidden) return;
     say(this.note, this.isLive ? '' : this.ending());
     say(this.error, message.error ?? '');
-    this.choice.hidden = this.isLive;
+    this.choice.hidden = this.isLive || this.isHeld;
+  }
+
+  // The choice has to wait, though it has ended.
+  hold(isHeld) {
+    this.isHeld = isHeld;
+    this.choice.hidden = this.isLive || isHeld;
   }
 
   ending() {

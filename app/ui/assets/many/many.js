@@ -65,7 +65,11 @@ export class ManyReplies {
     else this.said.textContent = compared(this.group, [...this.cards.values()].map(({ message }) => message), this.isOpen);
     this.gold.update(this.group);
     const chosen = this.chosen();
-    for (const [id, card] of this.cards) card.show(this.mark(id, card.message), id === chosen);
+    for (const [id, card] of this.cards) {
+      card.show(this.mark(id, card.message), id === chosen);
+      // The first stands for all while they run: choosing it then would say nothing.
+      card.hold(this.isLive && id === report.replies?.[0]);
+    }
   }
 
   // What is to be said of a reply: by the gold answer, else by the vote, else by how it ended.

@@ -10,6 +10,8 @@ const PARTS = ['question', 'thought', 'answer'];
 
 export class Review {
   id = null;
+  // part -> text that was typed and not saved
+  #drafts = {};
   #on;
   #star = null;
 
@@ -22,6 +24,7 @@ export class Review {
 
   // Null: none. What was typed and not saved is gone then.
   async show(id) {
+    if (id !== this.id) this.#drafts = {};
     this.id = id;
     if (!id) {
       this.node.replaceChildren(make('p', { class: 'soft' }, words.choose));
@@ -59,6 +62,7 @@ export class Review {
         button(words.openChat, () => { emit('show-room', { name: 'chat' }); emit('open-conversation', { id: star.source.conversation }); }),
         button(words.remove, () => this.#askToRemove(), { class: 'danger' })),
     );
+    for (const part of Object.keys(this.#drafts)) this.#edit(part, this.node.querySelector(`[data-part="${part}"]`));
   }
 
   // What only a person can say.
@@ -82,7 +86,7 @@ export class Review {
     const shown = make('div', { class: `text ${part}`, tabindex: '0', role: 'group', 'aria-label': words[part] });
     if (part === 'answer') markup(shown, star.html);
     else shown.textContent = text;
-    const edit = button(words.edit, () => this.#edit(part, section), { class: 'quiet', 'aria-label': `${words.edit}: ${words[part]}` });
+    const edit = button(words.edit, () => this.#edit(part, section).focus(), { class: 'quiet', 'aria-label': `${words.edit}: ${words[part]}` });
     const section = make('section', { class: 'part', 'data-part': part }, make('h3', {}, words[part], edit), shown,
       star.edited.includes(part) ? this.#changes(part) : null);
     return section;
@@ -97,12 +101,13 @@ export class Review {
   }
 
   #edit(part, section) {
-    const area = make('textarea', { rows: part === 'question' ? 3 : 12, 'aria-label': words[part], spellcheck: 'false' });
-    area.value = this.#star.turn[part];
-    const done = () => this.#draw(this.#star);
+    const area = make('textarea', { rows: part === 'question' ? 3 : 12, 'aria-label': words[part], spellcheck: 'false',
+      oninput: () => { this.#drafts[part] = area.value; } });
+    area.value = this.#drafts[part] ??= this.#star.turn[part];
+    const done = () => { delete this.#drafts[part]; this.#draw(this.#star); };
     const save = button(words.save, () => this.#save({ [part]: area.value }), { class: 'primary' });
     section.replaceChildren(make('h3', {}, words[part]), area, make('div', { class: 'buttons' }, save, button(words.cancel, done)));
-    area.focus();
+    return area;
   }
 
   #similar() {
@@ -120,14 +125,20 @@ export class Review {
     return make('p', { class: 'soft small made' }, `${words.madeWith}: ${told.join(', ')}.`);
   }
 
+  // Judging takes its time: another star may be shown by then.
   async #save(given) {
+    const { id } = this;
     this.said.textContent = words.saving;
     this.said.className = 'soft';
     try {
-      const { star } = await patch(`/page/stars/${encodeURIComponent(this.id)}`, given);
-      this.#draw(star);
+      const { star } = await patch(`/page/stars/${encodeURIComponent(id)}`, given);
+      if (this.id === id) {
+        for (const part of Object.keys(given)) delete this.#drafts[part];
+        this.#draw(star);
+      }
       this.#on.onChanged();
     } catch (error) {
+      if (this.id !== id) return;
       this.said.textContent = error.message;
       this.said.className = 'alarm';
     }

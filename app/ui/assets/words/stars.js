@@ -2,7 +2,6 @@
 
 const count = (n) => n.toLocaleString('en');
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
-const quoted = (text) => `“${text}”`;
 
 const ENDS = {
   budget: 'Its thought was ended by the budget, not by itself.',
@@ -42,6 +41,10 @@ const SENTENCES = {
     fits: ({ tokens }) => `${plural(tokens, 'token', 'tokens')}: long enough, and not too long.`,
     short: ({ tokens, least }) => `Its thought has ${plural(tokens, 'token', 'tokens')}; a student learns nothing from fewer than ${least}.`,
     long: ({ tokens, most }) => `${count(tokens)} tokens; a run drops what is longer than ${count(most)}.`,
+  },
+  language: {
+    usual: () => 'It is in the language that runs learn.',
+    language: ({ found }) => `A run from this page learns English thoughts, and would drop it (${found}). Export the set, then: r1chat distill --traces FILE --language LANGUAGE`,
   },
   context: {
     first: () => 'Its question stands alone.',
@@ -140,5 +143,4 @@ export const words = {
   asksText: 'A starred turn is copied into the distil set, with the question, the thought and the answer. The copy stays on this machine and outlives the chat.',
   asksYes: 'Collect and star',
   asksNo: 'Not now',
-  quoted,
 };
