@@ -97,7 +97,8 @@ def test_the_gold_of_a_vote_is_the_known_answer(stars: StarSet, say: Say) -> Non
 
 def report(*votes: tuple[str, list[int]]) -> dict[str, Any]:
     tally = [{"answer": answer, "votes": len(choices), "choices": choices} for answer, choices in votes]
-    return {"answer": votes[0][0], "votes": len(votes[0][1]), "n": sum(map(len, dict(votes).values())), "tally": tally}
+    n = sum(map(len, dict(votes).values()))
+    return {"answer": votes[0][0], "votes": len(votes[0][1]), "n": n, "tally": tally, "over": True}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +120,12 @@ def test_a_vote_speaks_where_it_has_a_clear_majority(
     assert (star.state, gate(star, "answer").reason) == (state, reason)
     # who looked knows better
     assert stars.change(OWNER, star.id, {}, checked=True).state == "accepted"
+
+
+def test_a_vote_that_goes_on_speaks_not_yet(stars: StarSet, say: Say) -> None:
+    running = {**report(("36", [0, 1, 2]), ("37", [3])), "over": False}
+    star = starred(stars, say, group=Group(id="g", conversation="", kind="vote", report=running), choice=0)
+    assert gate(star, "answer").reason == "unchecked"
 
 
 def test_a_later_question_waits_until_somebody_says_that_it_stands_alone(stars: StarSet, say: Say) -> None:

@@ -116,7 +116,8 @@ def test_an_edited_answer_is_not_what_was_voted_on(stars: StarSet, say: Say) -> 
     from r1chat.app.conversations.records import Group
 
     tally = [{"answer": "36", "votes": 3, "choices": [0, 1, 2]}]
-    group = Group(id="g", conversation="", kind="vote", report={"answer": "36", "votes": 3, "n": 3, "tally": tally})
+    report = {"answer": "36", "votes": 3, "n": 3, "tally": tally, "over": True}
+    group = Group(id="g", conversation="", kind="vote", report=report)
     star = stars.star(OWNER, say(group=group).id)
     assert star is not None
     assert star.state == "accepted"

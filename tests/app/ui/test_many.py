@@ -44,6 +44,12 @@ SCRIPTS = {
 STUDENT = {"SHEEP": script(5, "\\boxed{8}"), "LONG": script(900, "\\boxed{1}")}
 
 
+HIDE = """(isAway) => {
+    Object.defineProperty(document, 'hidden', { value: isAway, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
 @pytest.fixture(scope="module")
 def tab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
     """A page with two models whose thoughts come in a known order, for the person asks with a seed."""
@@ -119,6 +125,71 @@ def bars(visit: Visit) -> list[tuple[str, str, str]]:
         )
         for row in rows.all()
     ]
+
+
+def test_the_first_thought_is_chosen_when_the_vote_is_over_and_the_others_at_any_time(many: Visit) -> None:
+    ask(many, "WATCHED please")
+    second = many.tab.locator(".many .card >> nth=1")
+    second.locator("[aria-pressed]").wait_for()
+    assert not many.tab.is_visible(".many .card >> nth=0 >> [aria-pressed]")
+    let_answer(many)
+    over(many)
+    assert many.tab.is_visible(".many .card >> nth=0 >> [aria-pressed]")
+
+
+def test_what_is_typed_into_a_thought_of_a_vote_outlives_a_look_at_another_tab(many: Visit) -> None:
+    ask(many, "TIE please", n=4)
+    over(many)
+    card = many.tab.locator(".many .card >> nth=1")
+    card.locator(".fold").click()
+    card.locator(".sentence >> nth=0").click()
+    card.locator(".do-edit").click()
+    card.locator("textarea").fill("mine")
+    for away in (True, False):
+        many.tab.evaluate(HIDE, away)
+    many.tab.wait_for_timeout(500)
+    assert card.locator("textarea").input_value() == "mine"
+
+
+def test_what_went_on_from_a_thought_of_a_vote_is_found_again(many: Visit) -> None:
+    ask(many, "TIE please", n=4)
+    over(many)
+    card = many.tab.locator(".many .card >> nth=1")
+    card.locator(".fold").click()
+    card.locator(".sentence >> nth=0").click()
+    card.locator(".do-resample").click()
+    at = many.tab.locator(".turn .branches .at")
+    many.tab.wait_for_selector(".turn .reply .branches .at >> text=5 / 5")
+    many.wait("done")
+    many.tab.click(".reply .branches button >> nth=0")
+    many.tab.wait_for_selector(".many .card")
+    assert at.inner_text() == "1 / 2"
+    many.tab.click(".turn .branches button >> nth=1")
+    many.tab.wait_for_selector(".turn .reply .branches .at >> text=5 / 5")
+
+
+def test_the_end_of_a_vote_is_announced_once_and_when_it_has_come(many: Visit) -> None:
+    many.tab.evaluate(
+        """() => {
+            window.said = [];
+            const node = document.querySelector('.pane > [role=status]');
+            new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true, subtree: true });
+        }"""
+    )
+    ask(many, "WATCHED please")
+    many.tab.locator(".many .card >> nth=1 >> [aria-pressed]").wait_for()
+    assert not any(text.startswith("Done") for text in many.tab.evaluate("said"))
+    let_answer(many)
+    over(many)
+    said = many.tab.evaluate("said")
+    assert said[-1].startswith("Done") and sum(text.startswith("Done") for text in said) == 1
+    assert "Thinking" in said
+
+
+def test_a_thought_of_a_vote_is_starred_where_it_stands(many: Visit) -> None:
+    ask(many, "TIE please", n=4)
+    over(many)
+    many.tab.wait_for_function("document.querySelectorAll('.many .card .star').length === 4")
 
 
 def test_a_vote_is_asked_for_watched_and_counted(many: Visit) -> None:

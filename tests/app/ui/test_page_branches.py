@@ -58,6 +58,50 @@ def test_a_question_asked_otherwise_is_a_new_branch_and_the_old_one_stays(chat: 
     assert chat.tab.locator(".turn").count() == 2
 
 
+def test_an_edited_question_or_thought_that_is_not_taken_stays_to_be_sent_again(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    chat.tab.hover(".turn")
+    chat.tab.click(".edit")
+    chat.tab.fill(".editing textarea", "long and new")
+    chat.tab.route("**/page/ask", lambda route: route.abort())
+    chat.tab.press(".editing textarea", "Enter")
+    chat.tab.wait_for_selector("#composer .alarm:not(:empty)")
+    assert chat.tab.input_value(".editing textarea") == "long and new"
+    chat.tab.keyboard.press("Escape")
+    chat.tab.unroute("**/page/ask")
+    chat.tab.click(".trace .size")
+    chat.tab.click(".sentence >> nth=0")
+    chat.tab.click(".do-edit")
+    chat.tab.fill(".rewrite textarea", "I think again.")
+    chat.tab.route("**/fork", lambda route: route.abort())
+    chat.tab.press(".rewrite textarea", "Control+Enter")
+    chat.tab.wait_for_selector(".rewrite .alarm:not(:empty)")
+    assert chat.tab.input_value(".rewrite textarea") == "I think again."
+    chat.tab.unroute("**/fork")
+    chat.take_complaints()
+
+
+def test_a_reply_that_ends_on_another_branch_leads_nobody_there(chat: Visit) -> None:
+    chat.ask("How many sheep? ENDLESS")
+    chat.wait("thinking")
+    chat.tab.keyboard.press("Control+.")
+    chat.wait("done")
+    conversation = chat.json("/page/conversations")["conversations"][0]["id"]
+    first = chat.json(f"/page/conversations/{conversation}")["path"][-1]
+    chat.tab.click(".again")
+    chat.tab.wait_for_selector(f"{AT} >> text=2 / 2")
+    second = chat.json(f"/page/conversations/{conversation}")["path"][-1]
+    request = chat.tab.context.request
+    request.patch(f"{chat.url}/page/conversations/{conversation}", data={"head": first["id"]})
+    chat.tab.wait_for_selector(f"{AT} >> text=1 / 2")
+    request.post(f"{chat.url}/page/messages/{second['id']}/control", data={"action": "stop"})
+    while chat.json(f"/page/messages/{second['id']}")["state"] == "live":
+        chat.tab.wait_for_timeout(50)
+    chat.tab.wait_for_timeout(500)
+    assert chat.text(AT) == "1 / 2"
+
+
 def test_escape_leaves_the_question_as_it_was(chat: Visit) -> None:
     chat.ask("How many sheep?")
     chat.wait("done")

@@ -26,6 +26,18 @@ def set_budget(chat: Visit, n_tokens: int) -> None:
     chat.tab.press(".budget input[type=number]", "Tab")
 
 
+def test_enter_in_the_budget_means_the_budget_and_asks_nothing(chat: Visit) -> None:
+    chat.tab.fill("#question", "How many sh")
+    think(chat, "budget")
+    chat.tab.fill(".budget input[type=number]", "500")
+    chat.tab.press(".budget input[type=number]", "Enter")
+    chat.tab.focus(".thinking input[value=auto]")
+    chat.tab.keyboard.press("Enter")
+    chat.tab.wait_for_timeout(200)
+    assert chat.tab.locator(".turn").count() == 0 and chat.tab.input_value("#question") == "How many sh"
+    assert chat.tab.input_value(".budget input[type=number]") == "500"
+
+
 @pytest.mark.slow
 def test_answer_now_ends_the_thought_and_keeps_it(chat: Visit) -> None:
     chat.ask("ENDLESS")

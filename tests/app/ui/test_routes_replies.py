@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from r1chat.app.conversations.records import Message
 from r1chat.serve.engine.process import EngineConfig
 
 from .conftest import LABEL, PageServer
@@ -54,6 +55,20 @@ def person(page: PageServer) -> Person:
 
 def prompts(record: Path) -> list[str]:
     return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+
+
+def test_stop_of_a_reply_that_could_not_be_saved_at_its_end_is_told_to_who_looks(
+    person: Person, page: PageServer
+) -> None:
+    conversation, reply = person.answered("Question")
+    store = page.services.store
+    left = Message(id="left", conversation=conversation, parent=reply["parent"], role="assistant", state="live")
+    store.add(left)
+    with person.watching(conversation) as events:
+        next(events)
+        assert person.control("left", "stop") is False
+        told = next(event for event in events if event["type"] == "message")
+    assert (told["message"]["id"], told["message"]["state"]) == ("left", "interrupted")
 
 
 def test_a_reply_comes_as_the_engine_gave_it_to_everyone_who_looks(person: Person) -> None:

@@ -157,3 +157,45 @@ def test_a_turn_is_starred_checked_edited_and_kept_in_the_browser(visit: Visit) 
     tab.click(".review .danger")
     tab.click(".dialog .danger")
     tab.wait_for_function("document.querySelectorAll('#stars .row').length === 0")
+
+
+def test_a_save_that_takes_long_is_that_of_its_star_and_what_is_being_typed_stays(visit: Visit) -> None:
+    tab = visit.tab
+    request = tab.context.request
+    ids = []
+    for question in ("PLAIN first", "PLAIN second"):
+        visit.new_chat()
+        visit.ask(question)
+        visit.wait("done")
+        messages = visit.json(f"/page/conversations/{visit.conversation}")["path"]
+        told = request.post(f"{visit.url}/page/stars", data={"message": messages[-1]["id"], "agree": True}).json()
+        ids.append(told["star"]["id"])
+    held: list[Any] = []
+    tab.route(f"**/page/stars/{ids[0]}", lambda route: _hold(route, held))
+    tab.click("#room-stars-button")
+    tab.click("#stars .row >> text=PLAIN first")
+    tab.wait_for_selector(".review .question >> text=PLAIN first")
+    tab.check(".review .tick input")
+    visit.until(lambda: held)
+    tab.click("#stars .row >> text=PLAIN second")
+    tab.wait_for_selector(".review .question >> text=PLAIN second")
+    for part in ("question", "thought"):
+        tab.click(f".part[data-part={part}] button")
+        tab.fill(f".part[data-part={part}] textarea", f"my {part}")
+    held.pop().continue_()
+    visit.until(lambda: request.get(f"{visit.url}/page/stars/{ids[0]}").json()["star"]["checked"])
+    tab.wait_for_timeout(300)
+    assert tab.input_value(".part[data-part=question] textarea") == "my question"
+    tab.click(".part[data-part=question] .primary")
+    tab.wait_for_selector(".part[data-part=question] .diff")
+    assert tab.input_value(".part[data-part=thought] textarea") == "my thought"
+    stars = [request.get(f"{visit.url}/page/stars/{each}").json()["star"] for each in ids]
+    assert [each["turn"]["question"] for each in stars] == ["PLAIN first", "my question"]
+    tab.unroute(f"**/page/stars/{ids[0]}")
+
+
+def _hold(route: Any, held: list[Any]) -> None:
+    if route.request.method == "PATCH":
+        held.append(route)
+    else:
+        route.continue_()

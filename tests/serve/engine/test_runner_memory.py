@@ -204,7 +204,7 @@ def test_another_number_of_threads_changes_no_logits(open_model: OpenModel) -> N
     [
         ({"n_cells": 1000}, 1024, 128, 1024),
         ({"n_cells": 8192, "n_ctx": 700}, 8192, 128, 700),
-        ({"n_seq_max": 200}, 1024, 200, 1024),
+        ({"n_seq_max": 200}, 1024, 201, 1024),
         ({"n_resident": 5, "n_seq_max": 2}, 1024, 5, 1024),
         ({"n_resident": 1000}, 1024, 255, 1024),
     ],
