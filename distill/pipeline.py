@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import re
 import secrets
 import shlex
@@ -110,7 +111,7 @@ def named_files(stage: Stage, config: DistillConfig) -> dict[str, str]:
     """
     words = [word for name in stage.settings for word in _words(attrgetter(name)(config))]
     parts = [part for word in words for part in (word, *re.split("[@=]", word)) if part and not part.endswith(".gguf")]
-    return {str(Path(part).resolve()): sha256_of(Path(part)) for part in parts if Path(part).is_file()}
+    return {str(Path(part).resolve()): sha256_of(Path(part)) for part in parts if os.path.isfile(part)}
 
 
 def _words(settings: Any) -> Iterator[str]:

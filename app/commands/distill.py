@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog="examples:\n"
         "  r1chat distill --student tiny                    the whole way in well under an hour, without a download\n"
         "  r1chat distill --student qwen-1.5b               R1 traces from the hub, LoRA, a report with intervals\n"
-        "  r1chat distill --student qwen-0.5b --teacher r1:7b --problems gsm8k --samples 4\n"
+        "  r1chat distill --student qwen-0.5b --teacher r1:7b --problems openai/gsm8k:main --samples 4\n"
         "  r1chat distill --student ./my-folder --traces traces.jsonl --eval test.jsonl\n"
         "  r1chat distill filter --run-dir RUN --max-row-tokens 4096    one stage of a run that is there\n"
         "  r1chat distill report --run-dir RUN\n"

@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data("--teacher", metavar="URL|MODEL", help="who writes the traces: a /v1 server, or a model that is here")
     data("--teacher-model", metavar="ID", help="the model to ask a URL for, where it has several")
     data("--problems", action="append", metavar="SPEC", help="what the teacher is asked: FILE.jsonl, "
-         "generated[:FAMILIES], gym:NAME, gsm8k, math-500, USER/DATASET; may be repeated")  # fmt: skip
+         "generated[:FAMILIES], gym:NAME, USER/DATASET; may be repeated")  # fmt: skip
     data("--traces", action="append", metavar="SPEC", help="ready traces instead of a teacher: FILE.jsonl[@KEYS.json], "
          "openr1-math, written[:FAMILIES], USER/DATASET; may be repeated")  # fmt: skip
     data("--samples", type=_count, metavar="K", help="traces asked for of each problem")
@@ -108,7 +108,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
            "(default: q8_0,f16,q4_k_m)")  # fmt: skip
     result("--adapter", action=_ON_OFF, help="keep the LoRA as a small GGUF beside the base's")
     measuring = _group(parser, "measurement")
-    measuring("--eval", action="append", metavar="SPEC", help="problems to measure on, as --problems; never trained on")
+    measuring("--eval", action="append", metavar="SPEC", help="problems to measure on, as --problems, or a benchmark: "
+              "gsm8k, math-500, aime-2024, gpqa-diamond, ifeval, livecodebench; never trained on")  # fmt: skip
     measuring("--eval-problems", type=_count, metavar="N", help="problems of each set (default: 200)")
     measuring("--eval-samples", type=_count, metavar="K", help="answers to each problem (default: 4)")
     measuring("--eval-max-tokens", type=_count, metavar="N", help="longest answer")
@@ -135,6 +136,11 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
             settings = replace(getattr(config, stage), **{field: _typed(getattr(config, stage), field, value, run_dir)})
             config = replace(config, **{stage: settings})
     scripts_of(config.filter.language)  # now, and not after hours of a teacher's
+    if both := [spec for spec in config.generate.problems if spec in config.evaluate.sets]:
+        raise UsageError(
+            f"{both[0]} is what the student is measured on, so none of its problems may be trained on. Ask others: "
+            "r1chat distill --problems openai/gsm8k:main"
+        )
     return config
 
 

@@ -87,10 +87,13 @@ def answer_classes(problem: ProblemRow, rows: Sequence[SampleRow], classes: Clas
 
 
 def _votes(problems: Sequence[ProblemRow], answered: Answered, classes: Classes, by_family: bool) -> dict[str, Any]:
-    if any(problem.verifier not in VOTABLE for problem in problems):
-        return {"cons_at_k": None, "cons_interval": None}
-    shares = [_vote(p, answered[p.id], classes) for p in problems]
-    return {"cons_at_k": fmean(shares), "cons_interval": interval(shares, _groups(problems, by_family))}
+    """Over the problems whose answers can be compared, `cons_n` of them."""
+    votable = [problem for problem in problems if problem.verifier in VOTABLE]
+    if not votable:
+        return {"cons_at_k": None, "cons_interval": None, "cons_n": 0}
+    shares = [_vote(p, answered[p.id], classes) for p in votable]
+    found = interval(shares, _groups(votable, by_family))
+    return {"cons_at_k": fmean(shares), "cons_interval": found, "cons_n": len(votable)}
 
 
 def _vote(problem: ProblemRow, rows: Sequence[SampleRow], classes: Classes) -> float:

@@ -113,7 +113,8 @@ class Measurement:
             # an adapter's identity is known here only, a teacher's to the host only
             sha256 = arm.sha256 or served.teacher.sha256
             quant = arm.quant or served.teacher.quant or "unknown"
-            draws = self._wanted(sha256 or f"{served.url} {served.model}")
+            # a folder's server has another port each time
+            draws = self._wanted(sha256 or f"{served.url if arm.is_url else ''} {served.model}")
             await self._draw(arm, quant, served, draws, progress)
         name = arm.model_name(self._config) or served.teacher.name
         return Measured(arm, name, quant, sha256, self._samples.of(draws))

@@ -14,6 +14,6 @@ def evaluation_problems(config: DistillConfig) -> EvaluationProblems:
     found = EvaluationProblems()
     watched = () if config.sft.watch_set is None else (config.sft.watch_set,)
     for spec in dict.fromkeys((*config.evaluate.sets, *watched, *config.held_out)):
-        limit = config.evaluate.n if spec.startswith("gym:") else None
+        limit = max(config.evaluate.n, config.sft.watch_problems) if spec.startswith("gym:") else None
         found.add(load_problems(spec, limit=limit, seed=config.evaluation_seed))
     return found

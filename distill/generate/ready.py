@@ -25,7 +25,8 @@ def take_over(
     taken: dict[str, None] = {}
     tokens = 0
     for ready in _rows(config):
-        row = _named_by_content(_with_gold(ready, golds))
+        # what it took its teacher was spent elsewhere
+        row = msgspec.structs.replace(_named_by_content(_with_gold(ready, golds)), seconds=None)
         tokens += n_tokens(row)
         if cap is not None and tokens > cap:
             break

@@ -74,7 +74,9 @@ def prepare(config: DistillConfig, folder: Path, base: dict[str, str]) -> GrpoJo
     """The job of a run. Raises DistillError for settings that contradict one another, or without problems."""
     settings = config.grpo
     _check(settings)
-    watched = load_problems(settings.watch_set, limit=settings.watch_problems) if settings.watch_problems else []
+    watched: list[ProblemRow] = []
+    if settings.watch_problems:
+        watched = load_problems(settings.watch_set, limit=settings.watch_problems, seed=config.evaluation_seed)
     measured = evaluation_problems(config)
     measured.add(watched)
     return GrpoJob(

@@ -12,15 +12,17 @@ from .ledger import Rollouts, worth
 from .sampler import Draw
 
 _ROUNDS = 4
+# A student that solves nearly all fails now and then: as many equal groups in a row end a training, too.
+_SOLVED_ROUNDS = 20
 
 
 def probe(roll_out: Callable[[int], Rollouts], max_tokens: int) -> None:
     """Draws steps until one shows a difference. Raises DistillError where all completions are cut off, or those of
     each problem are worth the same: then every advantage is 0, and so is the gradient.
     """
-    drawn = []
-    for number in range(_ROUNDS):
-        drawn.append(roll_out(number))
+    drawn: list[Rollouts] = []
+    while len(drawn) < (_SOLVED_ROUNDS if all(map(_is_solved, drawn)) else _ROUNDS):
+        drawn.append(roll_out(len(drawn)))
         if drawn[-1].equal_share < 1 and not all(_is_cut(rollouts) for rollouts in drawn):
             return
     count = sum(len(rollouts.completions) for rollouts in drawn)
@@ -31,9 +33,11 @@ def probe(roll_out: Callable[[int], Rollouts], max_tokens: int) -> None:
         )
     worth = sorted({round(value, 4) for rollouts in drawn for value in rollouts.worth if value is not None})
     found = f"{worth[0]:g}" if len(worth) == 1 else "the same within each problem"
+    is_easy = _is_solved(drawn[-1])
+    others = "harder ones: problems: [generated:sums@hard]" if is_easy else "others: problems: [generated:sums]"
     raise DistillError(
         f"All rewards of {count} completions are equal ({found}), so nothing would be learned. Begin with a student "
-        "that solves some of the problems and not all, or in the recipe, name others: problems: [generated:sums]"
+        f"that solves some of the problems and not all, or in the recipe, name {others}"
     )
 
 
@@ -51,6 +55,10 @@ def roll_out(job: GrpoJob, model: Any, draw: Draw, rewards: list[Reward], number
     }
     values = {reward.name: reward(**given) for reward in rewards}
     return Rollouts(problems, drawn, values, worth(values, rewards), group)
+
+
+def _is_solved(rollouts: Rollouts) -> bool:
+    return set(rollouts.rewards.get("accuracy", [None])) == {1.0}
 
 
 def _is_cut(rollouts: Rollouts) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from ..rows import ProblemRow, SampleRow
@@ -98,7 +99,7 @@ def _accuracy(name: str, found: Sequence[dict[str, Any]]) -> Table:
         best = max(((int(k), v) for k, v in (result.get("pass_at_k") or {}).items() if v is not None), default=None)
         rows.append((
             _who(model), percent(overall["pass_at_1"]), span(overall["low"], overall["high"]),
-            f"{count(overall['n'])} × {overall['k']}", percent(result.get("cons_at_k")),
+            f"{count(overall['n'])} × {overall['k']}", _voted(result, overall["n"]),
             f"{percent(best[1])} of {best[0]}" if best else "–", percent(overall["truncated"]),
             percent(result.get("format_rate")), number(overall.get("mean_tokens")),
             number(result.get("tokens_per_right")), number(result.get("seconds_per_right")),
@@ -144,8 +145,15 @@ def other_sentences(evaluation: dict[str, Any]) -> list[str]:
 
 def _quantiles(values: Sequence[int]) -> tuple[str, ...]:
     ordered = sorted(values)
-    at = [ordered[min(len(ordered) - 1, int(len(ordered) * share))] for share in (0.5, 0.9)]
-    return count(len(ordered)), count(at[0]), count(sum(ordered) / len(ordered)), count(at[1]), count(ordered[-1])
+    ninth = ordered[min(len(ordered) - 1, int(len(ordered) * 0.9))]
+    mean = sum(ordered) / len(ordered)
+    return count(len(ordered)), count(median(ordered)), count(mean), count(ninth), count(ordered[-1])
+
+
+def _voted(result: dict[str, Any], n: int) -> str:
+    """cons@k, with its own n where not all answers can be compared."""
+    of = result.get("cons_n", n)
+    return percent(result.get("cons_at_k")) + (f" (n = {count(of)})" if 0 < of < n else "")
 
 
 def _who(model: dict[str, Any]) -> str:

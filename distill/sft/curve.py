@@ -50,7 +50,7 @@ def held_out_curve(config: DistillConfig, folder: RunFolder, job: Job) -> Iterat
             "Held-out problems are asked where the student is trained, and it is trained by processes of accelerate. "
             "Leave out watch_set, or train without: r1chat distill sft"
         )
-    problems = load_problems(settings.watch_set, limit=settings.watch_problems)
+    problems = load_problems(settings.watch_set, limit=settings.watch_problems, seed=config.evaluation_seed)
     encoder = RowEncoder(Path(folder.read_json(folder.base_record)["path"]))
     forget_rollouts(folder.rollouts, checkpoints.last_step(job.folder, job.fingerprint()))
     with Judge(config.verify) as judge, RowAppender(folder.rollouts) as rows:

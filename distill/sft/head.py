@@ -34,8 +34,15 @@ class _LogProbs(dict[str, torch.Tensor]):
         return self["log_probs"]
 
 
-def _forward(self: Any, *, labels: torch.Tensor, fused_lm_head: bool, **inputs: Any) -> _LogProbs:
-    """Log probabilities, (learned tokens,): each of the token that follows."""
+def _forward(
+    self: Any, *args: Any, labels: torch.Tensor | None = None, fused_lm_head: bool = False, **inputs: Any
+) -> Any:
+    """Log probabilities, (learned tokens,): each of the token that follows. Asked for anything else, as generation
+    does, it is the model's own.
+    """
+    if not fused_lm_head:
+        return type(self).forward(self, *args, labels=labels, **inputs)
+    assert labels is not None
     hidden = self.base_model(**{**inputs, "use_cache": False}).last_hidden_state[:, :-1]
     learnt = labels[:, 1:] != -100
     hidden, targets = hidden[learnt], labels[:, 1:][learnt]

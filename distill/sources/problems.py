@@ -42,7 +42,7 @@ def check_problems(spec: str) -> None:
     head, _, rest = spec.partition(":")
     if spec.partition("=")[0] in BENCHMARKS or head == GYM:
         return
-    if head == SOURCE or head.startswith(f"{SOURCE}-"):
+    if not is_file(spec) and (head == SOURCE or head.startswith(f"{SOURCE}-")):
         check_families(held_out_split(head), rest)
     else:
         check_records(spec, "problems")

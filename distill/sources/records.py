@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def check_records(spec: str, kind: str) -> None:
 
 def is_file(spec: str) -> bool:
     """Whether a spec means a path, be it there or not."""
-    return spec.endswith(SUFFIXES) or Path(spec).is_file()
+    return spec.endswith(SUFFIXES) or os.path.isfile(spec)  # whatever its length
 
 
 def read_file(path: Path, kind: str) -> Iterator[Record]:

@@ -119,9 +119,10 @@ def train(
     stream = batches(example_at, tokenizer, Place(progress.example, progress.batch), config.tokens_per_step, POOL)
     try:
         while (share := _share(config, progress)) < 1:
-            (progress.example, progress.batch), batch = next(stream)
+            place, batch = next(stream)
             _set_rates(optimizers, config, progress.step, share)
             progress.loss = _step(model, forward, optimizers, _tensors(batch, share < config.prompt_until))
+            progress.example, progress.batch = place
             progress.step += 1
             _refuse_no_number(progress, config)
             progress.tokens += int(batch.ends.sum())

@@ -17,7 +17,7 @@ from .ruling import Ruling, right, unknown, wrong
 MAX_TEXT = 200_000
 Check = Callable[[str, dict[str, Any]], bool]
 _FENCE = re.compile(r"\A```(?:json)?[ \t]*\n(.*)\n?```\Z", re.DOTALL | re.IGNORECASE)
-_BULLET = re.compile(r"^[ \t]*(?:[*-])[ \t]+\S", re.MULTILINE)
+_BULLET = re.compile(r"^[ \t]*(?:[*•-])[ \t]+\S", re.MULTILINE)
 _HIGHLIGHT = re.compile(r"\*\*([^\n*]*)\*\*|\*([^\n*]*)\*")
 _TITLE = re.compile(r"<<([^\n<>]*)>>")
 _PLACEHOLDER = re.compile(r"\[[^\[\]]*\]")
@@ -159,9 +159,10 @@ def _repeated(text: str, s: dict[str, Any]) -> bool:
 
 
 def _json_keys(text: str, s: dict[str, Any]) -> bool:
-    """An object with these keys only, whose values are numbers."""
+    """An object with these keys only, whose values are numbers, in a fence or without."""
+    fenced = _FENCE.match(text)
     try:
-        read = json.loads(text)
+        read = json.loads(fenced[1] if fenced else text)
     except (ValueError, RecursionError):
         return False
     return (

@@ -9,11 +9,13 @@ folder, which it can.
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -124,6 +126,9 @@ def _become_program(libc: Call, job: dict[str, Any], value_fd: int, refused_fd: 
     os.close(refused_fd)
     try:
         run_program(job, value_fd)
+    except SystemExit as asked:  # as an interpreter that was given the program would do
+        sys.stdout.flush()
+        os._exit(asked.code & 255 if isinstance(asked.code, int) else int(asked.code is not None))
     except OSError:  # the program's own
         os._exit(1)
 
@@ -201,8 +206,12 @@ def _give_up_rights(libc: Call, nobody: int | None) -> None:
 
 def run_program(job: dict[str, Any], value_fd: int) -> None:
     """Runs it to its end, and then `job["expression"]`, or `job["call"]` with `job["args"]`, whose value is written."""
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # which an interpreter that reads no site lacks
     space: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
     exec(compile(job["program"], "program.py", "exec"), space)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
     value = None
     if job["call"]:
         name = job["call"]

@@ -6,12 +6,13 @@ import json
 import re
 from typing import Any
 
-from ...serve.answers.extraction import boxed, canonical_json, comparable
+from ...serve.answers.extraction import boxed, canonical_json, comparable, undressed
 from .ruling import Ruling, right, unknown, wrong
 from .schema import SchemaNotKnown, violation
 
 MAX_TEXT = 1_000_000
-_ANNOUNCED = re.compile(r"\banswer(?: is)?[ \t]*[:=]?[ \t]*([^\n]{1,500})", re.IGNORECASE)
+# over marks and line breaks, to the answer's first sign
+_ANNOUNCED = re.compile(r"\banswer(?: is)?[\s:=*_]{0,20}([^\s:=*_][^\n]{0,499})", re.IGNORECASE)
 _LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:) ].*)?", re.DOTALL)
 
 
@@ -23,7 +24,7 @@ def rule_exact(gold: str | None, text: str) -> Ruling:
     if gold is None:
         return unknown("no gold", answer)
     same = gold.strip() == answer or comparable(gold.strip(), "boxed") == comparable(answer, "boxed")
-    if not same and (choice := _LETTER.fullmatch(answer)) and _is_choice(gold):
+    if not same and (choice := _LETTER.fullmatch(undressed(answer))) and _is_choice(gold):
         same, answer = choice[1] == gold.strip().strip("()"), choice[1]
     return (right if same else wrong)("equal" if same else "another answer", answer)
 
@@ -34,7 +35,7 @@ def final_answer(text: str) -> str | None:
         return boxed(text[-MAX_TEXT:])
     announced = _ANNOUNCED.findall(text[-MAX_TEXT:])
     lines = text[-MAX_TEXT:].strip().rsplit("\n", 1)
-    return (announced or lines)[-1].strip(" *_`\t") or None
+    return (announced or lines)[-1].lstrip(" *_`\t").rstrip(" *_`.\t") or None
 
 
 def rule_json(gold: str | None, check: dict[str, Any] | None, text: str) -> Ruling:

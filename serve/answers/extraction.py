@@ -78,6 +78,11 @@ def comparable(answer: str, how: Extract) -> Fraction | str:
     return text.casefold() if number is None else number
 
 
+def undressed(answer: str) -> str:
+    """Without \\text{} and its like, and the space that TeX writes out: \\textbf{(C)}\\ 12 is (C) 12."""
+    return _WRAPPER.sub(r"\1", answer).replace("\\ ", " ")
+
+
 def plain_number(text: str) -> Fraction | None:
     """12, -1,234.50, 3/4 and \\frac{3}{4}; None for all else."""
     if len(text) > _MAX_DIGITS:

@@ -68,6 +68,11 @@ def test_a_real_student_takes_ready_traces_and_real_problems_to_be_measured_on(t
     assert run.evaluate.sets == ("gsm8k", "math-500")
 
 
+def test_what_is_measured_on_is_not_asked_for_training(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gsm8k is what the student is measured on"):
+        config(tmp_path, "--student", "qwen-0.5b", "--teacher", "r1:7b", "--problems", "gsm8k")
+
+
 def test_traces_of_ones_own_take_the_place_of_the_usual_ones(tmp_path: Path) -> None:
     run = config(tmp_path, "--student", "tiny", "--traces", "a.jsonl", "--traces", "b.jsonl")
     assert (run.generate.traces, run.generate.teacher, run.generate.problems) == (("a.jsonl", "b.jsonl"), None, ())

@@ -79,6 +79,12 @@ def test_what_lies_outside_the_field_counts_in_its_family_only() -> None:
     assert found["families"]["outside"]["pass_at_1"] == 0
 
 
+def test_a_vote_is_counted_over_the_problems_whose_answers_can_be_compared() -> None:
+    problems = [problem(0), problem(1, verifier="expression")]
+    found = score(problems, [sample(0, 0, True), sample(1, 0, False)])
+    assert (found["cons_at_k"], found["cons_n"], found["overall"]["n"]) == (1, 1, 2)
+
+
 def test_programs_have_no_vote() -> None:
     assert score([problem(verifier="code")], [sample(0, 0, True)])["cons_at_k"] is None
 

@@ -148,6 +148,13 @@ def test_ready_traces_end_before_the_cap_and_are_the_same_ones_each_time(run: Ru
     assert run.generate(traces=(str(path),))["traces"] == 10
 
 
+def test_what_ready_traces_took_their_teacher_is_no_cost_of_this_run(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "reasoning": "r", "content": "c", "seconds": 3.0}) + "\n")
+    run.generate(traces=(str(path),))
+    assert [row.seconds for row in read_rows(run.folder.traces, TraceRow)] == [None]
+
+
 def test_traces_of_a_file_that_was_edited_are_those_it_has_now(run: Run, tmp_path: Path) -> None:
     lines = [json.dumps({"id": i, "prompt": f"p{i}", "reasoning": f"r{i}", "content": "c"}) + "\n" for i in range(3)]
     path, keys = tmp_path / "traces.jsonl", tmp_path / "keys.json"

@@ -21,6 +21,8 @@ from r1chat.distill.grpo.arguments import required
 from r1chat.distill.grpo.config import GrpoConfig
 from r1chat.distill.grpo.job import prepare
 from r1chat.distill.grpo.ledger import Rollouts
+from r1chat.distill.grpo.probe import probe
+from r1chat.distill.grpo.sampler import Completion
 from r1chat.distill.grpo.stage import run_stage
 from r1chat.distill.hf.tensors import SafetensorsFolder
 from r1chat.distill.host import Host
@@ -294,6 +296,22 @@ def test_a_base_that_never_ends_is_told_before_the_first_step(tmp_path: Path) ->
     with pytest.raises(DistillError, match=r"All of 64 completions were cut off at 2 tokens.*: 4$"):
         run_stage(config(folder, probe=True), folder, host([]))
     assert not folder.trained.exists()
+
+
+def test_a_student_that_solves_nearly_all_is_given_time_to_fail() -> None:
+    problem = ProblemRow(id="p", prompt="?", gold="1", source="test")
+
+    def rollouts(*accuracy: float) -> Rollouts:
+        said = [Completion([], [1, 2], "x</think>y", "stop") for _ in accuracy]
+        return Rollouts([problem] * len(said), said, {"accuracy": list(accuracy)}, accuracy, len(said))
+
+    drawn = iter([rollouts(1, 1)] * 6 + [rollouts(1, 0)])
+    probe(lambda number: next(drawn), 64)
+    with pytest.raises(DistillError, match="@hard"):
+        probe(lambda number: rollouts(1, 1), 64)
+    drawn = iter([rollouts(0, 0)] * 4)
+    with pytest.raises(DistillError, match=r"others: problems: \[generated:sums\]"):
+        probe(lambda number: next(drawn), 64)
 
 
 @pytest.mark.slow

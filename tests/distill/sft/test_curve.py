@@ -59,6 +59,12 @@ def test_the_curve_has_the_start_every_so_many_steps_and_the_end(watched: RunFol
 
 
 @pytest.mark.slow
+def test_a_student_with_an_adapter_is_watched_too(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", **WATCHED, method="lora", lora_rank=2)
+    assert read_watched(run.rollouts).steps == [0, 3, 4]
+
+
+@pytest.mark.slow
 def test_watching_changes_nothing_of_what_is_learnt(watched: RunFolder, tmp_path: Path) -> None:
     plain = trained(tmp_path / "run")
     losses = [[e["value"] for e in run.read_events("sft") if e["metric"] == "loss"] for run in (watched, plain)]

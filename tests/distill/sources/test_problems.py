@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from r1chat.distill.errors import DistillError
-from r1chat.distill.problems import RIDDLES, prompt_key
+from r1chat.distill.problems import FAMILIES, RIDDLES, prompt_key
 from r1chat.distill.problems.held_out import held_out, held_out_keys
 from r1chat.distill.rows import ProblemRow, write_rows
 from r1chat.distill.sources.generated import UNASKED
-from r1chat.distill.sources.problems import load_problems
+from r1chat.distill.sources.problems import check_problems, load_problems
 
 
 def written(folder: Path, *rows: dict[str, Any]) -> str:
@@ -139,6 +139,18 @@ def test_a_spec_that_means_nothing_ends_with_what_to_run(spec: str, says: str) -
     with pytest.raises(DistillError, match=r"r1chat distill \w+ --\w+ \S+$") as error:
         load_problems(spec)
     assert says in str(error.value)
+
+
+def test_a_file_is_one_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("generated-mine.jsonl").write_text('{"prompt": "p", "gold": "1"}\n')
+    check_problems("generated-mine.jsonl")
+    assert len(load_problems("generated-mine.jsonl")) == 1
+
+
+def test_every_family_may_be_named_with_its_level() -> None:
+    spec = "generated:" + ",".join(f"{family}@hard" for family in FAMILIES)
+    assert len(spec) > 255 and len(load_problems(spec, limit=5)) == 5
 
 
 def test_an_empty_file_is_told(tmp_path: Path) -> None:

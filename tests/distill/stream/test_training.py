@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,25 @@ class StopAfter:
         self.seen.append(Progress(**vars(progress)))
         if len(self.losses) == self.steps:
             raise KeyboardInterrupt
+
+
+def test_ctrl_c_within_a_step_loses_no_batch(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, n_steps = training._step, 0
+
+    def interrupted(*args: Any) -> float:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == 3:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    monkeypatch.setattr(training, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, conversation_at, tokenizer, tmp_path, lambda *_: None)
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]
+    assert (kept["step"], kept["batch"]) == (2, 2)
 
 
 @pytest.mark.slow

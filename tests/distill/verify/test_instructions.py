@@ -39,6 +39,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("answer:repeated", {"times": 2}, "42, 42", "42 43"),
     ("answer:json_keys", {"keys": ["sum"]}, '{"sum": 42}', '{"sum": 42, "a": 1}'),
     ("answer:json_keys", {"keys": ["sum"]}, '{"sum": 42}', '{"sum": "42"}'),
+    ("answer:json_keys", {"keys": ["sum"]}, '```json\n{"sum": 42}\n```', '```json\n{"sum": 42}'),
     ("combination:two_responses", {}, "one******two", "one******one"),
     ("combination:repeat_prompt", {"prompt_to_repeat": "Say it."}, "Say it. Yes", "Yes. Say it."),
 ]  # fmt: skip

@@ -46,6 +46,9 @@ def ruled(program: str, check: dict[str, Any]) -> Ruling:
         ("def f(a, b): return (a, {b: [1.5, None]})", {"function": "f", "tests": [{"args": [1, "x"], "output": [1, {"x": [1.5, None]}]}]}),
         ("class Solution:\n    def f(self, a): return a[::-1]", {"function": "f", "tests": [{"args": [[1, 2]], "output": [2, 1]}]}),
         ("open('x', 'w').write('7')\ndef f(): return int(open('x').read())", {"asserts": "assert f() == 7\nassert not f() - 7\nassert f() > 6 or False"}),
+        ("import sys\nprint(int(input()) * 2)\nsys.exit()", PRINTS),
+        ("n = int(input())\nprint(n * 2)\nexit()", PRINTS),
+        ("import threading\nthreading.Thread(target=lambda: print(int(input()) * 2)).start()", PRINTS),
         ("def f(): return {1, 2}", {"asserts": ["assert f() == {2, 1}", "assert BASE is None"], "setup": "BASE = None"}),
     ],
 )  # fmt: skip
