@@ -48,6 +48,19 @@ class DistillConfig:
         return self.seed + 10_007 * self.turn
 
     @property
+    def kept_out(self) -> tuple[str, ...]:
+        """What is measured on or watched, here and in the runs beside this one, whoever asks it first: nothing of it is
+        taught.
+        """
+        watched = () if self.sft.watch_set is None else (self.sft.watch_set,)
+        return tuple(sorted({*self.evaluate.sets, *self.held_out, *watched}))
+
+    @property
+    def most_asked(self) -> int:
+        """Problems of one set: so many are meant where it is endless."""
+        return max(self.evaluate.n, self.sft.watch_problems)
+
+    @property
     def evaluation_seed(self) -> int:
         """Draws the problems that are measured on: another than draws those that are trained on."""
         return self.seed + 1_000_003

@@ -22,8 +22,11 @@ from .config import DistillConfig
 from .errors import DistillError
 from .failures import told_in_words
 from .files import sha256_of
+from .grpo import config as grpo_config
 from .host import Host
 from .run_folder import RunFolder
+from .sft import config as sft_config
+from .sources.gym import is_endless
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,14 @@ STAGES = (
     Stage("verify", ("verify",), ("traces",), ("verified",)),
     Stage(
         "filter",
-        ("filter", "evaluate.sets", "evaluate.n", "sft.watch_set", "held_out", "seed"),
+        ("filter", "kept_out", "seed"),
         ("base_record", "verified"),
         ("kept", "dropped", "funnel"),
     ),
     Stage("sft", ("sft", "student", "seed"), ("base_record", "kept"), ("trained",)),
     Stage(
         "grpo",
-        ("grpo", "evaluate.sets", "evaluate.n", "held_out", "student", "seed", "problems_seed"),
+        ("grpo", "kept_out", "student", "seed", "problems_seed"),
         ("base_record",),
         ("trained",),
     ),
@@ -98,11 +101,51 @@ def is_done(stage: Stage, config: DistillConfig, folder: RunFolder) -> bool:
 
 
 def fingerprint(stage: Stage, config: DistillConfig, folder: RunFolder) -> str:
-    """Hash of all that decides what a stage makes, but for the files that its settings name."""
-    settings = {name: asdict(value) if hasattr(value := attrgetter(name)(config), "__dataclass_fields__") else value
-                for name in stage.settings}  # fmt: skip
-    inputs = {name: sha256_of(_artifact(folder, name)) for name in stage.inputs}
-    return hashlib.sha256(json.dumps([settings, inputs], sort_keys=True, default=str).encode()).hexdigest()
+    """Hash of all that decides what a stage makes, but for the files that its settings name. The run may have been
+    moved meanwhile, and other words may be said of a student.
+    """
+    settings = {name: _deciding(name, config) for name in stage.settings}
+    inputs = {name: _content(_artifact(folder, name)) for name in stage.inputs}
+    text = json.dumps([_placeless(settings, _tree(folder)), inputs], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _deciding(name: str, config: DistillConfig) -> Any:
+    """A setting, without what changes nothing of the outcome."""
+    value = attrgetter(name)(config)
+    if name == "kept_out" and any(map(is_endless, value)):
+        return [*value, config.most_asked]
+    if not hasattr(value, "__dataclass_fields__"):
+        return value
+    free = {"student": ("note",), "sft": sft_config.FREE, "grpo": grpo_config.FREE}.get(name, ())
+    return {field: each for field, each in asdict(value).items() if field not in free}
+
+
+def _tree(folder: RunFolder) -> Path:
+    """Of a recipe's step, all of the recipe's run."""
+    above = folder.root.parent
+    return (above.parent if above.name == "steps" else folder.root).resolve()
+
+
+def _placeless(value: Any, tree: Path) -> Any:
+    """The same, with paths below `tree` told from there."""
+    if isinstance(value, dict):
+        return {key: _placeless(each, tree) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_placeless(each, tree) for each in value]
+    is_here = isinstance(value, str | Path) and os.path.isabs(value) and Path(value).is_relative_to(tree)
+    return f"./{Path(value).relative_to(tree)}" if is_here else value
+
+
+def _content(path: Path) -> str:
+    """Of a file, whichever folder it speaks of."""
+    if path.name != "base.json":
+        return sha256_of(path)
+    try:
+        told = {key: value for key, value in json.loads(path.read_bytes()).items() if key != "path"}
+    except (AttributeError, OSError, ValueError):  # whoever reads it says what is wrong with it
+        return sha256_of(path)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def named_files(stage: Stage, config: DistillConfig) -> dict[str, str]:
@@ -152,14 +195,16 @@ def _version(package: str) -> str | None:
 def _do(stage: Stage, config: DistillConfig, folder: RunFolder, host: Host) -> None:
     mark, files, started = fingerprint(stage, config, folder), named_files(stage, config), time.time()
     _forget(stage, folder)
-    function = importlib.import_module(f"{__package__}.{stage.name}.stage").run_stage
-    summary = function(config, folder, host)
+    module = importlib.import_module(f"{__package__}.{stage.name}.stage")
+    summary = module.run_stage(config, folder, host)
     record = folder.read_json(folder.record)
     done = {"fingerprint": mark, "finished": time.time(), "seconds": time.time() - started, "summary": summary}
     if files:
         done["files"] = files
     record.setdefault("stages", {})[stage.name] = done
     folder.write_json(folder.record, record)
+    if tidy := getattr(module, "tidy", None):
+        tidy(folder)  # only now: what a training could go on from is not needed any more
 
 
 def _forget(stage: Stage, folder: RunFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..config import DistillConfig
+from ..sources.gym import is_endless
 from ..sources.problems import load_problems
 from .decontamination import EvaluationProblems
 
@@ -12,8 +13,7 @@ def evaluation_problems(config: DistillConfig) -> EvaluationProblems:
     drawn of is among them, and what else the run holds out. Raises DistillError.
     """
     found = EvaluationProblems()
-    watched = () if config.sft.watch_set is None else (config.sft.watch_set,)
-    for spec in dict.fromkeys((*config.evaluate.sets, *watched, *config.held_out)):
-        limit = max(config.evaluate.n, config.sft.watch_problems) if spec.startswith("gym:") else None
+    for spec in config.kept_out:
+        limit = config.most_asked if is_endless(spec) else None
         found.add(load_problems(spec, limit=limit, seed=config.evaluation_seed))
     return found

@@ -7,6 +7,9 @@ from typing import Literal
 
 from ..rewards.config import RewardConfig
 
+# Fields that decide nothing of what comes of a training.
+FREE = ("save_every_s", "watch_set", "watch_problems", "watch_samples", "watch_every", "probe")
+
 
 @dataclass(frozen=True)
 class GrpoConfig:

@@ -34,11 +34,15 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     release_memory()
     publish(job.method, job.base, job.result, folder)
     folder.write_json(folder.trained, _record(job, outcome))
-    checkpoints.remove_checkpoints(job.folder)
     return {
         "method": job.method, "steps": outcome.steps, "reward": outcome.reward, "accuracy": outcome.accuracy,
         "seconds": outcome.seconds,
     }  # fmt: skip
+
+
+def tidy(folder: RunFolder) -> None:
+    """Takes away what a training that was stopped would have gone on from."""
+    checkpoints.remove_checkpoints(folder.grpo)
 
 
 def _train(config: DistillConfig, folder: RunFolder, job: GrpoJob, host: Host) -> Outcome:

@@ -54,7 +54,7 @@ def configured(recipe: Recipe, step: Step, choices: Choices, root: Path) -> Dist
     config = DistillConfig(
         student=find_student(choices.student),
         run_dir=step_root(root, recipe, step),
-        name=choices.name if last else f"{choices.name}-{step.name}",
+        name=choices.name if last else f"{recipe.name}-{step.name}",
         seed=choices.seed,
         held_out=measured_sets(recipe),
         turn=recipe.step(step.name),
@@ -139,7 +139,7 @@ def _taught_by(recipe: Recipe, name: str, choices: Choices, root: Path) -> dict[
     if record is None:
         raise DistillError(f"The step {name} has left no GGUF. Make it again: r1chat distill --run-dir {root}")
     licence = folder.read_json(folder.base_record).get("licence")
-    who = Teacher(name=f"{choices.name}-{name}", quant=QUANT, sha256=record["sha256"], licence=licence)
+    who = Teacher(name=f"{recipe.name}-{name}", quant=QUANT, sha256=record["sha256"], licence=licence)
     return {"teacher": str((folder.root / record["path"]).resolve()), "known_teacher": msgspec.to_builtins(who)}
 
 

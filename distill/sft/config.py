@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+# Fields that decide nothing of what comes of a training.
+FREE = ("save_every_s", "micro_batch_tokens")
+
 
 @dataclass(frozen=True)
 class SftConfig:

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..files import replace_file
 from ..students import Method
+from .config import FREE
 from .rows import EncodedRow
 
 # These change how a training runs, never what comes of it: a run goes on with others.
-_FREE = ("folder", "save_every_s", "micro_batch_tokens")
+_FREE = ("folder", *FREE)
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,12 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     release_memory()
     publish(job.method, job.base, job.result, folder)
     folder.write_json(folder.trained, _record(job, outcome))
-    checkpoints.remove_checkpoints(job.folder)
     return {"method": job.method, "steps": outcome.steps, "loss": outcome.loss, "seconds": outcome.seconds}
+
+
+def tidy(folder: RunFolder) -> None:
+    """Takes away what a training that was stopped would have gone on from."""
+    checkpoints.remove_checkpoints(folder.sft)
 
 
 def prepare(config: DistillConfig, folder: RunFolder) -> Job:

@@ -15,6 +15,11 @@ from .generated import COUNT
 GYM = "gym"
 
 
+def is_endless(spec: str) -> bool:
+    """Whether the problems of a spec are made as they are asked for."""
+    return spec.startswith(f"{GYM}:")
+
+
 def gym_problems(names: str, limit: int | None, seed: int) -> Iterator[ProblemRow]:
     """Problems of reasoning-gym's data sets (comma-separated), the sets in turn. Raises DistillError."""
     try:

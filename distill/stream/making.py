@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ def make_model(settings: StreamConfig, shape: ModelSpec, seed: int, work: Path, 
 
 def _fingerprint(settings: StreamConfig, shape: ModelSpec, seed: int) -> str:
     start = sha256_of(settings.start / "model.safetensors") if settings.start else ""
-    return hashlib.sha256(repr((settings, shape, seed, start)).encode()).hexdigest()
+    # that model is meant, wherever it lies
+    return hashlib.sha256(repr((replace(settings, start=None), shape, seed, start)).encode()).hexdigest()
 
 
 def _begin(work: Path, fingerprint: str) -> None:

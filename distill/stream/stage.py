@@ -30,19 +30,26 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     _check(config, folder)
     shape = config.student.shape
     assert shape is not None
-    work = folder.root / "stream"
     made, progress = make_model(
         config.stream,
         shape,
         config.seed,
-        work,
+        _work(folder),
         lambda step, numbers: folder.log("stream", step, sample=None, **numbers),
     )
     _publish(made, folder)
     folder.write_json(folder.base_record, _base_record(config, folder))
     folder.write_json(folder.trained, _record(config, progress))
-    shutil.rmtree(work)
     return {"steps": progress.step, "loss": progress.loss, "seconds": progress.seconds, "tokens": progress.tokens}
+
+
+def tidy(folder: RunFolder) -> None:
+    """Takes away what a training that was stopped would have gone on from."""
+    shutil.rmtree(_work(folder), ignore_errors=True)
+
+
+def _work(folder: RunFolder) -> Path:
+    return folder.root / "stream"
 
 
 def _check(config: DistillConfig, folder: RunFolder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,10 @@ pytest.importorskip("trl", reason="needs the extra `distill`")
 
 from r1chat.distill.errors import DistillError
 from r1chat.distill.host import Host
+from r1chat.distill.pipeline import STAGES, is_done
 from r1chat.distill.recipe.reading import read_recipe
 from r1chat.distill.recipe.runner import _as_settings, for_recipe, run_recipe
-from r1chat.distill.recipe.steps import Choices
+from r1chat.distill.recipe.steps import Choices, configured, lay_base, stages_of, step_folder
 from r1chat.distill.recipe.table import recipe_table
 from r1chat.distill.run_folder import RunFolder
 
@@ -127,6 +129,26 @@ def test_each_step_continues_the_one_that_it_names_and_all_are_measured(whole: D
         assert step["minutes"] > 0
     assert [(c["of"], c["to"]) for c in result["comparisons"]] == [("practised", "taught")]
     assert (whole.folder.report / "index.html").is_file()
+
+
+def undone(root: Path, name: str) -> list[tuple[str, str]]:
+    """Steps and stages that would be done again."""
+    recipe, found = read_recipe(RECIPE, "three.yaml"), []
+    for step in recipe.steps:
+        folder = step_folder(root, recipe, step)
+        lay_base(recipe, step, folder, root)
+        config = configured(recipe, step, Choices(name, "tiny"), root)
+        stages = [stage for stage in STAGES if stage.name in stages_of(step) and not stage.always]
+        found += [(step.name, stage.name) for stage in stages if not is_done(stage, config, folder)]
+    return found
+
+
+def test_a_run_that_was_moved_is_done_and_another_name_writes_its_last_file_anew(whole: Done, tmp_path: Path) -> None:
+    assert undone(whole.root, "three") == []
+    moved = tmp_path / "moved"
+    shutil.copytree(whole.root, moved)
+    assert undone(moved, "three") == []
+    assert undone(moved, "four") == [("practised", "export")]
 
 
 def test_the_table_has_a_line_for_each_step(whole: Done) -> None:

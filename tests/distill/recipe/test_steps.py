@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,23 @@ def test_what_a_later_step_is_measured_on_is_held_out_of_all_before_it(tmp_path:
     for step in recipe.steps:
         held_out = configured(recipe, step, Choices("x", "tiny"), tmp_path).held_out
         assert held_out == ("one.jsonl", "two.jsonl", "four.jsonl", "three.jsonl")
+
+
+def test_the_order_of_what_is_measured_and_words_about_a_student_train_nothing_again(tmp_path: Path) -> None:
+    folder = student(tmp_path, 0, b"1")
+    for path in (folder.verified, folder.kept, folder.traces):
+        path.write_text("")
+    config = configured(RECIPE, RL, CHOICES, tmp_path)
+    before = marks(replace(config, held_out=("a.jsonl", "b.jsonl")), folder)
+    others = (
+        replace(config, held_out=("b.jsonl", "a.jsonl")),
+        replace(config, held_out=("a.jsonl", "b.jsonl"), student=replace(config.student, note="other words")),
+        replace(config, held_out=("a.jsonl", "b.jsonl"), grpo=replace(config.grpo, probe=False, save_every_s=1.0)),
+    )
+    for other in others:
+        again = marks(other, folder)
+        assert all(again[name] == before[name] for name in ("stream", "filter", "sft", "grpo"))
+    assert marks(replace(config, held_out=("c.jsonl",)), folder)["grpo"] != before["grpo"]
 
 
 def test_each_step_is_taught_other_problems_and_all_are_measured_on_the_same(tmp_path: Path) -> None:
@@ -134,7 +152,7 @@ def test_a_teacher_that_is_a_step_is_its_file_and_another_one_once_it_is_made_an
     assert config.generate.teacher == str((tmp_path / "steps/3-rl/gguf/Q8_0.gguf").resolve())
     who = config.generate.known_teacher
     assert who is not None
-    assert (who.name, who.sha256, who.licence) == ("pupil-rl", b"1".hex(), "MIT")
+    assert (who.name, who.sha256, who.licence) == ("r-rl", b"1".hex(), "MIT")
     folder = step_folder(tmp_path, RECIPE, TAUGHT)
     before = marks(config, folder)["generate"]
     assert marks(configured(RECIPE, TAUGHT, CHOICES, tmp_path), folder)["generate"] == before

@@ -17,7 +17,7 @@ from r1chat.distill.host import Host
 from r1chat.distill.run_folder import Event, RunFolder
 from r1chat.distill.stream import making, training
 from r1chat.distill.stream.config import StreamConfig
-from r1chat.distill.stream.stage import run_stage
+from r1chat.distill.stream.stage import run_stage, tidy
 from r1chat.distill.students import STUDENTS, Student
 from r1chat.serve.models.gguf.spec import ModelSpec
 
@@ -54,6 +54,7 @@ def test_it_leaves_a_student_with_its_tokeniser_and_says_how_it_was_trained(made
     }
     assert json.loads((made.student / "config.json").read_text())["hidden_size"] == 64
     assert base["licence"] == "MIT" and len(base["sha256"]) == 64
+    tidy(made)
     assert not (made.root / "stream").exists()
 
 
