@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import sys
+from io import TextIOWrapper
 
 from ..serve.errors import (
     InvalidRequestError,
@@ -149,8 +150,8 @@ def _prepare_streams() -> None:
     """No character, however odd, may break printing; log lines show control characters as escapes."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    if sys.stdin is not None:
-        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if isinstance(sys.stdin, TextIOWrapper):  # there may be none
+        sys.stdin.reconfigure(errors="replace")
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

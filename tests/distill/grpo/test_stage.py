@@ -23,7 +23,7 @@ from r1chat.distill.grpo.job import prepare
 from r1chat.distill.grpo.ledger import Rollouts
 from r1chat.distill.grpo.probe import probe
 from r1chat.distill.grpo.sampler import Completion
-from r1chat.distill.grpo.stage import run_stage
+from r1chat.distill.grpo.stage import run_stage, tidy
 from r1chat.distill.hf.tensors import SafetensorsFolder
 from r1chat.distill.host import Host
 from r1chat.distill.rewards.config import RewardConfig
@@ -107,6 +107,7 @@ def test_a_run_leaves_a_student_its_record_and_its_numbers(whole: tuple[RunFolde
     rates = [event.value for event in events if event.metric == "learning_rate"]
     assert rates == pytest.approx([1e-3, 1e-3, 8e-4, 6e-4]), "a fourth of the way down a step, from the second on"
     assert {event.stage for event in events} == {"grpo"}
+    tidy(folder)
     assert not list(folder.grpo.glob("step-*")), "checkpoints of what is finished take room for nothing"
 
 

@@ -17,7 +17,7 @@ from r1chat.distill.host import Host
 from r1chat.distill.rows import ProblemRow, Teacher, TraceRow, write_rows
 from r1chat.distill.run_folder import Event, RunFolder
 from r1chat.distill.sft.config import SftConfig
-from r1chat.distill.sft.stage import run_stage
+from r1chat.distill.sft.stage import run_stage, tidy
 from r1chat.distill.students import STUDENTS
 
 pytest.importorskip("trl", reason="needs the extra `distill`")
@@ -79,6 +79,7 @@ def test_a_whole_student_is_written_with_the_format_it_was_trained_in(tmp_path: 
     assert events[-1].stage == "sft"
     findings = json.loads(folder.preflight.read_text())["findings"]
     assert [finding["text"] for finding in findings] == said != []
+    tidy(folder)
     assert not list(folder.sft.glob("step-*")), "checkpoints of what is finished take room for nothing"
 
 
