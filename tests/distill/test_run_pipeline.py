@@ -151,6 +151,19 @@ def test_an_interrupted_change_is_not_taken_for_what_was_done_before_it(
     assert calls == ["sft"]
 
 
+def test_what_a_training_would_go_on_from_is_there_until_the_record_says_that_it_is_done(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[bool] = []
+
+    def tidy(folder: RunFolder) -> None:
+        recorded.append("sft" in folder.read_json(folder.record)["stages"])
+
+    monkeypatch.setattr(sys.modules["r1chat.distill.sft.stage"], "tidy", tidy, raising=False)
+    again(DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t"))
+    assert recorded == [True]
+
+
 def test_a_changed_file_does_the_stages_that_read_it_again_and_a_lost_one_none(
     tmp_path: Path, calls: list[str], again: Callable[..., list[str]]
 ) -> None:

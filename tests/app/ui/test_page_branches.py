@@ -90,12 +90,13 @@ def test_a_reply_that_ends_on_another_branch_leads_nobody_there(chat: Visit) -> 
     conversation = chat.json("/page/conversations")["conversations"][0]["id"]
     first = chat.json(f"/page/conversations/{conversation}")["path"][-1]
     chat.tab.click(".again")
-    chat.tab.wait_for_selector(f"{AT} >> text=2 / 2")
+    chat.wait("thinking")
     second = chat.json(f"/page/conversations/{conversation}")["path"][-1]
     request = chat.tab.context.request
     request.patch(f"{chat.url}/page/conversations/{conversation}", data={"head": first["id"]})
     chat.tab.wait_for_selector(f"{AT} >> text=1 / 2")
-    request.post(f"{chat.url}/page/messages/{second['id']}/control", data={"action": "stop"})
+    stopped = request.post(f"{chat.url}/page/messages/{second['id']}/control", data={"action": "stop"})
+    assert stopped.json()["success"]
     while chat.json(f"/page/messages/{second['id']}")["state"] == "live":
         chat.tab.wait_for_timeout(50)
     chat.tab.wait_for_timeout(500)
