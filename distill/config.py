@@ -58,7 +58,7 @@ class DistillConfig:
     @property
     def most_asked(self) -> int:
         """Problems of one set: so many are meant where it is endless."""
-        return max(self.evaluate.n, self.sft.watch_problems)
+        return max(self.evaluate.n, self.sft.watch_problems, self.grpo.watch_problems)
 
     @property
     def evaluation_seed(self) -> int:

@@ -118,7 +118,11 @@ def _deciding(name: str, config: DistillConfig) -> Any:
     if not hasattr(value, "__dataclass_fields__"):
         return value
     free = {"student": ("note",), "sft": sft_config.FREE, "grpo": grpo_config.FREE}.get(name, ())
-    return {field: each for field, each in asdict(value).items() if field not in free}
+    deciding = {field: each for field, each in asdict(value).items() if field not in free}
+    if name == "grpo":
+        rewards = deciding["rewards"]
+        deciding["rewards"] = {field: rewards[field] for field in rewards if field not in grpo_config.FREE_OF_REWARDS}
+    return deciding
 
 
 def _tree(folder: RunFolder) -> Path:

@@ -54,7 +54,7 @@ class _Subject(argparse._SubParsersAction):  # type: ignore[type-arg]  # takes n
         for action in parser._actions:
             if action.option_strings and getattr(namespace, action.dest, action.default) != action.default:
                 option = action.option_strings[-1]
-                parser.error(f"{option} stands before the subject; write: r1chat bench {values[0]} {option} ...")
+                parser.error(f"{option} stands before the subject. See what it takes: r1chat bench {values[0]} --help")
         super().__call__(parser, namespace, values, option_string)
 
 

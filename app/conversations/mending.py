@@ -5,12 +5,14 @@ For `r1chat doctor`. The damaged file is set aside, never changed.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .database import Database, StoreError
 from .records import Conversation
@@ -36,7 +38,7 @@ WHERE EXISTS (SELECT 1 FROM json_each(report, '$.replies') WHERE value NOT IN (S
 """
 UNGROUPED = """
 UPDATE messages SET details = json_set(details, '$.group', NULL)
-WHERE json_extract(details, '$.group') IS NOT NULL AND json_extract(details, '$.group') NOT IN (SELECT id FROM groups)
+WHERE json_extract(details, '$.group') NOT IN (SELECT id FROM groups)
 """
 
 
@@ -94,27 +96,37 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> Contents:
     """Messages whose parent is lost begin their conversation anew; those whose conversation is lost get one."""
     conversations, messages = set(), set()
     for row in _rows(old, f"{CONVERSATION}, deleted", "conversations"):
-        insert(new, "conversations", dict(row))
+        insert(new, "conversations", _readable(row, "settings"))
         conversations.add(row["id"])
     for row in _rows(old, MESSAGE, "messages"):
         if row["conversation"] not in conversations:
             conversations.add(row["conversation"])
             insert(new, "conversations", conversation_row(Conversation(id=row["conversation"], title=FOUND)))
         parent = row["parent"] if row["parent"] in messages else None
-        insert(new, "messages", dict(row) | {"parent": parent})
+        insert(new, "messages", _readable(row, "details") | {"parent": parent})
         messages.add(row["id"])
     for row in _rows(old, "message, reasoning, content", "pieces"):
         if row["message"] in messages:
             insert(new, "pieces", dict(row))
     for row in _rows(old, GROUP, "groups"):
         if row["conversation"] in conversations:
-            insert(new, "groups", dict(row))
+            insert(new, "groups", _readable(row, "report"))
     for table in APART:
         for row in _rows(old, "*", table):
             insert(new, table, dict(row))
     for repair in (HEADS, GROUPS, UNGROUPED):
         new.execute(repair)
     return Contents(len(conversations), len(messages))
+
+
+def _readable(row: sqlite3.Row, name: str) -> dict[str, Any]:
+    """Its values. What lies in `name` is JSON; where that is damaged, all of it is as if nothing had been said."""
+    values = dict(row)
+    try:
+        json.loads(values[name])
+    except (TypeError, ValueError):
+        values[name] = "{}"
+    return values
 
 
 def _rows(old: sqlite3.Connection, columns: str, table: str) -> Iterator[sqlite3.Row]:

@@ -27,6 +27,9 @@ def _set(evaluation: dict[str, Any], name: str) -> Iterator[str]:
         if unjudged := model["sets"][name]["unjudged"]:
             who = f"{model['key']}/{model['quant']}"
             yield f"  {who}: {unjudged:.1%} of the answers could not be judged, and count as wrong"
+    scores = evaluation["models"][0]["sets"][name]
+    if 0 < scores.get("cons_n", 0) < scores["overall"]["n"]:
+        yield f"  cons@{k} is of the {scores['cons_n']} problems whose answers can be compared"
     for compared in evaluation["comparisons"]:
         if compared["set"] == name:
             yield f"  {_comparison(compared)}"

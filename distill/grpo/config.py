@@ -9,6 +9,7 @@ from ..rewards.config import RewardConfig
 
 # Fields that decide nothing of what comes of a training.
 FREE = ("save_every_s", "watch_set", "watch_problems", "watch_samples", "watch_every", "probe")
+FREE_OF_REWARDS = ("timeout_s", "judge")  # how long one may take, and at which address it is asked
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,8 @@ from ..problems.problem import Problem
 from ..rows import ProblemRow
 from ..sources.problems import distinct, load_problems
 from ..students import Method
-from .config import FREE, GrpoConfig
+from .config import FREE, FREE_OF_REWARDS, GrpoConfig
 
-# These change how a training runs or is watched, never what comes of it.
-_FREE_OF_REWARDS = ("timeout_s", "judge")  # how long one may take, and at which address it is asked
 _FASTEST_S = 1.0  # of a step: where only the minutes are given, the problems of so many steps are drawn
 
 
@@ -63,7 +61,7 @@ class GrpoJob:
         """Hash of all that decides the outcome. A checkpoint is used by the job that has its fingerprint."""
         deciding = {name: value for name, value in asdict(self.settings).items() if name not in FREE}
         rewards = deciding["rewards"]
-        deciding["rewards"] = {name: rewards[name] for name in rewards if name not in _FREE_OF_REWARDS}
+        deciding["rewards"] = {name: rewards[name] for name in rewards if name not in FREE_OF_REWARDS}
         rows = hashlib.sha256(msgspec.json.encode(self.problems)).hexdigest()
         marks = [deciding, rows, self.base_sha256, self.method, self.seed]
         return hashlib.sha256(json.dumps(marks, sort_keys=True, default=str).encode()).hexdigest()

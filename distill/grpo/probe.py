@@ -21,7 +21,7 @@ def probe(roll_out: Callable[[int], Rollouts], max_tokens: int) -> None:
     each problem are worth the same: then every advantage is 0, and so is the gradient.
     """
     drawn: list[Rollouts] = []
-    while len(drawn) < (_SOLVED_ROUNDS if all(map(_is_solved, drawn)) else _ROUNDS):
+    while len(drawn) < _SOLVED_ROUNDS and sum(not _is_solved(rollouts) for rollouts in drawn) < _ROUNDS:
         drawn.append(roll_out(len(drawn)))
         if drawn[-1].equal_share < 1 and not all(_is_cut(rollouts) for rollouts in drawn):
             return
@@ -33,7 +33,7 @@ def probe(roll_out: Callable[[int], Rollouts], max_tokens: int) -> None:
         )
     worth = sorted({round(value, 4) for rollouts in drawn for value in rollouts.worth if value is not None})
     found = f"{worth[0]:g}" if len(worth) == 1 else "the same within each problem"
-    is_easy = _is_solved(drawn[-1])
+    is_easy = sum(map(_is_solved, drawn)) > len(drawn) / 2
     others = "harder ones: problems: [generated:sums@hard]" if is_easy else "others: problems: [generated:sums]"
     raise DistillError(
         f"All rewards of {count} completions are equal ({found}), so nothing would be learned. Begin with a student "

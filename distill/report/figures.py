@@ -164,8 +164,9 @@ def _passing_panel(axes: Axes, name: str, models: Sequence[dict[str, Any]], them
         colour, marker = theme.colour(key), MARKERS.get(key, "o")
         axes.plot(*zip(*[(k, share * 100) for k, share in found], strict=True), color=colour, linestyle=style,
                   marker=marker, markersize=4, label=_short(_name(model)))  # fmt: skip
-        cons = model["sets"][name].get("cons_at_k")
-        if cons is not None:
+        scores = model["sets"][name]
+        cons, n = scores.get("cons_at_k"), scores["overall"]["n"]
+        if cons is not None and scores.get("cons_n", n) == n:  # of the same problems
             axes.plot([found[-1][0]], [cons * 100], marker=marker, markersize=8, fillstyle="none", color=colour)
     axes.set_title(_short(name, 26))
     axes.set_xscale("log", base=2)

@@ -127,6 +127,7 @@ def _become_program(libc: Call, job: dict[str, Any], value_fd: int, refused_fd: 
     try:
         run_program(job, value_fd)
     except SystemExit as asked:  # as an interpreter that was given the program would do
+        _join_threads()
         sys.stdout.flush()
         os._exit(asked.code & 255 if isinstance(asked.code, int) else int(asked.code is not None))
     except OSError:  # the program's own
@@ -209,9 +210,7 @@ def run_program(job: dict[str, Any], value_fd: int) -> None:
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # which an interpreter that reads no site lacks
     space: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
     exec(compile(job["program"], "program.py", "exec"), space)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    _join_threads()
     value = None
     if job["call"]:
         name = job["call"]
@@ -222,6 +221,12 @@ def run_program(job: dict[str, Any], value_fd: int) -> None:
     os.write(value_fd, json.dumps(encoded(value)).encode())
     sys.stdout.flush()
     os._exit(0)
+
+
+def _join_threads() -> None:
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
 
 
 def encoded(value: Any) -> Any:

@@ -11,8 +11,8 @@ from .ruling import Ruling, right, unknown, wrong
 from .schema import SchemaNotKnown, violation
 
 MAX_TEXT = 1_000_000
-# over marks and line breaks, to the answer's first sign
-_ANNOUNCED = re.compile(r"\banswer(?: is)?[\s:=*_]{0,20}([^\s:=*_][^\n]{0,499})", re.IGNORECASE)
+# over marks, and over line breaks behind one, to the answer's first sign
+_ANNOUNCED = re.compile(r"\banswer(?: is)?(?:[ \t]*[:=*_][\s:=*_]{0,20}|[ \t]+)([^\s:=*_][^\n]{0,499})", re.IGNORECASE)
 _LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:) ].*)?", re.DOTALL)
 
 
@@ -35,7 +35,7 @@ def final_answer(text: str) -> str | None:
         return boxed(text[-MAX_TEXT:])
     announced = _ANNOUNCED.findall(text[-MAX_TEXT:])
     lines = text[-MAX_TEXT:].strip().rsplit("\n", 1)
-    return (announced or lines)[-1].lstrip(" *_`\t").rstrip(" *_`.\t") or None
+    return (announced or lines)[-1].strip(" *_`\t").removesuffix(".").rstrip(" *_`\t") or None
 
 
 def rule_json(gold: str | None, check: dict[str, Any] | None, text: str) -> Ruling:

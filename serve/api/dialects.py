@@ -79,6 +79,11 @@ class ThinkingFields(Strict):
     reasoning_grace_tokens: Budget | None = None
 
     @property
+    def hides_thought(self) -> bool:
+        """It is left out of the reply, where nothing else was said of where it goes."""
+        return bool(self.reasoning and self.reasoning.exclude)
+
+    @property
     def asked_thinking(self) -> Thinking:
         """What all of them say together. Raises InvalidRequestError where they contradict each other."""
         reasoning, thinking = self.reasoning or Reasoning(), self.thinking

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..errors import InvalidRequestError
 from ..reasoning import ReasoningParser
 from .closing_run import ClosingRun
-from .detokenizer import CLOSE_TAG, Detokenizer, TextDelta
+from .detokenizer import CLOSE_TAG, OPEN_TAG, Detokenizer, TextDelta
 from .model_runner import ModelRunner
 from .request import Begun
 
@@ -40,8 +40,12 @@ def begin(begun: Begun, detokenizer: Detokenizer, runner: ModelRunner, run: Clos
         tokens += runner.tokenize(segment.text, special=segment.special)
     echo: list[TextDelta] = []
     n_before = 0
-    for token in tokens:
-        echo += detokenizer.take_over(runner.piece(token), echo=begun.echo)
+    for at, token in enumerate(tokens):
+        piece = runner.piece(token)
+        if at == 0 and detokenizer.quotes_tags and detokenizer.state == "start" and piece == OPEN_TAG.encode():
+            detokenizer.begin_thought()
+        else:
+            echo += detokenizer.take_over(piece, echo=begun.echo)
         n_before += not detokenizer.has_answer
         if detokenizer.state == "content":
             # a thought that the model did not close may be closed by it once more

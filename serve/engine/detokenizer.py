@@ -32,14 +32,14 @@ class Detokenizer:
 
     `in_answer` turns true behind the thought, or with the first answer text where there is no thought;
     `has_answer` with the first of it that is no blank. `text` is what the last token added, not yet split.
-    With `quotes_tags` tags in the answer are text like any other, and none opens a thought.
+    With `quotes_tags` tags in the answer are text like any other; none opens a thought but by `begin_thought`.
     """
 
     def __init__(self, *, reasoning_open: bool, stop: tuple[str, ...] = (), quotes_tags: bool = False) -> None:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         open_tag = _NO_TAG if quotes_tags and not reasoning_open else OPEN_TAG
         self._parser = ReasoningParser(reasoning_open=reasoning_open, open_tag=open_tag, close_tag=CLOSE_TAG)
-        self._quotes_tags = quotes_tags
+        self.quotes_tags = quotes_tags
         self._counter = _TokenCounter()
         self._tags: _LaterTags | None = None
         self._stop = StopStrings(stop)
@@ -102,7 +102,7 @@ class Detokenizer:
 
     def hide_later_tags(self) -> None:
         """Closing tags inside the answer are no part of it, from now on, unless it quotes them."""
-        if not self._quotes_tags:
+        if not self.quotes_tags:
             self._tags = self._tags or _LaterTags()
 
     def take_over(self, piece: bytes, *, echo: bool = False) -> list[TextDelta]:

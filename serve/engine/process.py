@@ -90,8 +90,8 @@ class EngineProcess:
         await self._child.stop()
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[LiveEvent, None]:
-        """Yields Accepted, then TokenOutputs and where there is a thought its end, then Finished. Closing the
-        generator aborts the request.
+        """Yields Accepted, then TokenOutputs and where there is a thought its end, then Finished: that alone where the
+        request was aborted before it was taken in. Closing the generator aborts the request.
 
         Raises QueueFullError, EngineStoppedError, InvalidRequestError, ContextLengthError and
         NonFiniteLogitsError.

@@ -27,7 +27,7 @@ class EventStream:
         if isinstance(event, Failed):
             self.fail(_error_of(event))
             return
-        self.ended = isinstance(event, Finished)
+        self.ended = self.ended or isinstance(event, Finished)
         self._events.append(event)
         self._changed.set()
 

@@ -180,7 +180,7 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
         """
         if self.reasoning_format is not None:
             return self.reasoning_format
-        if self.include_reasoning is False or (self.reasoning and self.reasoning.exclude):
+        if self.include_reasoning is False or self.hides_thought:
             return "hidden"
         return "inline" if self.separate_reasoning is False else None
 

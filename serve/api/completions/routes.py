@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Request
 from pydantic import BeforeValidator, Field, Tag
 from starlette.responses import Response
@@ -89,6 +90,9 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
         if not params.governed and params.reasoning_budget is not None:
             raise InvalidRequestError("A budget needs thinking_control; leave one of them out.", "thinking_control")
         form = Form(self.asked_format, self.asked_regex, self.asked_choice)
+        if form.grammar and params.reasoning_budget is None and not text.rstrip().endswith(OPEN_TAG):
+            # raw text: what is bound is bound from its first token on
+            params = msgspec.structs.replace(params, reasoning_budget=0)
         return Ask(
             text=text,
             params=params,

@@ -19,7 +19,7 @@ from ..ask import Ask
 from ..generation import Output, Outputs, merged
 from ..kept import KeptReplies
 from ..metrics import Metrics
-from ..prompt.chat_template import CLOSE_TAG, OPEN_TAG, RenderedPrompt
+from ..prompt.chat_template import OPEN_TAG, RenderedPrompt
 from .body import CLOSED, body_of, closes_thought, numbered, path_of
 from .reader import ReplyReader, UpstreamEvent
 from .replies import Running, UpstreamReply
@@ -101,13 +101,12 @@ class UpstreamBackend:
         def reader_for(endpoint: Endpoint) -> ReplyReader:
             is_closed = closes_thought(ask, params, endpoint.model(self._model), endpoint.kind)
             opens = not is_closed and self._opens_thought(ask, endpoint)
-            # a thought of no tokens is none, whatever the template opens; its closing tag may be there
-            is_answer = opens and params.reasoning_budget == 0
-            begun = CLOSED["content"] if is_closed else CLOSE_TAG if is_answer else _repeated(ask, endpoint.kind)
             return ReplyReader(
                 f"{completion_id}-{index}",
-                opens_thought=opens and not is_answer,
-                begun=begun,
+                opens_thought=opens,
+                # a thought of no tokens is none, whatever the template opens; its closing tag may be there
+                is_answer=ask.text is None and params.reasoning_budget == 0,
+                begun=CLOSED["content"] if is_closed else _repeated(ask, endpoint.kind),
                 budget=params.reasoning_budget,
             )
 

@@ -109,7 +109,9 @@ def _sampling(params: SamplingParams, kind: Kind) -> dict[str, Any]:
         # older vLLMs know no 0
         body |= cuts | ({"top_k": -1} if kind is Kind.VLLM and not params.top_k else {})
     else:
-        usual = {"repetition_penalty": _DEFAULTS.repetition_penalty}
+        if kind is Kind.OTHER:
+            cuts["repeat_penalty"] = params.repetition_penalty  # whichever of the names it knows
+        usual = dict.fromkeys(("repetition_penalty", "repeat_penalty"), _DEFAULTS.repetition_penalty)
         body |= {name: value for name, value in cuts.items() if value != usual.get(name, 0)}
     if params.logit_bias:
         body["logit_bias"] = {str(token): bias for token, bias in params.logit_bias.items()}

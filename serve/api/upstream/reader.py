@@ -21,7 +21,7 @@ from ...engine.request import (
     TokenOutput,
     Usage,
 )
-from ...reasoning import ReasoningParser
+from ...reasoning import Piece, ReasoningParser
 from ...upstream.chunks import CallPiece, Chunk, ChunkChoice, Delta, FunctionPiece, UsageBody
 from ..generation import ToolCallDelta
 from .logprobs import logprobs_of
@@ -32,16 +32,24 @@ _REASONS = {"length": FinishReason.LENGTH, "abort": FinishReason.ABORT}
 
 class ReplyReader:
     """One reply. `opens_thought`: text without reasoning fields begins inside a thought. `begun`: text that some
-    servers repeat before they go on with it. `budget` is what the thought was given.
+    servers repeat before they go on with it. `budget` is what the thought was given; with `is_answer` there is none,
+    and what stands where it would is the answer.
     """
 
     def __init__(
-        self, request_id: str, *, opens_thought: bool = False, begun: str = "", budget: int | None = None
+        self,
+        request_id: str,
+        *,
+        opens_thought: bool = False,
+        is_answer: bool = False,
+        begun: str = "",
+        budget: int | None = None,
     ) -> None:
         self.id = ""
         self.separates = False
         self._request_id = request_id
         self._parser = ReasoningParser(reasoning_open=opens_thought)
+        self._is_answer = is_answer
         self._begun = begun
         self._budget = budget
         self._thought = _Thought()
@@ -66,8 +74,7 @@ class ReplyReader:
 
     def finish(self) -> Iterator[UpstreamEvent]:
         """What is left once the last chunk was read, and the Finished."""
-        for piece in self._parser.flush():
-            yield from self._say(Channel(piece.channel), piece.text)
+        yield from self._parsed(self._parser.flush())
         reason = _REASONS.get((self._finish and self._finish.finish_reason) or "", FinishReason.STOP)
         if self._channel is Channel.REASONING and self._end is None:
             cut = reason is not FinishReason.STOP
@@ -101,8 +108,11 @@ class ReplyReader:
             if text:
                 yield from self._say(Channel.CONTENT, text)
             return
-        for piece in self._parser.feed(text):
-            yield from self._say(Channel(piece.channel), piece.text)
+        yield from self._parsed(self._parser.feed(text))
+
+    def _parsed(self, pieces: list[Piece]) -> Iterator[UpstreamEvent]:
+        for piece in pieces:
+            yield from self._say(Channel.CONTENT if self._is_answer else Channel(piece.channel), piece.text)
 
     def _say(self, channel: Channel, text: str) -> Iterator[UpstreamEvent]:
         if channel is Channel.CONTENT:

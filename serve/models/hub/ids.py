@@ -55,7 +55,8 @@ def parse(name: str) -> HubId | None:
 
 def file_label(stem: str) -> str:
     """A file's name without its ending, as it may stand where a quantisation does: `My Model (v2)` is My-Model-v2."""
-    return re.sub(r"[^\w.-]+|-{2,}|\.{2,}", "-", stem, flags=re.ASCII).replace("--", "-").strip("-.")[:128] or "model"
+    plain = re.sub(r"[^\w.-]+|\.{2,}", "-", stem, flags=re.ASCII)
+    return re.sub(r"-{2,}", "-", plain).strip("-.")[:128].rstrip("-.") or "model"
 
 
 def _from_address(rest: str) -> HubId | None:

@@ -58,10 +58,12 @@ def variants(files: Iterable[tuple[str, int]]) -> list[Variant]:
 
 def fragments(files: Iterable[tuple[str, int]]) -> list[str]:
     """Of the same (name, bytes), those that are parts of a split model which lacks others."""
-    files = list(files)
-    whole = {name for variant in variants(files) for name in variant.files}
-    split = [name for name, _ in files if SPLIT.search(name.rpartition(".")[0])]
-    return [name for name in split if name.endswith((".gguf", ".safetensors")) and name not in whole]
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, _ in files:
+        stem, _, ending = name.rpartition(".")
+        if ending in ("gguf", "safetensors") and SPLIT.search(stem):
+            groups[f"{SPLIT.sub('', stem)}.{ending}"].append(name)
+    return [name for members in groups.values() if len(members) < _parts(members[0]) for name in members]
 
 
 def _variant(label: str, members: list[tuple[str, int]]) -> Variant:

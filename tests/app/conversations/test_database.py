@@ -133,6 +133,7 @@ def test_a_mended_vote_that_lost_a_part_opens_and_goes_out_and_in_again(path: Pa
     ])  # fmt: skip
     store.close()
     with closing(sqlite3.connect(path)) as damaged:
+        damaged.execute("UPDATE messages SET details = '{broken' WHERE id = 'q'")
         damaged.execute(lost)
         damaged.commit()
     mending.mend(path)

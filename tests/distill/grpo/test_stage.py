@@ -306,7 +306,7 @@ def test_a_student_that_solves_nearly_all_is_given_time_to_fail() -> None:
         said = [Completion([], [1, 2], "x</think>y", "stop") for _ in accuracy]
         return Rollouts([problem] * len(said), said, {"accuracy": list(accuracy)}, accuracy, len(said))
 
-    drawn = iter([rollouts(1, 1)] * 6 + [rollouts(1, 0)])
+    drawn = iter([rollouts(1, 1)] * 5 + [rollouts(0, 0), rollouts(1, 1), rollouts(1, 0)])
     probe(lambda number: next(drawn), 64)
     with pytest.raises(DistillError, match="@hard"):
         probe(lambda number: rollouts(1, 1), 64)

@@ -153,6 +153,7 @@ def test_no_child_is_left(tmp_path: Path) -> None:
         ("42", "**Answer:**\n\n42", "right"),
         ("42", "Final Answer:\n42", "right"),
         (".5", "Answer: .5", "right"),
+        ("Monday", "Answer: Monday\nSo we have found the answer\nBye", "right"),
         ("C", "\\boxed{\\text{(C)}}", "right"),
         ("C", "\\boxed{\\textbf{(C)}\\ 12}", "right"),
         ("C", "\\boxed{\\textbf{(B)}\\ 12}", "wrong"),

@@ -82,6 +82,13 @@ def test_what_might_have_become_a_tag_in_the_answer_is_not_said_twice(tail: str)
         assert said is None or answer == said
 
 
+def test_a_reply_of_a_given_form_that_opened_its_thought_itself_goes_on_from_it() -> None:
+    detokenizer = Detokenizer(reasoning_open=False, quotes_tags=True)
+    tokens = (261, *b"thought", 256, 260, *b"4")
+    beginning = begin(Begun(tokens=tokens, echo=True), detokenizer, cast(ModelRunner, Bytes()), RUN)
+    assert (*split(beginning.echo), bytes(beginning.answer)) == ("thought", "4", b"4")
+
+
 @given(tokens=TOKENS, at=st.integers(0, 200), echo=st.booleans())
 @example(tokens=[97, 10, 98], at=2, echo=False)
 @example(tokens=[97, 262, 263, 98], at=1, echo=False)

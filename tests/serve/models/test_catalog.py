@@ -273,6 +273,16 @@ def test_rm_of_a_stopped_pull_takes_the_files_of_a_split_model_that_had_arrived(
     assert not list(cache.glob("models--*"))
 
 
+def test_rm_leaves_split_files_that_are_whole_for_another_tool(cache: Path) -> None:
+    folder = cache / "models--user--flux/snapshots" / ("a" * 40) / "text_encoder_2"
+    folder.mkdir(parents=True)
+    for n in (1, 2):
+        (folder / f"model-{n:05d}-of-00002.safetensors").write_bytes(b"1234")
+    with pytest.raises(ModelNotFoundError):
+        remove("user/flux")
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_rm_leaves_a_download_of_another_tool_alone(cache: Path) -> None:
     part = part_path(REPO, "a" * 64).with_suffix(".1234abcd.incomplete")
     part.parent.mkdir(parents=True)
@@ -287,7 +297,7 @@ def test_rm_leaves_a_download_of_another_tool_alone(cache: Path) -> None:
 
 
 def test_a_file_of_any_name_has_an_id_that_can_be_typed(hub: LoopbackHub) -> None:
-    hub.repos["odd/repo"] = {"My Model (v2).gguf": b"GGUF one"}
+    hub.repos["odd/repo"] = {"My - Model (v2).gguf": b"GGUF one"}
     hub.repos["two/repo"] = {"a--Q4_K_M.gguf": b"GGUF a", "b..c-Q4_K_M.gguf": b"GGUF b"}
     catalog.resolve("odd/repo", progress=False)
     catalog.resolve("https://huggingface.co/two/repo/blob/main/a--Q4_K_M.gguf", progress=False)

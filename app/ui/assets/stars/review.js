@@ -133,7 +133,8 @@ export class Review {
     try {
       const { star } = await patch(`/page/stars/${encodeURIComponent(id)}`, given);
       if (this.id === id) {
-        for (const part of Object.keys(given)) delete this.#drafts[part];
+        // What was typed while it was judged is not saved yet.
+        for (const part of Object.keys(given)) if (this.#drafts[part] === given[part]) delete this.#drafts[part];
         this.#draw(star);
       }
       this.#on.onChanged();
