@@ -127,7 +127,7 @@ def fork_router(models: ServedModels) -> APIRouter:
         outputs = await served.backend.start(ask, completion_id, streamed=bool(body.stream))
         if ask.tools:
             outputs = parsed(outputs, ask.tools)
-        outputs = formatted(outputs, body.reasoning_format or ("hidden" if body.hides_thought else None))
+        outputs = formatted(outputs, body.reasoning_format, hides=body.hides_thought)
         return await respond(request, outputs, writer, stream=bool(body.stream))
 
     return router

@@ -20,11 +20,11 @@ OPENING = f"{OPEN_TAG}\n"
 CLOSING = f"\n{CLOSE_TAG}\n\n"
 
 
-def formatted(outputs: Outputs, how: ReasoningFormat | None) -> Outputs:
-    """`outputs` with their thoughts where the client wants them."""
+def formatted(outputs: Outputs, how: ReasoningFormat | None, *, hides: bool = False) -> Outputs:
+    """`outputs` with their thoughts where the client wants them; `hides`: nowhere, unless `how` says otherwise."""
     if how in INLINE:
         return inline(outputs)
-    return hidden(outputs) if how == "hidden" else outputs
+    return hidden(outputs) if how == "hidden" or (how is None and hides) else outputs
 
 
 async def inline(outputs: Outputs) -> Outputs:

@@ -41,8 +41,7 @@ def responses_router(models: ServedModels) -> APIRouter:
         response = response_of(body, response_id, served.id, int(time.time()))
         writer = ResponsesWriter(response, with_logprobs=body.wants_logprobs is not None)
         outputs = await served.backend.start(ask, response_id, streamed=bool(body.stream))
-        how = body.reasoning_format or ("hidden" if body.hides_thought else None)
-        told = formatted(parsed(outputs, ask.tools), how)
+        told = formatted(parsed(outputs, ask.tools), body.reasoning_format, hides=body.hides_thought)
         return await respond(request, told, writer, stream=bool(body.stream))
 
     @router.post("/v1/responses/input_tokens", response_model=InputTokens, responses=ERRORS)

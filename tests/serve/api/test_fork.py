@@ -139,6 +139,7 @@ def test_what_is_not_said_stays_as_it_was_asked_for(demo: LiveServer) -> None:
     assert again["usage"]["completion_tokens_details"]["reasoning_tokens"] == 20
     free = forked(demo, reply, {"token": 0}, reasoning_budget_tokens=1000)
     assert free["usage"]["completion_tokens_details"]["reasoning_tokens"] > 20
+    assert not message(forked(demo, reply, {"token": 0}, reasoning={"exclude": True}, max_tokens=40))[0]
     free = forked(demo, reply, {"token": 0}, reasoning_effort="max")
     assert free["usage"]["completion_tokens_details"]["reasoning_tokens"] > 20
     assert forked(demo, reply, "think_end", max_tokens=3)["usage"]["completion_tokens"] == 3
