@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from ....serve.api.security import MAX_FILE
 from ....serve.errors import InvalidRequestError
 from . import chatgpt, jsonl, open_webui, own_file
 from .tree import Tree
 
-MAX_FILE = 256 * 1024**2
 KNOWN = "r1chat's JSON, ShareGPT or messages JSONL, ChatGPT's conversations.json or Open WebUI's export"
 BYTE = re.compile(r" \(byte (\d+)\)$")
 
