@@ -33,7 +33,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of any number of sequences, each in one chunk, and `n_idle` rows that only fill up a group."""
+    """Rows of any number of sequences, each in one chunk, and `n_idle` rows that only fill up a group or a piece."""
 
     chunks: list[Chunk] = field(default_factory=list)
     n_rows: int = 0
@@ -58,13 +58,6 @@ class Batch:
             rows += n_rows
             cells += n_rows * (chunk.start + n_rows / 2)
         return cells / rows if rows else 0.0
-
-    @property
-    def depth(self) -> float:
-        """Cells before its prompt rows, on average."""
-        prompts = [chunk for chunk in self.chunks if chunk.n_known > 1]
-        n_rows = sum(chunk.n_known for chunk in prompts)
-        return sum(chunk.n_known * (chunk.start + chunk.n_known / 2) for chunk in prompts) / n_rows if n_rows else 0.0
 
     def add(self, sequence: Sequence, n_known: int, draft: list[int] | None = None) -> None:
         """The next `n_known` tokens of `sequence` that are not computed, and `draft` behind them."""

@@ -6,6 +6,7 @@ A request ends in exactly one terminal event, Finished or Failed, unless `add_re
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from time import monotonic
 from typing import Literal
 
 from ..errors import InvalidRequestError, R1ChatError
@@ -50,6 +51,7 @@ class Engine:
     """Many requests in one forward pass per step. In-process use: add_request(), then step() while has_work.
 
     `make_speculator` gives each request what drafts its next tokens; None: nothing is drafted.
+    `dues`: when readers should get what the last step brought, as time.monotonic, by request; of others, at once.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Engine:
         self._runner = runner
         n_seq_max = runner.info.n_seq_max
         self._cache = KVCache(runner, n_cells=runner.n_cells, n_resident=runner.n_resident, host=host)
-        self._costs = RowCosts(max_rows=runner.n_batch)
+        self._costs = RowCosts(max_rows=runner.n_batch, piece_rows=runner.piece_rows)
         self._costs.calibrate(runner.time_rows)
         self._scheduler = Scheduler(self._cache, self._costs, n_seq_max=n_seq_max, n_batch=runner.n_batch)
         self._executor = Executor(runner, self._cache, self._scheduler, self._costs)
@@ -71,6 +73,7 @@ class Engine:
         self._live: dict[str, Sequence] = {}
         self._counts = TokenCounts()
         self._said: list[Event] = []  # between steps
+        self.dues: dict[str, float] = {}
 
     @property
     def info(self) -> ModelInfo:
@@ -145,6 +148,7 @@ class Engine:
     def step(self) -> list[Event]:
         """One forward pass, and what it brought to each request in it."""
         events = self._take_said()
+        self.dues = {}
         for done in self._executor.run(self._scheduler.schedule()):
             events += self._refused(done) if isinstance(done, Refusal) else self._sample(done)
         return events
@@ -201,6 +205,8 @@ class Engine:
         for chunk in batch.chunks:
             events += self._writer.draw(chunk.sequence, chunk.logit_rows, chunk.draft)
             events += self._outcome(chunk.sequence)
+            if chunk.logit_rows and (due := chunk.sequence.pacer.due(monotonic())):
+                self.dues[chunk.sequence.request_id] = due
         return events
 
     def _refused(self, refusal: Refusal) -> list[Event]:

@@ -119,10 +119,14 @@ COUNTERS = tuple(name for name in EngineStats.__struct_fields__ if name.endswith
 
 
 class StepReport(msgspec.Struct, frozen=True, tag="step"):
-    """All that one step brought, for all requests. Sent without events too: it is the heartbeat."""
+    """All that one step brought, for all requests. Sent without events too: it is the heartbeat.
+
+    `dues` as the engine's: readers get the events of those requests not before that moment.
+    """
 
     events: list[Event]
     stats: EngineStats
+    dues: dict[str, float] = {}
 
 
 Command = GenerateRequest | PrepareRequest | Abort | Control | TokenizeQuery | PiecesQuery | Shutdown

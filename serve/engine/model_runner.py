@@ -53,11 +53,13 @@ class ModelRunner(Protocol):
     """One loaded model with one cache of `n_cells` tokens, used by one thread; by any: `tokenize`, `piece`,
     `token_text`, `interrupt`.
 
-    Sequence ids are 0 to `n_resident` - 1. Positions of a sequence are consecutive from 0.
+    Sequence ids are 0 to `n_resident` - 1. Positions of a sequence are consecutive from 0. From `piece_rows` on, a
+    step has all that makes a row cheap.
     """
 
     info: ModelInfo
     n_batch: int
+    piece_rows: int
     n_cells: int
     n_resident: int
 

@@ -184,7 +184,7 @@ class EngineProcess:
         elif isinstance(reply, StepReport):
             for event in reply.events:
                 if stream := self._live.get(event.request_id):
-                    stream.put(event)
+                    stream.put(event, reply.dues.get(event.request_id, 0.0))
 
     def _on_end(self, message: str) -> None:
         for stream in self._live.values():

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
-from .row_table import GROUP, UBATCH_ROWS, RowTable
+from .row_table import GROUP, RowTable
+from .trend import Trend
 
 # With nobody decoding a step may take this long: the longest a newcomer waits to be looked at.
 ALONE_S = 0.5
@@ -21,6 +23,14 @@ DEEP_CELLS = 1500
 _EXCESS_POWER = 8
 # The streams are spared what would save the prompt little: it pays at most this much a token.
 FAIR_PRICE = 1.25
+# Where streams run ahead of their readers, who get a token in the time of so many steps: 5 less the noise of a machine
+# whose steps become half as long again.
+PACE = 3.0
+# A stream runs ahead of its reader for this many times the large step it is to bridge: noise needs the rest.
+LEAD = 1.5
+# Large steps apart have to get the prompt computed in this share of the time that it takes beside the streams.
+_APART_WINS = 0.9
+_CHEAP = 1.1
 # What background work may add to a step: less than the noise that its readers see anyway.
 FILLER_SHARE = 0.1
 # An idle row has to save more than the table's own noise.
@@ -34,8 +44,24 @@ _CLIP = math.log(1.5)
 _PROMPT_WEIGHT = 0.3
 _PROMPT_CLIP = math.log(1.25)
 _MIXED_FADES = 0.98
+# Rows for each that brings logits, in a step that says what a prompt's rows cost by themselves.
+_LARGE_SHARE = 4
 # of one row's seconds, for a prompt row and each cell before it; 0.00014 was measured at 0.5B
 _CELL = 0.0001
+# of that, in large steps, before there was one; who never tries never knows
+_LARGE_CELL = 0.5
+
+
+class Slice(NamedTuple):
+    """What of a prompt a step computes in which streams go on, `n_rows`, and how fast their readers get their tokens.
+
+    With `pace_s` 0 at once. Else one each `pace_s`, so that the streams run ahead of their readers, by `lead_s` at
+    most: then they can bridge a step as large as if nobody decoded. Until they have that, the prompt gets no rows.
+    """
+
+    n_rows: int
+    pace_s: float = 0.0
+    lead_s: float = 0.0
 
 
 class RowCosts:
@@ -43,24 +69,31 @@ class RowCosts:
 
     `level` follows what steps of decoding take, with deeper contexts and busier cores, for all sizes at
     once: those not seen lately keep their proportion. Prompt rows pay for the `depth` cells before them,
-    which are not those of the streams beside them; `mixed` is what that leaves to explain.
+    which are not those of the streams beside them; `mixed` is what that leaves to explain. From `piece_rows` on, where
+    the runner is at its best, that holds no more: there a prompt's row costs level x line(depth), learned by itself.
     """
 
-    def __init__(self, *, max_rows: int) -> None:
+    def __init__(self, *, max_rows: int, piece_rows: int) -> None:
         self._max_rows = max_rows
-        self._table = RowTable(max_rows=max_rows)
+        self._piece_rows = piece_rows
+        self._table = RowTable(max_rows=max_rows, piece_rows=piece_rows)
         self._is_measured = False
         self._level = 1.0
-        self._cell_s = _CELL * self._table.seconds(1, 1)
         self._mixed = 1.0
-        self._bulk_row_s: float | None = None
         self._longest_s = 0.0
+        self._begin()
 
     def calibrate(self, time_rows: Callable[[int, int], float], budget_s: float = 2.0) -> None:
         """Fills the table through `time_rows(n_rows, n_outputs) -> seconds`, in about `budget_s`."""
         self._table.calibrate(time_rows, budget_s)
         self._is_measured = True
+        self._begin()
+
+    def _begin(self) -> None:
+        """What depth costs, by guess."""
         self._cell_s = _CELL * self._table.seconds(1, 1)
+        bulk = self._table.bulk
+        self._large_row_s = Trend(self._table.seconds(bulk, 1) / bulk, _LARGE_CELL * self._cell_s, far=DEEP_CELLS)
 
     def seconds(self, n_rows: int, n_outputs: int | None = None) -> float:
         """A step of `n_rows` of which `n_outputs`, by default one, bring logits."""
@@ -78,22 +111,27 @@ class RowCosts:
         if not self._is_measured:
             self._is_measured = True
             self._level = seconds / self._table.seconds(n_rows, n_outputs)
-        elif n_rows >= UBATCH_ROWS and n_outputs <= 1:
-            # attention takes another kernel there: it says nothing of the few rows beside a stream
-            old_s = self._bulk_row_s or seconds / n_rows
-            self._bulk_row_s = old_s + _LEVEL_WEIGHT * (seconds / n_rows - old_s)
+        elif self._is_large(n_rows, n_outputs):
+            self._large_row_s.add(depth, seconds / n_rows / self._level)
         elif depth and n_rows >= 2 * n_outputs:
             self._learn_prompt(n_rows, n_outputs, seconds, depth)
         else:
             self._learn_level(n_rows, n_outputs, seconds)
 
-    def idle_rows(self, n_rows: int, n_outputs: int) -> int:
-        """Rows without use that make the step clearly cheaper, because products take rows in groups."""
+    def idle_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
+        """Rows without use that make the step clearly cheaper: products take rows in groups, and deep in a prompt
+        attention is at its best with a piece.
+        """
         best, best_s = 0, self.seconds(n_rows, n_outputs) * (1 - IDLE_GAIN)
         for extra in range(1, min(MAX_IDLE, self._max_rows - n_rows) + 1):
             seconds = self.seconds(n_rows + extra, n_outputs)
             if seconds < best_s:
                 best, best_s = extra, seconds
+        to_piece = min(self._piece_rows, self._max_rows) - n_rows
+        if to_piece > 0 and depth and self._is_large(self._piece_rows, n_outputs):
+            small_s = self._prompt_s(n_rows + best, n_outputs, depth)
+            if self._large_s(self._piece_rows, depth) < small_s * (1 - IDLE_GAIN):
+                return to_piece
         return best
 
     def prefill_rows(self, n_decoding: int, depth: float = 0.0) -> int:
@@ -113,6 +151,35 @@ class RowCosts:
                 if weighed <= fair_s:
                     break
         return best
+
+    def prompt_slice(self, n_decoding: int, depth: float, lefts: list[int], lead_s: float) -> Slice:
+        """Of prompts with `lefts` rows to go, beside streams that are all ahead of their readers by `lead_s` or more.
+
+        A row in a small step may cost twice what it does in a large one, which would stop the streams for long.
+        """
+        beside = self.prefill_rows(n_decoding, depth)
+        apart, n_left = self._rows_apart(depth) - n_decoding, sum(lefts)
+        if not n_decoding or n_left <= beside or apart <= beside:
+            return Slice(beside)
+        apart = min(apart, n_left)
+        step_s = self._large_s(max(self._piece_rows, apart + n_decoding), depth)
+        pace_s = PACE * self._plain_s(n_decoding, n_decoding)
+        needed_s = LEAD * step_s - pace_s
+        # a second of running ahead lets the readers fall behind by so many
+        gain = PACE - 1
+        deeper = depth + n_left / 2
+        then = self.prefill_rows(n_decoding, deeper)
+        beside_s = n_left / then * self._prompt_s(then + n_decoding, n_decoding, deeper)
+        apart_s = n_left / apart * (step_s + max(0.0, step_s - pace_s) / gain) + max(0.0, needed_s - lead_s) / gain
+        # who has begun goes on, so that no reader gets all at once what was meant to last
+        if apart_s > beside_s * (1 if lead_s > 0 else _APART_WINS):
+            return Slice(beside)
+        if lead_s >= needed_s:
+            n_rows = apart
+        else:
+            # a short one does not wait for that
+            n_rows = beside if min(lefts) <= beside // 2 else 0
+        return Slice(n_rows, pace_s, max(0.0, needed_s) + pace_s)
 
     def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         """Prompt rows that background work may add to the step."""
@@ -134,6 +201,13 @@ class RowCosts:
     def _prompt_s(self, n_rows: int, n_outputs: int, depth: float) -> float:
         return self._mixed * (self.seconds(n_rows, n_outputs) + self._cells_s(n_rows, n_outputs, depth))
 
+    def _is_large(self, n_rows: int, n_outputs: int) -> bool:
+        """Almost all prompt, and enough of it for the runner to be at its best."""
+        return n_rows >= self._piece_rows and n_rows >= _LARGE_SHARE * n_outputs
+
+    def _large_s(self, n_rows: int, depth: float) -> float:
+        return self._level * self._large_row_s.at(depth) * n_rows
+
     def _cells_s(self, n_rows: int, n_outputs: int, depth: float) -> float:
         return max(0, n_rows - n_outputs) * self._cell_s * depth
 
@@ -148,7 +222,7 @@ class RowCosts:
         """The surprise goes to the price of a cell by its part of the step, and to all of the step."""
         predicted_s = self._prompt_s(n_rows, n_outputs, depth)
         surprise = _PROMPT_WEIGHT * max(-_PROMPT_CLIP, min(_PROMPT_CLIP, math.log(seconds / predicted_s)))
-        if n_rows < UBATCH_ROWS:
+        if n_rows < self._piece_rows:
             part = self._mixed * self._cells_s(n_rows, n_outputs, depth) / predicted_s
             self._cell_s *= math.exp(surprise * part)
         self._mixed = self._mixed**_MIXED_FADES * math.exp(surprise)
@@ -156,16 +230,24 @@ class RowCosts:
     def _rows_alone(self, depth: float) -> int:
         """As many rows as take about half a second; more where fewer would be a bad bargain."""
         bulk = self._table.bulk
-        row_s = self._bulk_row_s or self._prompt_s(bulk, 0, depth) / bulk
+        row_s = self._large_s(1, depth)
         affordable = int(ALONE_S / row_s)
         if affordable >= self._max_rows:
             return self._max_rows
         if affordable >= bulk:
             return affordable - affordable % (bulk if affordable >= 2 * bulk else GROUP)
         for total in self._table.sizes:
-            if total >= affordable and self._prompt_s(total, 0, depth) <= FAIR_PRICE * row_s * total:
+            # beyond that a whole piece is hardly longer, and tells what it costs
+            if affordable <= total < 2 * affordable and self._prompt_s(total, 0, depth) <= FAIR_PRICE * row_s * total:
                 return total
         return bulk
+
+    def _rows_apart(self, depth: float) -> int:
+        """No more than are needed to be cheap: the streams have to bridge them."""
+        alone, total = self._rows_alone(depth), self._piece_rows
+        while total < alone and self.seconds(total, 0) / total > _CHEAP * self.seconds(alone, 0) / alone:
+            total *= 2
+        return min(total, max(alone, self._piece_rows), self._max_rows)
 
     def _totals(self, n_rows: int) -> list[int]:
         """Sizes worth considering for a step that holds `n_rows` already. The group that is begun is filled up."""

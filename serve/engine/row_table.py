@@ -12,19 +12,18 @@ from time import perf_counter
 
 # Quantised products take rows in groups of four; what is left over costs almost as much as a group.
 GROUP = 4
-# The pieces in which a CPU runner computes a batch: more rows are so many pieces one after the other.
-UBATCH_ROWS = 60
 
 # Until something is timed, and between what is: rows -> cost in rows, of a 1.5B on two cores.
-_SHAPE = {1: 1.0, 2: 1.6, 3: 1.9, 4: 1.6, 8: 2.3, 12: 3.0, 16: 3.2, 20: 4.0, 24: 4.6, 32: 6.0, 48: 8.8, 60: 10.8}
+_SHAPE = {1: 1.0, 2: 1.6, 3: 1.9, 4: 1.6, 8: 2.3, 12: 3.0, 16: 3.2, 20: 4.0, 24: 4.6, 32: 6.0, 48: 8.8, 64: 11.5}
 _BUMPS = {0: 0.0, 1: 0.4, 2: 0.7, 3: 0.9}
 _HEAD = 0.1
 _ONE_S = 0.05
 # (rows, outputs) in order of worth, since a large model has no time for all of them
 _POINTS = (
     *((1, 1), (4, 1), (16, 1), (8, 1), (1, 0), (8, 8), (32, 1), (12, 1), (2, 1), (3, 1), (4, 4), (16, 16)),
-    *((6, 1), (5, 1), (7, 1), (10, 1), (24, 1), (20, 1), (60, 1), (2, 2), (128, 1), (256, 1), (512, 1)),
+    *((6, 1), (5, 1), (7, 1), (10, 1), (24, 1), (20, 1), (2, 2)),
 )
+_LARGE_POINTS = ((128, 1), (256, 1), (512, 1))
 _SMALL = 16
 # of the budget, for one timing
 _LARGEST_SHARE = 0.25
@@ -40,11 +39,13 @@ Points = dict[int, float]
 class RowTable:
     """seconds = body(rows) + head(outputs), for a machine and contexts as they are at load.
 
-    `bulk` rows are the most that are not made up of smaller batches, `sizes` those worth choosing.
+    `bulk` rows are the most that are not made up of smaller batches, `sizes` those worth choosing. `piece_rows` is
+    the runner's.
     """
 
-    def __init__(self, *, max_rows: int) -> None:
+    def __init__(self, *, max_rows: int, piece_rows: int) -> None:
         self._max_rows = max_rows
+        self._piece_rows = piece_rows
         self._timed: dict[tuple[int, int], float] = {}
         self._build()
 
@@ -52,7 +53,7 @@ class RowTable:
         """Times what `budget_s` has room for, and one row at any price."""
         ends = perf_counter() + budget_s
         for _ in range(_ROUNDS):
-            for n_rows, n_outputs in _POINTS:
+            for n_rows, n_outputs in (*_POINTS, (self._piece_rows, 1), *_LARGE_POINTS):
                 if n_rows > self._max_rows or not self._affords(n_rows, n_outputs, ends - perf_counter(), budget_s):
                     continue
                 seconds = time_rows(n_rows, n_outputs)
@@ -74,13 +75,13 @@ class RowTable:
     def _affords(self, n_rows: int, n_outputs: int, left_s: float, budget_s: float) -> bool:
         if not self._timed:
             return True
-        share = 1.0 if n_rows <= _SMALL else _LARGEST_SHARE if n_rows <= UBATCH_ROWS else _BEYOND_SHARE
+        share = 1.0 if n_rows <= _SMALL else _LARGEST_SHARE if n_rows <= self._piece_rows else _BEYOND_SHARE
         return self.seconds(n_rows, n_outputs) <= min(left_s, share * budget_s)
 
     def _build(self) -> None:
         one_s = self._timed.get((1, 1), _ONE_S)
         known = _plausible({n: seconds for (n, outputs), seconds in self._timed.items() if outputs == 1})
-        self.bulk: int = min(self._max_rows, max(UBATCH_ROWS, *known, 0))
+        self.bulk: int = min(self._max_rows, max(self._piece_rows, *known, 0))
         corners = self._corners(known, one_s)
         bumps = _bumps(known, corners, one_s)
         self._bodies = [0.0] + [
@@ -93,7 +94,7 @@ class RowTable:
     def _corners(self, known: Points, one_s: float) -> Points:
         """Whole groups, and the few rows below the first one: timed, or in proportion to what is timed around."""
         corners = {n: seconds for n, seconds in known.items() if n < GROUP or n % GROUP == 0}
-        ratios = {n: seconds / _SHAPE.get(n, _SHAPE[60] * n / 60) for n, seconds in corners.items()} or {1: one_s}
+        ratios = {n: seconds / _SHAPE.get(n, _SHAPE[64] * n / 64) for n, seconds in corners.items()} or {1: one_s}
         guesses = {n: shape * _line(n, ratios) for n, shape in _SHAPE.items() if n <= self.bulk}
         return {**guesses, **corners}
 

@@ -1,7 +1,8 @@
 """Who computes what in the next step. Pure policy: knows neither tensors nor llama.cpp nor text.
 
 Every decoding request gets its row. Prompts share a budget of rows that keeps the streams' pace: the
-oldest gets half of it, so that short newcomers cannot starve it; they get the rest, shortest first.
+oldest gets half of it, so that short newcomers cannot starve it; they get the rest, shortest first. Where
+small steps make prompts dear, streams run ahead of their readers, and prompts get large steps between.
 Background work computes when nobody else does, or in rows that cost the others next to nothing.
 """
 
@@ -9,18 +10,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from .batch import Batch
 from .kv_cache import KVCache, Worth, common_length
 from .request import Priority
-from .row_costs import RowCosts
+from .row_costs import RowCosts, Slice
 from .sequence import Sequence
 
 # Cells kept free for the answer of each running request when another is let in, so that it is not parked at once.
 ANSWER_RESERVE = 128
 # A prompt waits for another that is computing at least this much of it: less is computed sooner than waited for.
 WORTH_WAITING = 32
+# So many steps in a row streams may run ahead of their readers. Where they get nowhere by it, drawing tokens takes the
+# time, not the model.
+MOST_AHEAD = 64
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
@@ -31,6 +35,7 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.preparing: deque[Sequence] = deque()
         self.n_parkings = 0
+        self._n_ahead = 0
         self._queues: dict[Priority, deque[Sequence]] = {priority: deque() for priority in Priority}
         self._cache = cache
         self._costs = costs
@@ -186,11 +191,26 @@ class Scheduler:
 
     def _add_prompts(self, batch: Batch, sequences: list[Sequence]) -> None:
         prompts = [sequence for sequence in sequences if not sequence.is_decoding]
-        if not prompts:
-            return
-        budget = min(self._costs.prefill_rows(batch.n_rows, _depth(prompts)), self._n_batch - batch.n_rows)
-        for sequence, n_rows in _shares(prompts, budget):
+        streams = [chunk.sequence for chunk in batch.chunks]
+        part = self._slice(prompts, streams, batch.n_rows)
+        for stream in streams:
+            stream.pacer.set(part.pace_s, part.lead_s)
+        for sequence, n_rows in _shares(prompts, min(part.n_rows, self._n_batch - batch.n_rows)):
             batch.add(sequence, n_rows)
+
+    def _slice(self, prompts: list[Sequence], streams: list[Sequence], n_decoding: int) -> Slice:
+        """What of the prompts the next step computes."""
+        if not prompts:
+            self._n_ahead = 0
+            return Slice(0)
+        depth = _depth(prompts)
+        if self._n_ahead > MOST_AHEAD:
+            return Slice(self._costs.prefill_rows(n_decoding, depth))
+        now = monotonic()
+        lead_s = min((stream.pacer.lead_s(now) for stream in streams), default=0.0)
+        part = self._costs.prompt_slice(n_decoding, depth, [prompt.n_uncomputed for prompt in prompts], lead_s)
+        self._n_ahead = 0 if part.n_rows else self._n_ahead + 1
+        return part
 
     def _add_background(self, batch: Batch, sequences: list[Sequence]) -> None:
         """All of it in a step of its own, else what rides along."""
@@ -251,7 +271,8 @@ class Scheduler:
         )
 
     def _idle_rows(self, batch: Batch) -> int:
-        n_idle = min(self._costs.idle_rows(batch.n_rows, batch.n_outputs), self._n_batch - batch.n_rows)
+        n_idle = self._costs.idle_rows(batch.n_rows, batch.n_outputs, batch.prompt_depth)
+        n_idle = min(n_idle, self._n_batch - batch.n_rows)
         return n_idle if self._cache.make_room(batch.n_rows + n_idle, losing=False) else 0
 
 

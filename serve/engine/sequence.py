@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .detokenizer import Detokenizer, TextDelta
+from .pacer import Pacer
 from .request import NO_BIAS, FinishReason, Priority, Timings, Usage
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Sequence:
     governor: Governor | None = None
     constraint: Constraint | None = None
     logprobs: LogprobQueue | None = None
+    pacer: Pacer = field(default_factory=Pacer)
     bias: Mapping[int, float] = field(default_factory=lambda: NO_BIAS)
     n_drafted: int = 0
     n_accepted: int = 0

@@ -149,7 +149,7 @@ class Worker:
             if events:
                 # before the step: whoever asked hears at once that the request is in
                 self._send(StepReport(events, engine.stats()))
-            self._send(StepReport(engine.step(), engine.stats()))
+            self._send(StepReport(engine.step(), engine.stats(), engine.dues))
 
     def _arrivals(self, *, wait: bool) -> Iterator[_Item]:
         if wait:

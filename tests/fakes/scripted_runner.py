@@ -79,6 +79,7 @@ class ScriptedRunner:
         self.n_threads = config.n_threads or 1
         n_ctx = config.n_ctx or args.get("n_ctx", 8192)
         self.n_batch: int = args.get("n_batch", config.n_batch)
+        self.piece_rows = min(64, self.n_batch)
         self.n_cells: int = args.get("n_cells", config.n_cells or n_ctx * 4)
         self.n_resident: int = args.get("n_resident", config.n_resident)
         self.info = ModelInfo(

@@ -11,12 +11,16 @@ PIECE = 60
 
 @dataclass(frozen=True)
 class Costs:
-    """Milliseconds: rows with one output -> step, a further output, the first one, a row and 1,000 cells before it."""
+    """Milliseconds: rows with one output -> step, a further output, the first one, a row and 1,000 cells before it; and
+    the same in steps of at least a `piece`.
+    """
 
     rows: dict[int, float]
     output: float
     first_output: float
     kilocell: float
+    kilocell_large: float | None = None
+    piece: int = PIECE
 
 
 # fmt: off
@@ -40,6 +44,10 @@ OTHER_05B = Costs({1: 34, 2: 39.4, 4: 47.3, 8: 75.5, 16: 119, 20: 140, 32: 224, 
 OTHER_15B = Costs({
     1: 88, 2: 117, 3: 150, 4: 104, 5: 145, 8: 174, 12: 238, 15: 311, 16: 230, 20: 303, 24: 356, 32: 467, 60: 845,
 }, 5, 15, 8)
+# where attention takes another kernel from 64 rows on
+TILED_05B = Costs({
+    1: 44, 2: 57, 4: 75, 8: 126, 12: 185, 16: 205, 20: 245, 32: 341, 48: 420, 60: 500, 64: 535,
+}, 2, 10, 7.3, 1.4, 64)
 # fmt: on
 ALL = {
     "0.5B": QUIET_05B,
@@ -48,6 +56,7 @@ ALL = {
     "1.5B busy": BUSY_15B,
     "0.5B other": OTHER_05B,
     "1.5B other": OTHER_15B,
+    "0.5B tiled": TILED_05B,
 }
 
 
@@ -70,19 +79,23 @@ class Machine:
     def plain(self, n_rows: int, n_outputs: int, cells: float = 0.0) -> float:
         costs = self.costs
         outputs = costs.output * (n_outputs - 1) if n_outputs else -costs.first_output
-        return self.busy * (self._rows(n_rows) + outputs + costs.kilocell * cells / 1000) / 1000
+        kilocell = costs.kilocell
+        if n_rows >= costs.piece and costs.kilocell_large is not None:
+            kilocell = costs.kilocell_large
+        return self.busy * (self._rows(n_rows) + outputs + kilocell * cells / 1000) / 1000
 
     def bulk(self, n_tokens: int) -> float:
         """A prompt in whole pieces, with nobody else about."""
-        starts = range(0, n_tokens, PIECE)
-        return sum(self.plain(min(PIECE, n_tokens - start), 0, PIECE * (start + PIECE / 2)) for start in starts)
+        piece = self.costs.piece
+        starts = range(0, n_tokens, piece)
+        return sum(self.plain(min(piece, n_tokens - start), 0, piece * (start + piece / 2)) for start in starts)
 
     def _rows(self, n_rows: int) -> float:
-        pieces, rest = divmod(n_rows, PIECE)
+        pieces, rest = divmod(n_rows, self.costs.piece)
         table = self.costs.rows
         if n_rows in table or not rest:
-            return table.get(n_rows) or pieces * table[PIECE]
-        below = pieces * table[PIECE]
+            return table.get(n_rows) or pieces * table[self.costs.piece]
+        below = pieces * table[self.costs.piece]
         for left, right in pairwise(sorted(table)):
             if left <= rest <= right:
                 return below + table[left] + (table[right] - table[left]) * (rest - left) / (right - left)

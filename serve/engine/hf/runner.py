@@ -31,6 +31,7 @@ from .vocab import TransformersVocab
 
 logger = logging.getLogger(__name__)
 
+_PIECE_ROWS = 64
 _CONTEXTS = (32_768, 16_384, 8192)
 # A GPU's memory is there for this; on a CPU others want some, too.
 _POOL_BYTES = {"cpu": 1 << 30, "cuda": 1 << 40}
@@ -59,6 +60,7 @@ class TransformersModelRunner:
         self._memory, self.n_cells, n_ctx = _new_memory(self._loaded, config)
         self._cells = CellRuns(self.n_cells)
         self.n_batch = min(config.n_batch, self.n_cells)
+        self.piece_rows = min(_PIECE_ROWS, self.n_batch)
         self._interrupted = Event()
         self._logits = np.empty((0, self._vocab.n_tokens), np.float32)
         self._row_of: dict[int, int] = {}

@@ -18,7 +18,7 @@ from ..probe import rows_are_invariant
 from ..request import ModelInfo, SamplingParams
 from ..sampler import RowSampler, check_finite
 from .cell_order import CellOrder
-from .context import MAX_SEQUENCES, InterruptFlag, max_outputs, new_context
+from .context import MAX_SEQUENCES, TILE_ROWS, InterruptFlag, max_outputs, new_context
 from .model import (
     LlamaAdapter,
     LlamaLog,
@@ -64,6 +64,7 @@ class LlamaModelRunner:
         self._n_threads: int = llama_cpp.llama_n_threads(self._context)
         self._rows = Rows(self._n_rows_max, scratch=self._scratch)
         self.n_batch = self._n_rows_max - 1
+        self.piece_rows = min(TILE_ROWS, self._n_ubatch)
         self.n_cells: int = llama_cpp.llama_n_ctx(self._context)
         self._order: CellOrder | None = None
         self._warm_up()

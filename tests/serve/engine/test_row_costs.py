@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import pytest
 from step_machine import ALL, BUSY_15B, PIECE, QUIET_05B, QUIET_15B, Costs, Machine
 
 from r1chat.serve.engine import row_table
+from r1chat.serve.engine.pacer import Pacer
 from r1chat.serve.engine.row_costs import ALONE_S, FILLER_SHARE, RowCosts
 
 SAMPLING_MS = 0.7
@@ -29,7 +31,7 @@ class Intrusion:
 
 def calibrated(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> RowCosts:
     monkeypatch.setattr(row_table, "perf_counter", lambda: machine.now)
-    costs = RowCosts(max_rows=512)
+    costs = RowCosts(max_rows=512, piece_rows=machine.costs.piece)
     costs.calibrate(machine.time_rows)
     return costs
 
@@ -49,17 +51,23 @@ def intrude(
     """A prompt arrives beside `n_streams` of `depth` tokens; `cached` of its tokens lie in the cache already."""
     sampling_s = n_streams * SAMPLING_MS / 1000
     before_s = median(decode(machine, costs, n_streams, depth)) + sampling_s
-    gaps, rows, at, began = [], [], cached, machine.now
+    rows, at, began = [], cached, machine.now
+    reader, given = Pacer(), [machine.now]
     while at < n_prompt:
-        n_rows = min(n_prompt - at, costs.prefill_rows(n_streams, at))
+        part = costs.prompt_slice(n_streams, at, [n_prompt - at], reader.lead_s(machine.now))
+        n_rows = min(n_prompt - at, part.n_rows)
         n_outputs = n_streams + (at + n_rows == n_prompt)
-        middle = at + n_rows / 2
-        seconds = machine.step(n_streams + n_rows, n_outputs, n_streams * depth + n_rows * middle)
-        costs.measure(n_streams + n_rows, n_outputs, seconds, middle)
-        gaps.append((seconds + sampling_s) / before_s)
+        middle = at + n_rows / 2 if n_rows else 0.0
+        n_idle = costs.idle_rows(n_streams + n_rows, n_outputs, middle)
+        seconds = machine.step(n_streams + n_rows + n_idle, n_outputs, n_streams * depth + n_rows * middle)
+        costs.measure(n_streams + n_rows + n_idle, n_outputs, seconds, middle)
+        machine.now += sampling_s
+        reader.set(part.pace_s, part.lead_s)
+        given.append(reader.due(machine.now) or machine.now)
         rows.append(n_rows)
         at += n_rows
-    return Intrusion(gaps, rows, machine.now - began)
+    given = [min(moment, machine.now) for moment in given]
+    return Intrusion([(after - before) / before_s for before, after in pairwise(given)], rows, machine.now - began)
 
 
 @pytest.mark.parametrize("n_streams", [1, 2, 3, 4, 8, 16])
@@ -74,8 +82,7 @@ def test_an_intruding_prompt_leaves_streams_their_pace_and_gets_on(
     assert median(run.gap(0.99) for run in runs) <= MAX_P99_GAP
     assert max(run.gap(1.0) for run in runs) <= MAX_GAP
     price = median(run.seconds for run in runs) / Machine(ALL[name]).bulk(1200)
-    # alone, a quiet machine's stream is so quick that a prompt beside it cannot have both
-    assert price <= (2.2 if n_streams == 1 else 1.5)
+    assert price <= 1.65
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -86,7 +93,7 @@ def test_a_second_prompt_is_judged_at_its_own_depth(name: str, monkeypatch: pyte
     deep = intrude(machine, costs, 1, cached=4000, n_prompt=4060)
     assert max(deep.gaps) <= MAX_GAP, "a question to a long chat beside a running stream"
     shallow = intrude(machine, costs, 1, n_prompt=200)
-    assert shallow.rows[0] >= 7, "and the next short one is not punished for it"
+    assert next(filter(None, shallow.rows)) >= 7, "and the next short one is not punished for it"
 
 
 def test_a_busy_machine_is_noticed_without_new_timings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +119,7 @@ def test_long_decoding_does_not_wear_the_shape_away(monkeypatch: pytest.MonkeyPa
 
 def test_a_size_timed_in_a_bad_moment_is_put_right_by_use(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(QUIET_05B)
-    costs = RowCosts(max_rows=512)
+    costs = RowCosts(max_rows=512, piece_rows=PIECE)
     monkeypatch.setattr(row_table, "perf_counter", lambda: machine.now)
     costs.calibrate(lambda rows, outputs: machine.step(rows, outputs) * (2 if (rows, outputs) == (8, 8) else 1))
     wrong = costs.seconds(8, 8) / costs.seconds(1)
@@ -126,13 +133,13 @@ def test_a_size_timed_in_a_bad_moment_is_put_right_by_use(monkeypatch: pytest.Mo
 def test_a_group_dearer_than_a_larger_one_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(QUIET_05B, noise=0.0)
     monkeypatch.setattr(row_table, "perf_counter", lambda: machine.now)
-    costs = RowCosts(max_rows=512)
+    costs = RowCosts(max_rows=512, piece_rows=PIECE)
     costs.calibrate(lambda rows, outputs: machine.step(rows, outputs) * (3 if rows == 8 else 1))
     assert costs.seconds(8) <= 1.1 * machine.plain(12, 1)
 
 
 def test_a_stall_while_one_row_was_timed_makes_no_step_free() -> None:
-    costs = RowCosts(max_rows=512)
+    costs = RowCosts(max_rows=512, piece_rows=PIECE)
     costs.calibrate(lambda n_rows, n_outputs: 1.0 if (n_rows, n_outputs) == (1, 1) else 0.001 * n_rows, 60.0)
     for n_rows in range(1, 60):
         assert costs.seconds(n_rows, 0) > 0
@@ -178,7 +185,7 @@ def test_with_nobody_decoding_a_step_takes_half_a_second(name: str, monkeypatch:
     for _ in range(20):
         rows = costs.prefill_rows(0, 400.0)
         costs.measure(rows, 0, machine.step(rows, 0, 400.0 * rows), 400.0)
-    assert machine.plain(rows, 0, 400.0 * rows) <= 1.5 * ALONE_S
+    assert machine.plain(rows, 0, 400.0 * rows) <= 1.6 * ALONE_S
     assert rows % 4 == 0
     assert machine.plain(rows, 0) / rows <= 1.5 * machine.plain(PIECE, 0) / PIECE
 
@@ -202,7 +209,7 @@ def test_a_large_model_is_timed_in_little_more_than_the_budget(monkeypatch: pyte
 @pytest.mark.parametrize("max_rows", [1, 2, 3, 5, 16, 64, 512, 2048])
 @pytest.mark.parametrize("is_calibrated", [False, True])
 def test_the_batch_is_never_overfilled_and_a_prompt_always_gets_on(max_rows: int, is_calibrated: bool) -> None:
-    costs = RowCosts(max_rows=max_rows)
+    costs = RowCosts(max_rows=max_rows, piece_rows=PIECE)
     if is_calibrated:
         costs.calibrate(lambda rows, outputs: 1e-5 * rows, 0.01)
     for n_decoding in range(20):
@@ -215,21 +222,21 @@ def test_the_batch_is_never_overfilled_and_a_prompt_always_gets_on(max_rows: int
 
 
 def test_without_timings_the_first_step_sets_the_scale() -> None:
-    costs = RowCosts(max_rows=512)
+    costs = RowCosts(max_rows=512, piece_rows=PIECE)
     costs.measure(1, 1, 0.4)
     assert costs.seconds(1) == pytest.approx(0.4)
     assert costs.seconds(4) == pytest.approx(0.64)
 
 
 def test_a_slow_step_is_predicted() -> None:
-    costs = RowCosts(max_rows=512)
+    costs = RowCosts(max_rows=512, piece_rows=PIECE)
     costs.measure(8, 8, 40.0)
     assert costs.predicted_step_s >= 40.0
 
 
 def test_decisions_are_quick() -> None:
     """Milliseconds of counting would cost a step more than it saves; this counts lookups, not time."""
-    costs = RowCosts(max_rows=512)
+    costs = RowCosts(max_rows=512, piece_rows=PIECE)
     lookups = 0
     seconds = costs.seconds
 

@@ -152,7 +152,7 @@ def test_a_prompt_that_is_not_complete_brings_no_logits(open_model: OpenModel) -
     assert runner.n_computed(0) == 20
 
 
-@pytest.mark.parametrize("n_idle", [1, 3, 7])
+@pytest.mark.parametrize("n_idle", [1, 3, 7, 50])
 def test_idle_rows_change_no_logits_and_leave_nothing_behind(open_model: OpenModel, n_idle: int) -> None:
     def along(runner: RecordingRunner, n_idle: int) -> np.ndarray:
         compute(runner, sequence := placed(0, made_up(100)), n_idle=n_idle)

@@ -10,6 +10,7 @@ import numpy as np
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.kv_cache import KVCache
 from r1chat.serve.engine.request import Priority
+from r1chat.serve.engine.row_costs import Slice
 from r1chat.serve.engine.scheduler import ANSWER_RESERVE, Scheduler
 from r1chat.serve.engine.sequence import Sequence
 
@@ -37,10 +38,13 @@ class Costs:
     def prefill_rows(self, n_decoding: int, depth: float) -> int:
         return self.rows
 
+    def prompt_slice(self, n_decoding: int, depth: float, lefts: list[int], lead_s: float) -> Slice:
+        return Slice(self.rows)
+
     def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         return self.fillers
 
-    def idle_rows(self, n_rows: int, n_outputs: int) -> int:
+    def idle_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         return self.idle
 
 

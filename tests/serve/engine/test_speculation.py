@@ -28,7 +28,7 @@ TOLERANCE = 0.1
 
 
 def costs(milliseconds: dict[int, float]) -> RowCosts:
-    costs = RowCosts(max_rows=32)
+    costs = RowCosts(max_rows=32, piece_rows=64)
     points = sorted(milliseconds)
 
     def time_rows(n_rows: int, n_outputs: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import pytest
 
@@ -57,3 +58,35 @@ def test_an_error_comes_behind_what_was_put_before_it() -> None:
 
     asyncio.run(read())
     assert stream.failed
+
+
+def test_what_is_held_back_comes_at_its_moment() -> None:
+    async def read() -> list[float]:
+        stream, began = EventStream(), monotonic()
+        for number in range(3):
+            stream.put(TokenOutput("r", Channel.CONTENT, "a", 1), began + 0.1 * number)
+        waited = []
+        for _ in range(3):
+            assert await stream.get() == TokenOutput("r", Channel.CONTENT, "a", 1)
+            waited.append(monotonic() - began)
+        return waited
+
+    assert all(moment >= 0.1 * number for number, moment in enumerate(asyncio.run(read())))
+
+
+@pytest.mark.parametrize("last", [FINISHED, TokenOutput("r", Channel.REASONING, "!", 1), "an error"])
+def test_what_is_put_for_now_takes_along_all_that_was_held_back(last: Finished | TokenOutput | str) -> None:
+    async def read() -> object:
+        stream = EventStream()
+        for text in "abc":
+            stream.put(TokenOutput("r", Channel.CONTENT, text, 1), monotonic() + 3600)
+        reader = asyncio.create_task(stream.get())
+        await asyncio.sleep(0.01)
+        assert not reader.done()
+        if isinstance(last, str):
+            stream.fail(RuntimeError(last))
+        else:
+            stream.put(last, monotonic() + 3600 if isinstance(last, Finished) else 0.0)
+        return await reader
+
+    assert asyncio.run(read()) == TokenOutput("r", Channel.CONTENT, "abc", 3)

@@ -1,0 +1,193 @@
+"""A long prompt beside running streams: they run ahead of their readers, who get their tokens at an even pace."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from engine_tools import request, scripted_config
+from scripted_runner import FILLER, ScriptedRunner
+
+from r1chat.serve.engine import engine as engine_module
+from r1chat.serve.engine import executor, row_table
+from r1chat.serve.engine import scheduler as scheduler_module
+from r1chat.serve.engine.batch import Batch
+from r1chat.serve.engine.engine import Engine
+from r1chat.serve.engine.pacer import Pacer
+from r1chat.serve.engine.request import Event, Finished, TokenOutput
+from r1chat.serve.engine.row_costs import PACE, RowCosts
+from r1chat.serve.engine.scheduler import MOST_AHEAD
+from r1chat.serve.engine.trend import Trend
+
+STEP_S, SMALL_S, LARGE_S = 0.01, 0.008, 0.001
+WORDS = " ".join(["word"] * 600)
+
+
+class SteepRunner(ScriptedRunner):
+    """Prompts are dear in steps of fewer rows than a piece; `now` is the sum of its steps."""
+
+    def __init__(self, **args: Any) -> None:
+        self.now = 100.0
+        self.n_large = 0
+        super().__init__(scripted_config(script=f"{FILLER} " * 2000, **args))
+
+    def forward(self, batch: Batch) -> None:
+        super().forward(batch)
+        self.n_large += batch.n_rows >= self.piece_rows
+        self.now += self._seconds(batch.n_rows + batch.n_idle)
+
+    def time_rows(self, n_rows: int, n_outputs: int) -> float:
+        self.now += self._seconds(n_rows)
+        return self._seconds(n_rows)
+
+    def _seconds(self, n_rows: int) -> float:
+        return STEP_S + (n_rows - 1) * (LARGE_S if n_rows >= self.piece_rows else SMALL_S)
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> SteepRunner:
+    runner = SteepRunner()
+    for module in (engine_module, scheduler_module):
+        monkeypatch.setattr(module, "monotonic", lambda: runner.now)
+    for module in (row_table, executor):
+        monkeypatch.setattr(module, "perf_counter", lambda: runner.now)
+    return runner
+
+
+def given(engine: Engine, runner: SteepRunner, request_id: str, n_steps: int) -> list[float]:
+    """When the reader gets what so many steps bring to the request."""
+    moments: list[float] = []
+    for _ in range(n_steps):
+        events = engine.step()
+        if any(isinstance(event, TokenOutput) and event.request_id == request_id for event in events):
+            moments.append(engine.dues.get(request_id, runner.now))
+            if request_id not in engine.dues:
+                # all that was held back goes out with it
+                moments = [min(moment, runner.now) for moment in moments]
+    return moments
+
+
+def longest_gap(moments: list[float]) -> float:
+    return max(after - before for before, after in pairwise(moments))
+
+
+def test_a_stream_keeps_an_even_pace_while_a_prompt_takes_large_steps(runner: SteepRunner) -> None:
+    engine = Engine(runner)
+    engine.add_request(request("stream"))
+    assert longest_gap(given(engine, runner, "stream", 20)) == pytest.approx(STEP_S), "alone, each token at once"
+    engine.add_request(request("long", WORDS, max_tokens=1))
+    began, moments = runner.now, []
+    while any(sequence.request_id == "long" for sequence in [*engine._scheduler.waiting, *engine._scheduler.running]):
+        moments += given(engine, runner, "stream", 1)
+    assert runner.n_large >= 600 // 128
+    assert longest_gap(moments) <= 1.05 * PACE * STEP_S < LARGE_S * 64
+    assert runner.now - began < 0.4 * 600 * SMALL_S, "in small steps it would have taken that and more"
+
+
+def test_once_nothing_holds_it_up_a_stream_gives_what_was_held_back(runner: SteepRunner) -> None:
+    engine = Engine(runner)
+    engine.add_request(request("stream"))
+    given(engine, runner, "stream", 5)
+    engine.add_request(request("long", WORDS))
+    given(engine, runner, "stream", 4)
+    assert engine.dues["stream"] > runner.now
+    engine.abort("long")
+    engine.step()
+    assert engine.dues == {}
+
+
+def test_a_request_that_ends_ahead_of_its_reader_ends_at_once(runner: SteepRunner) -> None:
+    engine = Engine(runner)
+    engine.add_request(request("stream", max_tokens=8))
+    given(engine, runner, "stream", 5)
+    engine.add_request(request("long", WORDS))
+    ended = False
+    while not ended:
+        ended = any(isinstance(event, Finished) for event in engine.step())
+    assert "stream" not in engine._live
+
+
+def test_the_newest_stream_counts_and_its_first_token_comes_at_once(runner: SteepRunner) -> None:
+    engine = Engine(runner)
+    engine.add_request(request("stream"))
+    given(engine, runner, "stream", 5)
+    engine.add_request(request("long", WORDS))
+    given(engine, runner, "stream", 8)
+    engine.add_request(request("new", "short"))
+    moments = given(engine, runner, "new", 40)
+    assert moments[0] <= runner.now
+    assert longest_gap(moments) <= 5 * (STEP_S + SMALL_S)
+
+
+def test_a_prompt_gets_on_where_drawing_takes_the_time_and_nobody_gets_ahead(
+    runner: SteepRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = Engine._sample
+
+    def slow(engine: Engine, done: Batch) -> list[Event]:
+        runner.now += 5 * STEP_S
+        return draw(engine, done)
+
+    monkeypatch.setattr(Engine, "_sample", slow)
+    engine = Engine(runner)
+    engine.add_request(request("stream"))
+    given(engine, runner, "stream", 5)
+    engine.add_request(request("long", WORDS, max_tokens=1))
+    for _ in range(2 * MOST_AHEAD + 605):
+        engine.step()
+    assert "long" not in engine._live
+
+
+def test_a_reader_is_never_further_behind_than_the_step_to_bridge_asks() -> None:
+    pacer = Pacer(pace_s=0.3, most_s=1.0)
+    now = 50.0
+    for _ in range(100):
+        assert now <= pacer.due(now) <= now + 1.0
+        now += 0.1
+    assert pacer.lead_s(now) == pytest.approx(0.9)
+    pacer.set(0.0, 0.0)
+    assert pacer.due(now) == 0.0
+    assert pacer.lead_s(now) == 0.0
+
+
+def test_a_step_is_filled_up_to_a_piece_where_depth_makes_small_ones_dear() -> None:
+    costs = RowCosts(max_rows=512, piece_rows=64)
+    costs.calibrate(lambda rows, outputs: STEP_S + (rows - 1) * LARGE_S, 60.0)
+    for depth in (100.0, 1000.0, 2000.0, 4000.0):
+        for _ in range(10):
+            costs.measure(64, 0, 0.074 + 64 * depth * 2e-7, depth)
+            costs.measure(32, 0, 0.042 + 32 * depth * 2e-6, depth)
+    assert costs.idle_rows(40, 1, 4000.0) == 24
+    assert costs.idle_rows(64, 1, 4000.0) == 0
+    assert costs.idle_rows(8, 1, 100.0) == 0, "at little depth they would only add"
+    assert costs.idle_rows(40, 1) == 0
+
+
+def test_a_trend_is_found_from_a_wrong_guess_and_followed_where_it_moves() -> None:
+    trend = Trend(1.0, 0.0, far=1000.0)
+    assert trend.at(0.0) == trend.at(5000.0) == pytest.approx(1.0)
+    for x in range(0, 1200, 60):
+        trend.add(x, 3.0 + 0.002 * x)
+    assert trend.at(4000.0) == pytest.approx(11.0, rel=0.1)
+    for x in range(0, 6000, 60):
+        trend.add(x % 1200, 6.0 + 0.004 * (x % 1200))
+    assert trend.at(1000.0) == pytest.approx(10.0, rel=0.05)
+    for _ in range(200):
+        trend.add(500.0, 2.0)
+    assert trend.at(500.0) == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_trend_from_noise_makes_nothing_free() -> None:
+    trend = Trend(1.0, 0.0, far=1000.0)
+    for _ in range(50):
+        trend.add(2000.0, 9.0)
+        trend.add(1990.0, 0.5)
+    assert trend.at(0.0) > 0.3
+
+
+def test_a_trend_never_falls() -> None:
+    trend = Trend(1.0, 0.001, far=1000.0)
+    for x in range(0, 1200, 60):
+        trend.add(x, 3.0 - 0.002 * x)
+    assert trend.at(10_000.0) >= trend.at(0.0) > 0
