@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .group_filler import GroupFiller
 from .row_table import GROUP, RowTable
 from .trend import Trend
 
@@ -36,6 +37,8 @@ FILLER_SHARE = 0.1
 # An idle row has to save more than the table's own noise.
 IDLE_GAIN = 0.1
 MAX_IDLE = 7
+# beyond that the table cannot be so wrong
+_WORTH_TRYING = 1.3
 
 _LEVEL_WEIGHT = 0.25
 _SIZE_WEIGHT = 0.02
@@ -80,6 +83,7 @@ class RowCosts:
         self._is_measured = False
         self._level = 1.0
         self._mixed = 1.0
+        self._filler = GroupFiller()
         self._longest_s = 0.0
         self._begin()
 
@@ -117,22 +121,40 @@ class RowCosts:
             self._learn_prompt(n_rows, n_outputs, seconds, depth)
         else:
             self._learn_level(n_rows, n_outputs, seconds)
+            if not depth:
+                self._filler.observe(n_outputs, n_rows - n_outputs, seconds)
 
     def idle_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         """Rows without use that make the step clearly cheaper: products take rows in groups, and deep in a prompt
-        attention is at its best with a piece.
+        attention is at its best with a piece. Of decoding alone, what is cheaper is tried out.
         """
+        best = self._idle_by_table(n_rows, n_outputs)
+        if n_rows == n_outputs:
+            return self._idle_by_trial(n_rows, best)
+        return self._idle_to_piece(n_rows, n_outputs, depth, best)
+
+    def _idle_by_table(self, n_rows: int, n_outputs: int) -> int:
         best, best_s = 0, self.seconds(n_rows, n_outputs) * (1 - IDLE_GAIN)
         for extra in range(1, min(MAX_IDLE, self._max_rows - n_rows) + 1):
             seconds = self.seconds(n_rows + extra, n_outputs)
             if seconds < best_s:
                 best, best_s = extra, seconds
-        to_piece = min(self._piece_rows, self._max_rows) - n_rows
-        if to_piece > 0 and depth and self._is_large(self._piece_rows, n_outputs):
-            small_s = self._prompt_s(n_rows + best, n_outputs, depth)
-            if self._large_s(self._piece_rows, depth) < small_s * (1 - IDLE_GAIN):
-                return to_piece
         return best
+
+    def _idle_by_trial(self, n_rows: int, by_table: int) -> int:
+        n_idle = by_table or -n_rows % GROUP
+        if not n_idle or n_rows + n_idle > self._max_rows:
+            return 0
+        price = self.seconds(n_rows + n_idle, n_rows) / self.seconds(n_rows, n_rows)
+        return self._filler.n_idle(n_rows, n_idle, by_table=by_table > 0) if price < _WORTH_TRYING else 0
+
+    def _idle_to_piece(self, n_rows: int, n_outputs: int, depth: float, otherwise: int) -> int:
+        n_idle = min(self._piece_rows, self._max_rows) - n_rows
+        if n_idle > 0 and depth and self._is_large(self._piece_rows, n_outputs):
+            small_s = self._prompt_s(n_rows + otherwise, n_outputs, depth)
+            if self._large_s(self._piece_rows, depth) < small_s * (1 - IDLE_GAIN):
+                return n_idle
+        return otherwise
 
     def prefill_rows(self, n_decoding: int, depth: float = 0.0) -> int:
         """Prompt rows, with `depth` cells before them, for a step in which `n_decoding` streams go on."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass, field
 from statistics import median
+
+from .trial import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -14,44 +15,9 @@ _SLOW = 1.35
 _FEWER_WIN = 0.9
 _MORE_WIN = 0.98
 _WINDOW = 9
-# A trial goes back and forth, so that what the machine does meanwhile meets both settings alike.
-_ROUNDS = 3
-_ROUND_STEPS = 4
-_HOPELESS = 1.3
 _FIRST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 10.0
 _UNASKED_S = 60.0
-
-
-@dataclass(slots=True)
-class _Trial:
-    """Steps under the setting in use and under another one, in turns; the other one begins."""
-
-    other: int
-    n_steps: int = 0
-    used: list[float] = field(default_factory=list)
-    tried: list[float] = field(default_factory=list)
-
-    @property
-    def runs_other(self) -> bool:
-        return self.n_steps // _ROUND_STEPS % 2 == 0
-
-    def add(self, ratio: float) -> None:
-        # the first step after a change pays for the change
-        if self.n_steps % _ROUND_STEPS:
-            (self.tried if self.runs_other else self.used).append(ratio)
-        self.n_steps += 1
-
-    @property
-    def is_over(self) -> bool:
-        if self.n_steps == 2 * _ROUND_STEPS:
-            return median(self.tried) > _HOPELESS * median(self.used)
-        return self.n_steps >= 2 * _ROUND_STEPS * _ROUNDS
-
-    @property
-    def gain(self) -> float:
-        """How many times as fast the other setting is."""
-        return median(self.used) / median(self.tried)
 
 
 class ThreadTuner:
@@ -64,7 +30,8 @@ class ThreadTuner:
         self._rung = 0
         self._recent: deque[float] = deque(maxlen=_WINDOW)
         self._bests: dict[int, float] = {}
-        self._trial: _Trial | None = None
+        self._trial: Trial | None = None
+        self._tried = 0  # the rung in question
         self._pause_s = _FIRST_PAUSE_S
         self._next_trial = 0.0
         self._next_unasked = 0.0
@@ -75,7 +42,7 @@ class ThreadTuner:
     def n_threads(self) -> int:
         """What the next step is to run with."""
         if self._trial and self._trial.runs_other:
-            return self._ladder[self._trial.other]
+            return self._ladder[self._tried]
         return self._ladder[self._rung]
 
     @property
@@ -116,24 +83,24 @@ class ThreadTuner:
         is_due = usual > _SLOW * best or now > self._next_unasked
         if is_due and self._rung + self._reach < len(self._ladder):
             self._next_unasked = now + _UNASKED_S
-            self._trial = _Trial(self._rung + self._reach)
+            self._trial, self._tried = Trial(), self._rung + self._reach
         elif self._rung:
-            self._trial = _Trial(self._rung - 1)
+            self._trial, self._tried = Trial(), self._rung - 1
 
-    def _decide(self, trial: _Trial, now: float) -> None:
+    def _decide(self, trial: Trial, now: float) -> None:
         self._trial = None
         self._recent.clear()
-        if trial.gain * (_FEWER_WIN if trial.other > self._rung else _MORE_WIN) < 1:
+        if trial.gain * (_FEWER_WIN if self._tried > self._rung else _MORE_WIN) < 1:
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-            self._reach += trial.other > self._rung
+            self._reach += self._tried > self._rung
             if self._rung + self._reach >= len(self._ladder):
                 # slow for another reason, deeper contexts for one: that is how it is now
                 self._bests[self._rung] = median(trial.used)
                 self._reach = 1
         else:
-            before, after = self._ladder[self._rung], self._ladder[trial.other]
+            before, after = self._ladder[self._rung], self._ladder[self._tried]
             logger.info("threads: %d instead of %d, steps are %.1f times as fast", after, before, trial.gain)
-            self._rung = trial.other
+            self._rung = self._tried
             self._reach = 1
             if now - self._changed > _UNASKED_S:
                 self._pause_s = _FIRST_PAUSE_S

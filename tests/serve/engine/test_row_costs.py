@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -165,6 +165,25 @@ def test_idle_rows_only_where_they_clearly_save(monkeypatch: pytest.MonkeyPatch)
     flat = Machine(Costs({1: 10, 60: 12}, 0, 0, 0), noise=0.02)
     costs = calibrated(flat, monkeypatch)
     assert not any(costs.idle_rows(n, n) for n in range(1, 60)), "a machine without groups, but with noise"
+
+
+@pytest.mark.parametrize(("timed", "truth"), [(1.5, 1), (0.7, 0)])
+def test_whether_idle_rows_save_is_tried_out_where_the_table_is_wrong(
+    timed: float, truth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three rows cost 270 ms; four cost 184, or 340, and were timed in a bad moment, or a good one."""
+    rows = BUSY_15B.rows | ({} if truth else {4: 340.0, 8: 420.0})
+    machine = Machine(replace(BUSY_15B, rows=rows))
+    monkeypatch.setattr(row_table, "perf_counter", lambda: machine.now)
+    costs = RowCosts(max_rows=512, piece_rows=PIECE)
+    costs.calibrate(lambda n, outputs: machine.step(n, outputs) * (timed if n == 4 else 1))
+    assert costs.idle_rows(3, 3) != truth
+    n_idle = []
+    for _ in range(2000):
+        n_idle.append(costs.idle_rows(3, 3))
+        costs.measure(3 + n_idle[-1], 3, machine.step(3 + n_idle[-1], 3))
+    assert n_idle[100:].count(truth) >= 0.9 * len(n_idle[100:]), "and trials are few"
+    assert {costs.idle_rows(1, 1) for _ in range(100)} == {0}, "what the table finds far dearer is not tried"
 
 
 @pytest.mark.parametrize("name", ALL)
