@@ -107,7 +107,7 @@ class Executor:
         """Fewer are tried on steps of decoding only, since with a prompt they are too dear for that; all of them
         again on any short one.
         """
-        return batch.only_decodes or (self._threads.is_reduced and batch.n_rows <= MOST_ROWS_TO_TRY)
+        return batch.only_decodes or (self._threads.is_reduced and batch.n_rows + batch.n_idle <= MOST_ROWS_TO_TRY)
 
     def _set_threads(self, n_threads: int) -> None:
         if n_threads != self.n_threads:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .trial import Trial
 
-# Steps of a size before the first trial; between later ones twice as many each time nothing changes.
+# Steps of a size before the first trial; between later ones four times as many each time nothing changes.
 _FIRST_PAUSE, _LONGEST_PAUSE = 8, 512
 _WIN = 0.98
 
@@ -38,7 +38,7 @@ class _Habit:
         if self.trial.gain * _WIN > 1:
             self.is_filled, self.pause = not self.is_filled, _FIRST_PAUSE
         else:
-            self.pause = min(2 * self.pause, _LONGEST_PAUSE)
+            self.pause = min(4 * self.pause, _LONGEST_PAUSE)
         self.trial, self.n_steps = None, 0
 
 

@@ -32,6 +32,7 @@ LEAD = 1.5
 # Large steps apart have to get the prompt computed in this share of the time that it takes beside the streams.
 _APART_WINS = 0.9
 _CHEAP = 1.1
+_ALMOST = 0.75
 # What background work may add to a step: less than the noise that its readers see anyway.
 FILLER_SHARE = 0.1
 # An idle row has to save more than the table's own noise.
@@ -51,8 +52,11 @@ _MIXED_FADES = 0.98
 _LARGE_SHARE = 4
 # of one row's seconds, for a prompt row and each cell before it; 0.00014 was measured at 0.5B
 _CELL = 0.0001
-# of that, in large steps, before there was one; who never tries never knows
+# of that, in large steps, before there was one
 _LARGE_CELL = 0.5
+_LARGE_CLIP = 2.0
+# who never tries never knows: by each small step of a prompt they seem cheaper, down to this
+_HOPE_FADES, _LEAST_HOPE = 0.997, 0.6
 
 
 class Slice(NamedTuple):
@@ -85,6 +89,7 @@ class RowCosts:
         self._mixed = 1.0
         self._filler = GroupFiller()
         self._longest_s = 0.0
+        self._hope = 1.0
         self._begin()
 
     def calibrate(self, time_rows: Callable[[int, int], float], budget_s: float = 2.0) -> None:
@@ -116,7 +121,7 @@ class RowCosts:
             self._is_measured = True
             self._level = seconds / self._table.seconds(n_rows, n_outputs)
         elif self._is_large(n_rows, n_outputs):
-            self._large_row_s.add(depth, seconds / n_rows / self._level)
+            self._learn_large(n_rows, seconds, depth)
         elif depth and n_rows >= 2 * n_outputs:
             self._learn_prompt(n_rows, n_outputs, seconds, depth)
         else:
@@ -174,10 +179,13 @@ class RowCosts:
                     break
         return best
 
-    def prompt_slice(self, n_decoding: int, depth: float, lefts: list[int], lead_s: float) -> Slice:
+    def prompt_slice(
+        self, n_decoding: int, depth: float, lefts: list[int], lead_s: float, cycle_s: float = 0.0
+    ) -> Slice:
         """Of prompts with `lefts` rows to go, beside streams that are all ahead of their readers by `lead_s` or more.
 
         A row in a small step may cost twice what it does in a large one, which would stop the streams for long.
+        `cycle_s`: from one step of decoding to the next, with what is drawn between.
         """
         beside = self.prefill_rows(n_decoding, depth)
         apart, n_left = self._rows_apart(depth) - n_decoding, sum(lefts)
@@ -185,7 +193,7 @@ class RowCosts:
             return Slice(beside)
         apart = min(apart, n_left)
         step_s = self._large_s(max(self._piece_rows, apart + n_decoding), depth)
-        pace_s = PACE * self._plain_s(n_decoding, n_decoding)
+        pace_s = PACE * max(cycle_s, self._plain_s(n_decoding, n_decoding))
         needed_s = LEAD * step_s - pace_s
         # a second of running ahead lets the readers fall behind by so many
         gain = PACE - 1
@@ -199,8 +207,9 @@ class RowCosts:
         if lead_s >= needed_s:
             n_rows = apart
         else:
-            # a short one does not wait for that
-            n_rows = beside if min(lefts) <= beside // 2 else 0
+            # a short one, which gets half of what there is, does not wait where that is sooner
+            there_s = 2 * min(lefts) / beside * self._prompt_s(beside + n_decoding, n_decoding, depth)
+            n_rows = beside if there_s < (needed_s - lead_s) / gain + step_s else 0
         return Slice(n_rows, pace_s, max(0.0, needed_s) + pace_s)
 
     def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
@@ -228,7 +237,14 @@ class RowCosts:
         return n_rows >= self._piece_rows and n_rows >= _LARGE_SHARE * n_outputs
 
     def _large_s(self, n_rows: int, depth: float) -> float:
-        return self._level * self._large_row_s.at(depth) * n_rows
+        """Never more than if that step were like small ones, and ever less while there was none."""
+        by_itself_s = self._hope * self._level * self._large_row_s.at(depth) * n_rows
+        return min(by_itself_s, self._prompt_s(n_rows, 1, depth))
+
+    def _learn_large(self, n_rows: int, seconds: float, depth: float) -> None:
+        self._hope = 1.0
+        known = self._large_row_s.at(depth)
+        self._large_row_s.add(depth, max(known / _LARGE_CLIP, min(known * _LARGE_CLIP, seconds / n_rows / self._level)))
 
     def _cells_s(self, n_rows: int, n_outputs: int, depth: float) -> float:
         return max(0, n_rows - n_outputs) * self._cell_s * depth
@@ -248,20 +264,21 @@ class RowCosts:
             part = self._mixed * self._cells_s(n_rows, n_outputs, depth) / predicted_s
             self._cell_s *= math.exp(surprise * part)
         self._mixed = self._mixed**_MIXED_FADES * math.exp(surprise)
+        self._hope = max(_LEAST_HOPE, _HOPE_FADES * self._hope)
 
     def _rows_alone(self, depth: float) -> int:
         """As many rows as take about half a second; more where fewer would be a bad bargain."""
         bulk = self._table.bulk
-        row_s = self._large_s(1, depth)
+        row_s = self._large_s(bulk, depth) / bulk
         affordable = int(ALONE_S / row_s)
         if affordable >= self._max_rows:
             return self._max_rows
         if affordable >= bulk:
             return affordable - affordable % (bulk if affordable >= 2 * bulk else GROUP)
         for total in self._table.sizes:
-            # beyond that a whole piece is hardly longer, and tells what it costs
-            if affordable <= total < 2 * affordable and self._prompt_s(total, 0, depth) <= FAIR_PRICE * row_s * total:
-                return total
+            if total >= affordable and self._prompt_s(total, 0, depth) <= FAIR_PRICE * row_s * total:
+                # the whole of it is hardly longer, and tells what it costs
+                return total if total < _ALMOST * bulk else bulk
         return bulk
 
     def _rows_apart(self, depth: float) -> int:

@@ -22,9 +22,9 @@ from .sequence import Sequence
 ANSWER_RESERVE = 128
 # A prompt waits for another that is computing at least this much of it: less is computed sooner than waited for.
 WORTH_WAITING = 32
-# So many steps in a row streams may run ahead of their readers. Where they get nowhere by it, drawing tokens takes the
-# time, not the model.
+# So many steps in a row streams may run ahead of their readers while a prompt waits.
 MOST_AHEAD = 64
+_CYCLE_WEIGHT = 0.25
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
@@ -36,6 +36,8 @@ class Scheduler:
         self.preparing: deque[Sequence] = deque()
         self.n_parkings = 0
         self._n_ahead = 0
+        self._cycle_s = 0.0
+        self._decoded_at = 0.0  # the last step, if it did nothing else and somebody goes on
         self._queues: dict[Priority, deque[Sequence]] = {priority: deque() for priority in Priority}
         self._cache = cache
         self._costs = costs
@@ -68,6 +70,8 @@ class Scheduler:
 
     def schedule(self) -> Batch:
         """The next batch; it fits the cache. Empty where there is no work, or only what the cache holds already."""
+        now = monotonic()
+        self._time_cycle(now)
         self._admit()
         batch = Batch()
         foreground = [sequence for sequence in self.running if not _is_background(sequence)]
@@ -79,7 +83,13 @@ class Scheduler:
         batch = self._fitting(batch)
         if batch.n_rows:
             batch.n_idle = self._idle_rows(batch)
+            self._decoded_at = now if batch.only_decodes else 0.0
         return batch
+
+    def _time_cycle(self, now: float) -> None:
+        if self._decoded_at:
+            cycle_s = now - self._decoded_at
+            self._cycle_s += _CYCLE_WEIGHT * (cycle_s - self._cycle_s) if self._cycle_s else cycle_s
 
     def finish(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Takes the request out, wherever it is, and gives its place back."""
@@ -90,6 +100,8 @@ class Scheduler:
         for line in (self.running, self.preparing, self._queues[sequence.priority]):
             if sequence in line:
                 line.remove(sequence)
+        if not self.running:
+            self._decoded_at = 0.0
 
     def park(self, sequence: Sequence) -> None:
         """Back to the head of its queue; what it computed goes to host memory and is fetched from there."""
@@ -195,20 +207,25 @@ class Scheduler:
         part = self._slice(prompts, streams, batch.n_rows)
         for stream in streams:
             stream.pacer.set(part.pace_s, part.lead_s)
-        for sequence, n_rows in _shares(prompts, min(part.n_rows, self._n_batch - batch.n_rows)):
-            batch.add(sequence, n_rows)
+        n_rows = part.n_rows
+        if prompts and not n_rows:
+            n_rows = self._costs.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))
+        for sequence, share in _shares(prompts, min(n_rows, self._n_batch - batch.n_rows)):
+            batch.add(sequence, share)
 
     def _slice(self, prompts: list[Sequence], streams: list[Sequence], n_decoding: int) -> Slice:
         """What of the prompts the next step computes."""
         if not prompts:
-            self._n_ahead = 0
+            if streams:
+                self._n_ahead = 0
             return Slice(0)
         depth = _depth(prompts)
         if self._n_ahead > MOST_AHEAD:
             return Slice(self._costs.prefill_rows(n_decoding, depth))
         now = monotonic()
         lead_s = min((stream.pacer.lead_s(now) for stream in streams), default=0.0)
-        part = self._costs.prompt_slice(n_decoding, depth, [prompt.n_uncomputed for prompt in prompts], lead_s)
+        lefts = [prompt.n_uncomputed for prompt in prompts]
+        part = self._costs.prompt_slice(n_decoding, depth, lefts, lead_s, self._cycle_s)
         self._n_ahead = 0 if part.n_rows else self._n_ahead + 1
         return part
 
@@ -219,6 +236,8 @@ class Scheduler:
             self._add_prompts(batch, sequences)
             return
         spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs)
+        for sequence in sequences:
+            sequence.pacer.set(0.0, 0.0)
         self._add_decoding(batch, sequences, batch.n_rows + spare)
         prompts = [sequence for sequence in sequences if not sequence.is_decoding]
         spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))

@@ -9,6 +9,7 @@ sys.path (pytest's `pythonpath`) and a spawned child inherits that. Arguments:
                     where it has one
     tokens_per_s    pace of one step; 0 is as fast as it goes
     prefill_s       seconds per prompt token
+    small_prefill_s the same in steps of fewer rows than a piece
     load_s, load_error    a slow load; a load that fails with this message
     load_needs    a load for which so many bytes would be needed, twice as many as there are
     load_gate       path of a file for which the load waits
@@ -66,6 +67,7 @@ class ScriptedRunner:
         self._n_taken = 0
         self._step_s = 1 / args["tokens_per_s"] if args.get("tokens_per_s") else 0.0
         self._prefill_s: float = args.get("prefill_s", 0.0)
+        self._small_prefill_s: float = args.get("small_prefill_s", self._prefill_s)
         self._text_gate: str | None = args.get("text_gate")
         self._lock = threading.Lock()
         self._pieces: list[str] = list(SPECIAL)
@@ -155,7 +157,7 @@ class ScriptedRunner:
         rows = [(chunk.sequence.seq_id, token, chunk.n_rows > 1) for chunk in batch.chunks for token in chunk.tokens]
         self._pause(self._step_s)
         for piece in _pieces(rows):
-            self._pause(self._prefill_s * sum(is_prompt for _, _, is_prompt in piece))
+            self._pause(self._row_s(len(rows)) * sum(is_prompt for _, _, is_prompt in piece))
             for seq_id, token, _ in piece:
                 self._cells.setdefault(seq_id, []).append(_Cell(token))
 
@@ -196,7 +198,10 @@ class ScriptedRunner:
     def time_rows(self, n_rows: int, n_outputs: int) -> float:
         """What forward() would take, without taking it."""
         assert 0 <= n_outputs <= n_rows <= self.n_batch
-        return (self._step_s or _UNPACED_STEP_S) + (n_rows - 1) * self._prefill_s
+        return (self._step_s or _UNPACED_STEP_S) + (n_rows - 1) * self._row_s(n_rows)
+
+    def _row_s(self, n_rows: int) -> float:
+        return self._prefill_s if n_rows >= self.piece_rows else self._small_prefill_s
 
     def set_threads(self, n_threads: int) -> None:
         self.n_threads = n_threads

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from engine_tools import request, scripted_config
 from scripted_runner import FILLER, ScriptedRunner
@@ -15,7 +17,7 @@ from r1chat.serve.engine import scheduler as scheduler_module
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.pacer import Pacer
-from r1chat.serve.engine.request import Event, Finished, TokenOutput
+from r1chat.serve.engine.request import Event, Finished, Priority, TokenOutput
 from r1chat.serve.engine.row_costs import PACE, RowCosts
 from r1chat.serve.engine.scheduler import MOST_AHEAD
 from r1chat.serve.engine.trend import Trend
@@ -120,8 +122,9 @@ def test_the_newest_stream_counts_and_its_first_token_comes_at_once(runner: Stee
     assert longest_gap(moments) <= 5 * (STEP_S + SMALL_S)
 
 
-def test_a_prompt_gets_on_where_drawing_takes_the_time_and_nobody_gets_ahead(
-    runner: SteepRunner, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("priority", [Priority.INTERACTIVE, Priority.BACKGROUND])
+def test_a_prompt_gets_on_where_drawing_takes_the_time(
+    priority: Priority, runner: SteepRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = Engine._sample
 
@@ -131,12 +134,42 @@ def test_a_prompt_gets_on_where_drawing_takes_the_time_and_nobody_gets_ahead(
 
     monkeypatch.setattr(Engine, "_sample", slow)
     engine = Engine(runner)
-    engine.add_request(request("stream"))
+    engine.add_request(msgspec.structs.replace(request("stream"), priority=priority))
     given(engine, runner, "stream", 5)
-    engine.add_request(request("long", WORDS, max_tokens=1))
-    for _ in range(2 * MOST_AHEAD + 605):
+    engine.add_request(msgspec.structs.replace(request("long", WORDS, max_tokens=1), priority=priority))
+    began = runner.now
+    for _ in range(2 * MOST_AHEAD):
         engine.step()
     assert "long" not in engine._live
+    assert runner.n_large >= 600 // 128
+    assert runner.now - began < 30
+
+
+def test_a_prompt_gets_on_where_nobody_gets_ahead(runner: SteepRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pacer, "lead_s", lambda *_: 0.0)
+    engine = Engine(runner)
+    for priority in (Priority.INTERACTIVE, Priority.BACKGROUND):
+        engine.add_request(msgspec.structs.replace(request(f"stream {priority}"), priority=priority))
+        given(engine, runner, "stream", 5)
+        long = request(f"long {priority}", WORDS, max_tokens=1)
+        engine.add_request(msgspec.structs.replace(long, priority=priority))
+        for _ in range(2 * MOST_AHEAD + 605):
+            engine.step()
+        assert long.request_id not in engine._live
+        engine.abort(f"stream {priority}")
+
+
+def test_background_work_that_rides_along_is_not_held_back(runner: SteepRunner) -> None:
+    engine = Engine(runner)
+    background = {"priority": Priority.BACKGROUND}
+    engine.add_request(msgspec.structs.replace(request("title"), **background))
+    given(engine, runner, "title", 5)
+    engine.add_request(msgspec.structs.replace(request("long", WORDS), **background))
+    given(engine, runner, "title", 4)
+    assert "title" in engine.dues
+    engine.add_request(request("chat"))
+    given(engine, runner, "chat", 20)
+    assert engine.dues == {}
 
 
 def test_a_reader_is_never_further_behind_than_the_step_to_bridge_asks() -> None:
@@ -184,6 +217,14 @@ def test_a_trend_from_noise_makes_nothing_free() -> None:
         trend.add(2000.0, 9.0)
         trend.add(1990.0, 0.5)
     assert trend.at(0.0) > 0.3
+
+
+def test_a_trend_says_nothing_of_what_lies_far_from_all_it_saw() -> None:
+    trend, noise = Trend(1.0, 0.001, far=1500.0), random.Random(1)
+    for _ in range(1000):
+        trend.add(50.0 + noise.uniform(-10, 10), noise.lognormvariate(0, 0.1))
+    assert trend.at(50.0) == pytest.approx(1.0, rel=0.1)
+    assert 1.0 <= trend.at(4000.0) <= 7.0, "about what was guessed, 5"
 
 
 def test_a_trend_never_falls() -> None:

@@ -448,3 +448,24 @@ async def test_a_question_fails_when_the_child_dies(tmp_path: Path) -> None:
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(EngineStoppedError):
             await asking
+
+
+async def test_beside_a_long_prompt_a_streams_tokens_come_ahead_of_their_moment() -> None:
+    leads: list[float] = []
+    async with engine(script=LONG, tokens_per_s=100, small_prefill_s=0.008, prefill_s=0.001) as process:
+        reading = asyncio.create_task(collect(process, request("stream")))
+        await eventually(lambda: "stream" in process._live)
+        stream = process._live["stream"]
+        put = stream.put
+
+        def noted(event: Event, due: float = 0.0) -> None:
+            leads.append(due - time.monotonic() if due else 0.0)
+            put(event, due)
+
+        stream.put = noted  # type: ignore[method-assign]
+        await eventually(lambda: len(leads) > 5)
+        assert max(leads) == 0.0
+        await collect(process, request("long", "word " * 600, max_tokens=1))
+        process.abort("stream")
+        await reading
+    assert max(leads) > 0.02, "more than two steps"

@@ -17,6 +17,20 @@ SAMPLING_MS = 0.7
 MAX_P99_GAP, MAX_GAP = 5.0, 8.0
 
 
+def prefill(machine: Machine, costs: RowCosts, n_prompt: int, *, stall: float = 1.0) -> list[int]:
+    """The rows of each step of a prompt, with nobody decoding; `stall`: how many times as long the third one takes."""
+    rows: list[int] = []
+    at = 0
+    while at < n_prompt:
+        n_rows = min(n_prompt - at, costs.prefill_rows(0, at))
+        n_idle = costs.idle_rows(n_rows, 0, at + n_rows / 2)
+        seconds = machine.step(n_rows + n_idle, 0, n_rows * (at + n_rows / 2))
+        costs.measure(n_rows + n_idle, 0, seconds * (stall if len(rows) == 2 else 1), at + n_rows / 2)
+        rows.append(n_rows)
+        at += n_rows
+    return rows
+
+
 @dataclass
 class Intrusion:
     """Gaps of the streams in units of their median gap before, and seconds to the intruder's first token."""
@@ -158,6 +172,34 @@ def test_one_stall_of_the_machine_does_not_stop_a_prompt(monkeypatch: pytest.Mon
     assert costs.prefill_rows(1, 50.0) >= 11
 
 
+@pytest.mark.parametrize("stall", [5.0, 20.0, 60.0])
+@pytest.mark.parametrize("n_before", [0, 6])
+@pytest.mark.parametrize("name", ["0.5B tiled", "1.5B"])
+def test_one_stall_in_a_large_step_does_not_keep_prompts_in_small_ones(
+    name: str, n_before: int, stall: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(ALL[name])
+    costs = calibrated(machine, monkeypatch)
+    for _ in range(n_before):
+        prefill(machine, costs, 1200)
+    prefill(machine, costs, 1200, stall=stall)
+    for _ in range(10):
+        prefill(machine, costs, 300)
+        rows = prefill(machine, costs, 1200)
+    assert median(rows) >= 56
+
+
+@pytest.mark.parametrize("depth", [8_000, 16_000])
+def test_beside_a_deep_stream_a_fresh_server_finds_that_large_steps_pay(
+    depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(ALL["0.5B tiled"])
+    costs = calibrated(machine, monkeypatch)
+    for _ in range(3):
+        intrusion = intrude(machine, costs, 1, depth=depth, n_prompt=2000)
+    assert max(intrusion.rows) >= 60
+
+
 def test_idle_rows_only_where_they_clearly_save(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(BUSY_15B, noise=0.0)
     costs = calibrated(machine, monkeypatch)
@@ -204,7 +246,7 @@ def test_with_nobody_decoding_a_step_takes_half_a_second(name: str, monkeypatch:
     for _ in range(20):
         rows = costs.prefill_rows(0, 400.0)
         costs.measure(rows, 0, machine.step(rows, 0, 400.0 * rows), 400.0)
-    assert machine.plain(rows, 0, 400.0 * rows) <= 1.6 * ALONE_S
+    assert machine.plain(rows, 0, 400.0 * rows) <= 1.75 * ALONE_S
     assert rows % 4 == 0
     assert machine.plain(rows, 0) / rows <= 1.5 * machine.plain(PIECE, 0) / PIECE
 

@@ -7,7 +7,17 @@ from time import monotonic
 
 import pytest
 
-from r1chat.serve.engine.request import Accepted, Channel, Failed, Finished, FinishReason, Timings, TokenOutput, Usage
+from r1chat.serve.engine.request import (
+    Accepted,
+    Channel,
+    Failed,
+    Finished,
+    FinishReason,
+    ThoughtEnded,
+    Timings,
+    TokenOutput,
+    Usage,
+)
 from r1chat.serve.engine.stream import EventStream
 from r1chat.serve.errors import ContextLengthError
 
@@ -71,7 +81,38 @@ def test_what_is_held_back_comes_at_its_moment() -> None:
             waited.append(monotonic() - began)
         return waited
 
-    assert all(moment >= 0.1 * number for number, moment in enumerate(asyncio.run(read())))
+    assert all(0.1 * number <= moment < 2 for number, moment in enumerate(asyncio.run(read())))
+
+
+def test_the_end_of_a_thought_stays_between_its_text_and_the_answers() -> None:
+    said: list[TokenOutput | ThoughtEnded] = [
+        TokenOutput("r", Channel.REASONING, "a", 1),
+        ThoughtEnded("r", "natural", 1),
+        TokenOutput("r", Channel.CONTENT, "b", 1),
+    ]
+
+    async def read() -> list[object]:
+        stream, soon = EventStream(), monotonic() + 0.1
+        for event in said:
+            stream.put(event, soon)
+        return [await stream.get() for _ in said]
+
+    assert asyncio.run(read()) == said
+
+
+def test_a_reader_that_gives_up_while_it_waits_is_heard() -> None:
+    async def read() -> None:
+        stream = EventStream()
+        stream.put(TokenOutput("r", Channel.CONTENT, "a", 1), monotonic() + 3600)
+        reader = asyncio.create_task(stream.get())
+        await asyncio.sleep(0.01)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        stream.put(FINISHED)
+        assert await stream.get() == TokenOutput("r", Channel.CONTENT, "a", 1)
+
+    asyncio.run(read())
 
 
 @pytest.mark.parametrize("last", [FINISHED, TokenOutput("r", Channel.REASONING, "!", 1), "an error"])
