@@ -33,6 +33,7 @@ from .request import (
 from .row_costs import RowCosts
 from .scheduler import Scheduler
 from .sequence import Sequence
+from .step_sizes import StepSizes
 from .token_writer import TokenWriter
 
 
@@ -64,10 +65,11 @@ class Engine:
         self._runner = runner
         n_seq_max = runner.info.n_seq_max
         self._cache = KVCache(runner, n_cells=runner.n_cells, n_resident=runner.n_resident, host=host)
-        self._costs = RowCosts(max_rows=runner.n_batch, piece_rows=runner.piece_rows)
-        self._costs.calibrate(runner.time_rows)
-        self._scheduler = Scheduler(self._cache, self._costs, n_seq_max=n_seq_max, n_batch=runner.n_batch)
-        self._executor = Executor(runner, self._cache, self._scheduler, self._costs)
+        costs = RowCosts(max_rows=runner.n_batch, piece_rows=runner.piece_rows)
+        costs.calibrate(runner.time_rows)
+        self._sizes = StepSizes(costs)
+        self._scheduler = Scheduler(self._cache, self._sizes, n_seq_max=n_seq_max, n_batch=runner.n_batch)
+        self._executor = Executor(runner, self._cache, self._scheduler, self._sizes)
         self._intake = Intake(runner, make_speculator)
         self._writer = TokenWriter(runner, self._cache)
         self._live: dict[str, Sequence] = {}
@@ -172,7 +174,7 @@ class Engine:
             host_bytes=cache.host.n_bytes,
             host_max_bytes=cache.host.max_bytes,
             host_entries=cache.host.n_entries,
-            predicted_step_s=self._costs.predicted_step_s,
+            predicted_step_s=self._sizes.predicted_step_s,
             n_threads=self._executor.n_threads,
             evictions_total=cache.counts.evictions,
             restores_total=cache.counts.restores,

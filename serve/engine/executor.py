@@ -13,9 +13,9 @@ from .batch import Batch
 from .kv_cache import KVCache
 from .model_runner import InterruptedStep, InvalidBatchError, KVFullError, ModelRunner
 from .request import Priority
-from .row_costs import RowCosts
 from .scheduler import Scheduler
 from .sequence import Sequence
+from .step_sizes import StepSizes
 from .threads import ThreadTuner
 
 MOST_ROWS_TO_TRY = 32
@@ -43,13 +43,13 @@ class Refusal:
 class Executor:
     """One runner's forward passes, and the books on them."""
 
-    def __init__(self, runner: ModelRunner, cache: KVCache, scheduler: Scheduler, costs: RowCosts) -> None:
+    def __init__(self, runner: ModelRunner, cache: KVCache, scheduler: Scheduler, sizes: StepSizes) -> None:
         self.counts = StepCounts()
         self.n_threads = runner.info.n_threads
         self._runner = runner
         self._cache = cache
         self._scheduler = scheduler
-        self._costs = costs
+        self._sizes = sizes
         self._threads = ThreadTuner(runner.info.n_threads)
         self._current = Batch()
 
@@ -100,8 +100,8 @@ class Executor:
         self.counts.rows_total += n_rows
         depth = batch.prompt_depth
         if self._may_try_threads(batch):
-            self._threads.observe(self._costs.at_rest(n_rows, n_outputs, depth), seconds, perf_counter())
-        self._costs.measure(n_rows, n_outputs, seconds, depth)
+            self._threads.observe(self._sizes.costs.at_rest(n_rows, n_outputs, depth), seconds, perf_counter())
+        self._sizes.measure(n_rows, n_outputs, seconds, depth)
 
     def _may_try_threads(self, batch: Batch) -> bool:
         """Fewer are tried on steps of decoding only, since with a prompt they are too dear for that; all of them

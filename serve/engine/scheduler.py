@@ -15,8 +15,8 @@ from time import monotonic, perf_counter
 from .batch import Batch
 from .kv_cache import KVCache, Worth, common_length
 from .request import Priority
-from .row_costs import RowCosts, Slice
 from .sequence import Sequence
+from .step_sizes import Slice, StepSizes
 
 # Cells kept free for the answer of each running request when another is let in, so that it is not parked at once.
 ANSWER_RESERVE = 128
@@ -31,7 +31,7 @@ _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 class Scheduler:
     """`running` in order of admission. `preparing` are prompts computed ahead: no request waits for them."""
 
-    def __init__(self, cache: KVCache, costs: RowCosts, *, n_seq_max: int, n_batch: int) -> None:
+    def __init__(self, cache: KVCache, sizes: StepSizes, *, n_seq_max: int, n_batch: int) -> None:
         self.running: list[Sequence] = []
         self.preparing: deque[Sequence] = deque()
         self.n_parkings = 0
@@ -40,7 +40,7 @@ class Scheduler:
         self._decoded_at = 0.0  # the last step, if it did nothing else and somebody goes on
         self._queues: dict[Priority, deque[Sequence]] = {priority: deque() for priority in Priority}
         self._cache = cache
-        self._costs = costs
+        self._sizes = sizes
         self._n_seq_max = n_seq_max
         self._n_batch = n_batch
 
@@ -199,7 +199,7 @@ class Scheduler:
         limit = min(sequence.max_tokens - len(sequence.tokens) - 1, self._n_batch // self._n_seq_max - 1)
         if sequence.speculator is None or limit < 1 or sequence.n_uncomputed != 1:
             return []
-        return sequence.speculator.draft(sequence.tokens, n_rows, self._costs, limit)
+        return sequence.speculator.draft(sequence.tokens, n_rows, self._sizes, limit)
 
     def _add_prompts(self, batch: Batch, sequences: list[Sequence]) -> None:
         prompts = [sequence for sequence in sequences if not sequence.is_decoding]
@@ -209,7 +209,7 @@ class Scheduler:
             stream.pacer.set(part.pace_s, part.lead_s)
         n_rows = part.n_rows
         if prompts and not n_rows:
-            n_rows = self._costs.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))
+            n_rows = self._sizes.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))
         for sequence, share in _shares(prompts, min(n_rows, self._n_batch - batch.n_rows)):
             batch.add(sequence, share)
 
@@ -221,11 +221,11 @@ class Scheduler:
             return Slice(0)
         depth = _depth(prompts)
         if self._n_ahead > MOST_AHEAD:
-            return Slice(self._costs.prefill_rows(n_decoding, depth))
+            return Slice(self._sizes.prefill_rows(n_decoding, depth))
         now = monotonic()
         lead_s = min((stream.pacer.lead_s(now) for stream in streams), default=0.0)
         lefts = [prompt.n_uncomputed for prompt in prompts]
-        part = self._costs.prompt_slice(n_decoding, depth, lefts, lead_s, self._cycle_s)
+        part = self._sizes.prompt_slice(n_decoding, depth, lefts, lead_s, self._cycle_s)
         self._n_ahead = 0 if part.n_rows else self._n_ahead + 1
         return part
 
@@ -235,12 +235,12 @@ class Scheduler:
             self._add_decoding(batch, sequences, self._n_batch)
             self._add_prompts(batch, sequences)
             return
-        spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs)
+        spare = self._sizes.filler_rows(batch.n_rows, batch.n_outputs)
         for sequence in sequences:
             sequence.pacer.set(0.0, 0.0)
         self._add_decoding(batch, sequences, batch.n_rows + spare)
         prompts = [sequence for sequence in sequences if not sequence.is_decoding]
-        spare = self._costs.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))
+        spare = self._sizes.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))
         for sequence, n_rows in _shares(prompts, spare):
             batch.add(sequence, n_rows)
 
@@ -252,8 +252,8 @@ class Scheduler:
                 return
             if sequence.n_uncomputed:
                 depth = sequence.n_computed
-                filler = self._costs.filler_rows(batch.n_rows, batch.n_outputs, depth) if batch.n_rows else None
-                n_rows = self._costs.prefill_rows(0, depth) if filler is None else filler
+                filler = self._sizes.filler_rows(batch.n_rows, batch.n_outputs, depth) if batch.n_rows else None
+                n_rows = self._sizes.prefill_rows(0, depth) if filler is None else filler
                 if n_rows:
                     batch.add(sequence, min(n_rows, sequence.n_uncomputed, self._n_batch - batch.n_rows))
                 return
@@ -290,7 +290,7 @@ class Scheduler:
         )
 
     def _idle_rows(self, batch: Batch) -> int:
-        n_idle = self._costs.idle_rows(batch.n_rows, batch.n_outputs, batch.prompt_depth)
+        n_idle = self._sizes.idle_rows(batch.n_rows, batch.n_outputs, batch.prompt_depth)
         n_idle = min(n_idle, self._n_batch - batch.n_rows)
         return n_idle if self._cache.make_room(batch.n_rows + n_idle, losing=False) else 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from .row_costs import RowCosts
+from .step_sizes import StepSizes
 
 # So many tokens must have occurred before, in this order.
 MIN_MATCH = 3
@@ -101,7 +101,7 @@ class Speculator:
         self._verbatim = _Acceptance(_VERBATIM_PRIOR)
         self._trial: _Trial | None = None
 
-    def draft(self, tokens: list[int], n_rows: int, costs: RowCosts, limit: int) -> list[int]:
+    def draft(self, tokens: list[int], n_rows: int, sizes: StepSizes, limit: int) -> list[int]:
         """Guesses at what follows `tokens`, at most `limit`. `n_rows`: what the step holds without them."""
         if n_rows - 1 > MAX_OTHERS:
             return []
@@ -111,7 +111,7 @@ class Speculator:
         if not guesses:
             return []
         acceptance = self._verbatim if n_matched >= VERBATIM else self._loose
-        n_drafted = _best_length(acceptance, n_rows, costs, min(limit, len(guesses)))
+        n_drafted = _best_length(acceptance, n_rows, sizes, min(limit, len(guesses)))
         if n_drafted or self._trial is None:
             self._trial = _Trial(acceptance, guesses, len(tokens))
         return guesses[:n_drafted]
@@ -158,15 +158,15 @@ class _Acceptance:
         return total
 
 
-def _best_length(acceptance: _Acceptance, n_rows: int, costs: RowCosts, limit: int) -> int:
+def _best_length(acceptance: _Acceptance, n_rows: int, sizes: StepSizes, limit: int) -> int:
     """The length that brings most tokens per second, all streams of the step counted; 0: none brings more."""
     if acceptance.expected(limit) < _LEAST_EXPECTED:
         return 0
-    n_idle = costs.idle_rows(n_rows, n_rows)
-    best, best_rate = 0, _GAIN * n_rows / costs.seconds(n_rows + n_idle, n_rows)
+    n_idle = sizes.idle_rows(n_rows, n_rows)
+    best, best_rate = 0, _GAIN * n_rows / sizes.costs.seconds(n_rows + n_idle, n_rows)
     for n in (total - n_rows for total in STEP_ROWS):
         if 0 < n <= limit:
-            rate = (n_rows + acceptance.expected(n)) / costs.seconds(n_rows + n, n_rows + n)
+            rate = (n_rows + acceptance.expected(n)) / sizes.costs.seconds(n_rows + n, n_rows + n)
             if rate > best_rate:
                 best, best_rate = n, rate
     return best

@@ -30,8 +30,8 @@ from r1chat.serve.engine.request import (
     Grammar,
     Segment,
 )
-from r1chat.serve.engine.row_costs import RowCosts
 from r1chat.serve.engine.speculation import PromptLookup, Speculator
+from r1chat.serve.engine.step_sizes import StepSizes
 from r1chat.serve.errors import InvalidRequestError
 
 # It is noticed only after some tokens.
@@ -120,7 +120,7 @@ class Oracle(Speculator):
         super().__init__(PromptLookup())
         self._text = text
 
-    def draft(self, tokens: list[int], n_rows: int, costs: RowCosts, limit: int) -> list[int]:
+    def draft(self, tokens: list[int], n_rows: int, sizes: StepSizes, limit: int) -> list[int]:
         places = range(len(tokens), min(len(self._text), len(tokens) + min(limit, 4)))
         return [0 if place % 5 == 0 else self._text[place] for place in places]
 

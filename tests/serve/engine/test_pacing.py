@@ -18,8 +18,9 @@ from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.pacer import Pacer
 from r1chat.serve.engine.request import Event, Finished, Priority, TokenOutput
-from r1chat.serve.engine.row_costs import PACE, RowCosts
+from r1chat.serve.engine.row_costs import RowCosts
 from r1chat.serve.engine.scheduler import MOST_AHEAD
+from r1chat.serve.engine.step_sizes import PACE, StepSizes
 from r1chat.serve.engine.trend import Trend
 
 STEP_S, SMALL_S, LARGE_S = 0.01, 0.008, 0.001
@@ -185,16 +186,16 @@ def test_a_reader_is_never_further_behind_than_the_step_to_bridge_asks() -> None
 
 
 def test_a_step_is_filled_up_to_a_piece_where_depth_makes_small_ones_dear() -> None:
-    costs = RowCosts(max_rows=512, piece_rows=64)
-    costs.calibrate(lambda rows, outputs: STEP_S + (rows - 1) * LARGE_S, 60.0)
+    sizes = StepSizes(RowCosts(max_rows=512, piece_rows=64))
+    sizes.costs.calibrate(lambda rows, outputs: STEP_S + (rows - 1) * LARGE_S, 60.0)
     for depth in (100.0, 1000.0, 2000.0, 4000.0):
         for _ in range(10):
-            costs.measure(64, 0, 0.074 + 64 * depth * 2e-7, depth)
-            costs.measure(32, 0, 0.042 + 32 * depth * 2e-6, depth)
-    assert costs.idle_rows(40, 1, 4000.0) == 24
-    assert costs.idle_rows(64, 1, 4000.0) == 0
-    assert costs.idle_rows(8, 1, 100.0) == 0, "at little depth they would only add"
-    assert costs.idle_rows(40, 1) == 0
+            sizes.measure(64, 0, 0.074 + 64 * depth * 2e-7, depth)
+            sizes.measure(32, 0, 0.042 + 32 * depth * 2e-6, depth)
+    assert sizes.idle_rows(40, 1, 4000.0) == 24
+    assert sizes.idle_rows(64, 1, 4000.0) == 0
+    assert sizes.idle_rows(8, 1, 100.0) == 0, "at little depth they would only add"
+    assert sizes.idle_rows(40, 1) == 0
 
 
 def test_a_trend_is_found_from_a_wrong_guess_and_followed_where_it_moves() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.kv_cache import KVCache
 from r1chat.serve.engine.request import Priority
-from r1chat.serve.engine.row_costs import Slice
 from r1chat.serve.engine.scheduler import ANSWER_RESERVE, Scheduler
 from r1chat.serve.engine.sequence import Sequence
+from r1chat.serve.engine.step_sizes import Slice
 
 BACKGROUND, BATCH = Priority.BACKGROUND, Priority.BATCH
 
@@ -28,7 +28,7 @@ class Memory:
 
 
 @dataclass
-class Costs:
+class Sizes:
     """What a step may hold, said outright."""
 
     rows: int = 32
@@ -51,9 +51,9 @@ class Costs:
 class Policy(Scheduler):
     """A scheduler with its cache at hand."""
 
-    def __init__(self, n_cells: int, n_seq_max: int, costs: Any) -> None:
+    def __init__(self, n_cells: int, n_seq_max: int, sizes: Any) -> None:
         self.cache = KVCache(Memory(), n_cells=n_cells, n_resident=32)
-        super().__init__(self.cache, costs, n_seq_max=n_seq_max, n_batch=512)
+        super().__init__(self.cache, sizes, n_seq_max=n_seq_max, n_batch=512)
 
     def step(self) -> Batch:
         """As if the batch had run and every sampled row had brought a token."""
@@ -66,8 +66,8 @@ class Policy(Scheduler):
         return batch
 
 
-def scheduler(*, n_cells: int = 10_000, n_seq_max: int = 8, rows: int = 32, **costs: int) -> Policy:
-    return Policy(n_cells, n_seq_max, Costs(rows, **costs))
+def scheduler(*, n_cells: int = 10_000, n_seq_max: int = 8, rows: int = 32, **sizes: int) -> Policy:
+    return Policy(n_cells, n_seq_max, Sizes(rows, **sizes))
 
 
 def prompt(name: str, n_tokens: int, priority: Priority = Priority.INTERACTIVE, **more: Any) -> Sequence:
@@ -406,7 +406,7 @@ def test_several_tokens_put_there_at_once_are_one_chunk() -> None:
 class Guesses:
     """Drafts as many tokens as it may."""
 
-    def draft(self, tokens: list[int], n_rows: int, costs: Any, limit: int) -> list[int]:
+    def draft(self, tokens: list[int], n_rows: int, sizes: Any, limit: int) -> list[int]:
         return [1] * min(limit, 3)
 
 

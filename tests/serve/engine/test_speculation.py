@@ -16,6 +16,7 @@ from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.request import GenerateRequest, Usage
 from r1chat.serve.engine.row_costs import RowCosts
+from r1chat.serve.engine.step_sizes import StepSizes
 from r1chat.serve.engine.speculation import LONGEST, MIN_MATCH, VERBATIM, PromptLookup, Proposal, Proposer, Speculator
 from r1chat.serve.models.gguf.shapes import make_random_gguf
 
@@ -27,16 +28,16 @@ CHEAP: dict[int, float] = {1: 25, 2: 41, 3: 55, 4: 43, 8: 88, 12: 100, 16: 112, 
 TOLERANCE = 0.1
 
 
-def costs(milliseconds: dict[int, float]) -> RowCosts:
-    costs = RowCosts(max_rows=32, piece_rows=64)
+def step_sizes(milliseconds: dict[int, float]) -> StepSizes:
+    sizes = StepSizes(RowCosts(max_rows=32, piece_rows=64))
     points = sorted(milliseconds)
 
     def time_rows(n_rows: int, n_outputs: int) -> float:
         above = next((n for n in points if n >= n_rows), points[-1])
         return milliseconds[above] / 1000
 
-    costs.calibrate(time_rows, budget_s=60.0)
-    return costs
+    sizes.costs.calibrate(time_rows, budget_s=60.0)
+    return sizes
 
 
 class Scripted:
@@ -52,22 +53,22 @@ class Scripted:
         return Proposal(following if right else [token ^ 1 for token in following])
 
 
-def seconds_to_write(speculator: Speculator, truth: list[int], n_prompt: int, costs: RowCosts) -> tuple[float, int]:
+def seconds_to_write(speculator: Speculator, truth: list[int], n_prompt: int, sizes: StepSizes) -> tuple[float, int]:
     """As the engine does it: draft, verify, keep what is right and one token more. With the number of drafts."""
     n, seconds, n_drafts = n_prompt, 0.0, 0
     while n < len(truth):
-        draft = speculator.draft(truth[:n], 1, costs, len(truth) - n - 1)
+        draft = speculator.draft(truth[:n], 1, sizes, len(truth) - n - 1)
         n_right = next((i for i, guess in enumerate(draft) if guess != truth[n + i]), len(draft))
-        seconds += costs.seconds(1 + len(draft), 1 + len(draft))
+        seconds += sizes.costs.seconds(1 + len(draft), 1 + len(draft))
         n += n_right + 1
         if draft:
             n_drafts += 1
     return seconds, n_drafts
 
 
-def gain(speculator: Speculator, truth: list[int], n_prompt: int, costs: RowCosts) -> float:
-    plain = (len(truth) - n_prompt) * costs.seconds(1, 1)
-    return plain / seconds_to_write(speculator, truth, n_prompt, costs)[0]
+def gain(speculator: Speculator, truth: list[int], n_prompt: int, sizes: StepSizes) -> float:
+    plain = (len(truth) - n_prompt) * sizes.costs.seconds(1, 1)
+    return plain / seconds_to_write(speculator, truth, n_prompt, sizes)[0]
 
 
 def text(n: int, seed: int = 0) -> list[int]:
@@ -140,20 +141,20 @@ def test_it_does_not_matter_how_often_it_looks(tokens: list[int], data: st.DataO
 @pytest.mark.parametrize("milliseconds", [DEAR, CHEAP])
 def test_a_proposer_that_is_always_wrong_costs_nothing(milliseconds: dict[int, float]) -> None:
     truth = text(400)
-    assert seconds_to_write(Speculator(Scripted(truth, 0.0)), truth, 10, costs(milliseconds))[1] == 0
+    assert seconds_to_write(Speculator(Scripted(truth, 0.0)), truth, 10, step_sizes(milliseconds))[1] == 0
 
 
 @pytest.mark.parametrize("milliseconds", [DEAR, CHEAP])
 @pytest.mark.parametrize(("share", "least"), [(0.5, 1.1), (0.9, 1.5)])
 def test_drafts_that_are_often_right_pay(milliseconds: dict[int, float], share: float, least: float) -> None:
-    truth, table = text(400), costs(milliseconds)
+    truth, table = text(400), step_sizes(milliseconds)
     gains = sorted(gain(Speculator(Scripted(truth, share, seed)), truth, 10, table) for seed in range(9))
     assert gains[4] >= least
     assert gains[0] >= 0.97
 
 
 def test_one_that_turns_wrong_is_dropped_soon_and_one_that_turns_right_is_noticed() -> None:
-    truth, table = text(900), costs(DEAR)
+    truth, table = text(900), step_sizes(DEAR)
     proposer = Scripted(truth, 1.0)
     speculator = Speculator(proposer)
     seconds_to_write(speculator, truth[:300], 10, table)
@@ -168,39 +169,39 @@ def test_a_copy_from_the_prompt_is_drafted_in_long_pieces(milliseconds: dict[int
     """Also where short drafts pay from the first: they would give at most 2.3."""
     document = text(300)
     truth = [*document, *text(20, seed=1), *document]
-    assert gain(Speculator(PromptLookup()), truth, 320, costs(milliseconds)) > least
+    assert gain(Speculator(PromptLookup()), truth, 320, step_sizes(milliseconds)) > least
 
 
 def test_text_without_repetition_costs_nothing() -> None:
     truth = text(600)
-    assert seconds_to_write(Speculator(PromptLookup()), truth, 300, costs(CHEAP))[1] == 0
+    assert seconds_to_write(Speculator(PromptLookup()), truth, 300, step_sizes(CHEAP))[1] == 0
 
 
 def test_steps_with_a_draft_have_the_sizes_that_rows_are_cheap_at() -> None:
     document = text(100)
     tokens = [*document, 5, *document[:VERBATIM]]
     for n_rows, sizes in ((1, {3, 7, 15}), (2, {2, 6, 14}), (3, {1, 5, 13})):
-        assert len(Speculator(PromptLookup()).draft(tokens, n_rows, costs(CHEAP), 31)) in sizes
+        assert len(Speculator(PromptLookup()).draft(tokens, n_rows, step_sizes(CHEAP), 31)) in sizes
 
 
 def test_nothing_is_drafted_where_the_batch_is_busy_or_rows_cost_what_steps_cost() -> None:
     document = text(100)
     tokens = [*document, 5, *document[:50]]
-    assert Speculator(PromptLookup()).draft(tokens, 1, costs(CHEAP), 31)
-    assert Speculator(PromptLookup()).draft(tokens, 4, costs(CHEAP), 31) == []
+    assert Speculator(PromptLookup()).draft(tokens, 1, step_sizes(CHEAP), 31)
+    assert Speculator(PromptLookup()).draft(tokens, 4, step_sizes(CHEAP), 31) == []
     no_groups: dict[int, float] = {n: 15.0 * n for n in (1, 2, 3, 4, 8, 12, 16, 24)}
-    assert Speculator(PromptLookup()).draft(tokens, 1, costs(no_groups), 31) == []
+    assert Speculator(PromptLookup()).draft(tokens, 1, step_sizes(no_groups), 31) == []
 
 
 def test_a_draft_is_never_longer_than_it_may_be() -> None:
     document = text(100)
     tokens = [*document, 5, *document[:50]]
     for limit in range(LONGEST + 3):
-        assert len(Speculator(PromptLookup()).draft(tokens, 1, costs(CHEAP), limit)) <= limit
+        assert len(Speculator(PromptLookup()).draft(tokens, 1, step_sizes(CHEAP), limit)) <= limit
 
 
 def test_a_draft_that_was_never_verified_is_judged_by_what_came() -> None:
-    truth, table = text(400), costs(DEAR)
+    truth, table = text(400), step_sizes(DEAR)
     proposer = Scripted(truth, 1.0)
     speculator = Speculator(proposer)
     # the batch lost its drafts for want of room
@@ -217,7 +218,7 @@ class Eager(Speculator):
         super().__init__(proposer)
         self._eager, self._length = proposer, length
 
-    def draft(self, tokens: list[int], n_rows: int, costs: RowCosts, limit: int) -> list[int]:
+    def draft(self, tokens: list[int], n_rows: int, sizes: StepSizes, limit: int) -> list[int]:
         return self._eager.propose(tokens, min(limit, self._length)).tokens
 
 
