@@ -16,8 +16,8 @@ from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.engine import Engine
 from r1chat.serve.engine.request import GenerateRequest, Usage
 from r1chat.serve.engine.row_costs import RowCosts
-from r1chat.serve.engine.step_sizes import StepSizes
 from r1chat.serve.engine.speculation import LONGEST, MIN_MATCH, VERBATIM, PromptLookup, Proposal, Proposer, Speculator
+from r1chat.serve.engine.step_sizes import StepSizes
 from r1chat.serve.models.gguf.shapes import make_random_gguf
 
 # milliseconds by rows: a 0.5B on two cores, where four rows cost 3.6 steps, and a 1.5B where they cost 1.7
