@@ -27,6 +27,7 @@ _TITLES = {
 _MOST_NOTES = 3
 _PACE_OF_S = 120.0
 _LEAST_S = 5.0
+_PAUSE = 4
 # for the report, not for who waits
 _UNSHOWN = ("learning_rate", "grad_norm")
 # Of reinforcement learning, which tells many numbers, these are shown.
@@ -89,10 +90,19 @@ class StageProgress:
             self._passed.clear()  # a part begins anew
         if len(self._passed) == 1 and self._passed[0][1] == 0:
             self._passed.clear()  # that it began: one that goes on is further at once
+        if self._has_paused(now):
+            self._passed.clear()
         self.share = min(1.0, max(0.0, share))
         self._passed.append((now, self.share))
         while now - self._passed[1 if len(self._passed) > 1 else 0][0] > _PACE_OF_S:
             self._passed.popleft()
+
+    def _has_paused(self, now: float) -> bool:
+        """Nothing was told for far longer than usual: the run was stopped meanwhile, or its machine slept."""
+        if len(self._passed) < 2:
+            return False
+        usual = (self._passed[-1][0] - self._passed[0][0]) / (len(self._passed) - 1)
+        return now - self._passed[-1][0] > max(_PACE_OF_S, _PAUSE * usual)
 
 
 def metric_text(name: str, value: float) -> str:

@@ -138,6 +138,20 @@ def test_time_left_follows_the_pace_of_the_last_minutes() -> None:
     assert skipped.left(1.0) is None
 
 
+@pytest.mark.parametrize(("every", "pause"), [(10.0, 3600.0), (200.0, 7200.0)])
+def test_a_pause_is_no_part_of_the_pace(every: float, pause: float) -> None:
+    stage, now = StageProgress("cold-start", 0.0), 0.0
+    for percent in (1, 2, 3, 4):
+        now += every
+        stage.take(Event("cold-start", percent, "share", percent / 100), now)
+    now += pause
+    stage.take(Event("cold-start", 5, "share", 0.05), now)
+    assert stage.left(now) is None, "not yet"
+    now += every
+    stage.take(Event("cold-start", 6, "share", 0.06), now)
+    assert stage.left(now) == pytest.approx(94 * every)
+
+
 def test_shares_of_parts_move_the_bar_where_there_is_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), Lines(Clock()) as lines:
         tell(lines, "evaluate", 50, test_share=1.0)
