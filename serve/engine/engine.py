@@ -18,6 +18,7 @@ from .intake import Intake, SpeculatorFactory
 from .kv_cache import KVCache
 from .messages import EngineStats
 from .model_runner import KVFullError, ModelRunner
+from .pacer import Pacer
 from .request import (
     Accepted,
     Event,
@@ -144,15 +145,19 @@ class Engine:
             return sequence.governor.think_more()
         if not sequence.governor.answer_now():
             return False
+        # whoever acts on a thought sees at once what came of it
+        sequence.pacer = Pacer()
         self._said += [*self._writer.govern(sequence), *self._outcome(sequence)]
         return True
 
     def step(self) -> list[Event]:
         """One forward pass, and what it brought to each request in it."""
         events = self._take_said()
+        at_once = {event.request_id for event in events}
         self.dues = {}
         for done in self._executor.run(self._scheduler.schedule()):
             events += self._refused(done) if isinstance(done, Refusal) else self._sample(done)
+        self.dues = {request_id: due for request_id, due in self.dues.items() if request_id not in at_once}
         return events
 
     def give_way(self, aborted: str | None = None) -> None:

@@ -99,9 +99,10 @@ class Executor:
         self.counts.steps_total += 1
         self.counts.rows_total += n_rows
         depth = batch.prompt_depth
+        is_usual = self.n_threads == self._threads.settled
         if self._may_try_threads(batch):
             self._threads.observe(self._sizes.costs.at_rest(n_rows, n_outputs, depth), seconds, perf_counter())
-        self._sizes.measure(n_rows, n_outputs, seconds, depth)
+        self._sizes.measure(n_rows, n_outputs, seconds, depth, is_usual=is_usual)
 
     def _may_try_threads(self, batch: Batch) -> bool:
         """Fewer are tried on steps of decoding only, since with a prompt they are too dear for that; all of them

@@ -25,8 +25,9 @@ _CELL = 0.0001
 # tokens by which the price of depth shows
 _FAR = 1500
 # of that, in large steps, before there was one
-_LARGE_CELL = 0.5
+_LARGE_CELL = 0.3
 _LARGE_CLIP = 2.0
+_CAP_WEIGHT = 0.1
 # who never tries never knows: by each small step of a prompt they seem cheaper, down to this
 _HOPE_FADES, _LEAST_HOPE = 0.997, 0.6
 
@@ -118,6 +119,9 @@ class RowCosts:
 
     def _learn_large(self, n_rows: int, seconds: float, depth: float) -> None:
         self._hope = 1.0
+        # of large models this size was not timed: what caps it must not lie below what it takes
+        excess = math.log(seconds / self.prompt_s(n_rows, 1, depth))
+        self._table.scale(n_rows, math.exp(_CAP_WEIGHT * max(0.0, min(_CLIP, excess))))
         known = self._large_row_s.at(depth)
         self._large_row_s.add(depth, max(known / _LARGE_CLIP, min(known * _LARGE_CLIP, seconds / n_rows / self._level)))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from math import exp, log
 from time import monotonic, perf_counter
 
 from .batch import Batch
@@ -22,9 +23,11 @@ from .step_sizes import Slice, StepSizes
 ANSWER_RESERVE = 128
 # A prompt waits for another that is computing at least this much of it: less is computed sooner than waited for.
 WORTH_WAITING = 32
-# So many steps in a row streams may run ahead of their readers while a prompt waits.
+# So many steps in a row streams may run ahead of their readers while a prompt waits; then, until there is none left,
+# prompts go in small pieces.
 MOST_AHEAD = 64
-_CYCLE_WEIGHT = 0.25
+_STRETCH_WEIGHT = 0.5
+_STRETCH_CLIP = log(1.5)
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
@@ -36,8 +39,8 @@ class Scheduler:
         self.preparing: deque[Sequence] = deque()
         self.n_parkings = 0
         self._n_ahead = 0
-        self._cycle_s = 0.0
-        self._decoded_at = 0.0  # the last step, if it did nothing else and somebody goes on
+        self._stretch = 1.0  # from one step of decoding to the next, by what it alone takes: tokens are drawn, too
+        self._decoded: tuple[float, float] | None = None  # when such a step began, and what it was to take
         self._queues: dict[Priority, deque[Sequence]] = {priority: deque() for priority in Priority}
         self._cache = cache
         self._sizes = sizes
@@ -71,7 +74,7 @@ class Scheduler:
     def schedule(self) -> Batch:
         """The next batch; it fits the cache. Empty where there is no work, or only what the cache holds already."""
         now = monotonic()
-        self._time_cycle(now)
+        self._learn_stretch(now)
         self._admit()
         batch = Batch()
         foreground = [sequence for sequence in self.running if not _is_background(sequence)]
@@ -83,13 +86,16 @@ class Scheduler:
         batch = self._fitting(batch)
         if batch.n_rows:
             batch.n_idle = self._idle_rows(batch)
-            self._decoded_at = now if batch.only_decodes else 0.0
+            is_plain = batch.only_decodes and not any(chunk.draft for chunk in batch.chunks)
+            self._decoded = (now, self._sizes.decode_s(batch.n_rows)) if is_plain else None
         return batch
 
-    def _time_cycle(self, now: float) -> None:
-        if self._decoded_at:
-            cycle_s = now - self._decoded_at
-            self._cycle_s += _CYCLE_WEIGHT * (cycle_s - self._cycle_s) if self._cycle_s else cycle_s
+    def _learn_stretch(self, now: float) -> None:
+        if self._decoded and now > self._decoded[0]:
+            began, plain_s = self._decoded
+            surprise = log((now - began) / plain_s / self._stretch)
+            surprise = max(-_STRETCH_CLIP, min(_STRETCH_CLIP, surprise))
+            self._stretch = max(1.0, self._stretch * exp(_STRETCH_WEIGHT * surprise))
 
     def finish(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Takes the request out, wherever it is, and gives its place back."""
@@ -101,7 +107,7 @@ class Scheduler:
             if sequence in line:
                 line.remove(sequence)
         if not self.running:
-            self._decoded_at = 0.0
+            self._decoded = None
 
     def park(self, sequence: Sequence) -> None:
         """Back to the head of its queue; what it computed goes to host memory and is fetched from there."""
@@ -206,7 +212,7 @@ class Scheduler:
         streams = [chunk.sequence for chunk in batch.chunks]
         part = self._slice(prompts, streams, batch.n_rows)
         for stream in streams:
-            stream.pacer.set(part.pace_s, part.lead_s)
+            stream.pacer.set(part.pace_s, part.most_s)
         n_rows = part.n_rows
         if prompts and not n_rows:
             n_rows = self._sizes.filler_rows(batch.n_rows, batch.n_outputs, _depth(prompts))
@@ -225,7 +231,7 @@ class Scheduler:
         now = monotonic()
         lead_s = min((stream.pacer.lead_s(now) for stream in streams), default=0.0)
         lefts = [prompt.n_uncomputed for prompt in prompts]
-        part = self._sizes.prompt_slice(n_decoding, depth, lefts, lead_s, self._cycle_s)
+        part = self._sizes.prompt_slice(n_decoding, depth, lefts, lead_s, self._stretch)
         self._n_ahead = 0 if part.n_rows else self._n_ahead + 1
         return part
 

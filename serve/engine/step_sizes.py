@@ -46,13 +46,13 @@ _WORTH_TRYING = 1.3
 class Slice(NamedTuple):
     """What of a prompt a step computes in which streams go on, `n_rows`, and how fast their readers get their tokens.
 
-    With `pace_s` 0 at once. Else one each `pace_s`, so that the streams run ahead of their readers, by `lead_s` at
-    most: then they can bridge a step as large as if nobody decoded. Until they have that, the prompt gets no rows.
+    With `pace_s` 0 at once. Else one each `pace_s`, so that the streams run ahead of their readers, by `most_s` at
+    most: then they can bridge a large step. Until they are as far, a prompt gets few rows or none.
     """
 
     n_rows: int
     pace_s: float = 0.0
-    lead_s: float = 0.0
+    most_s: float = 0.0
 
 
 class StepSizes:
@@ -62,10 +62,12 @@ class StepSizes:
         self.costs = costs
         self._filler = GroupFiller()
 
-    def measure(self, n_rows: int, n_outputs: int, seconds: float, depth: float = 0.0) -> None:
-        """Every step teaches, as RowCosts.measure says."""
+    def measure(
+        self, n_rows: int, n_outputs: int, seconds: float, depth: float = 0.0, *, is_usual: bool = True
+    ) -> None:
+        """Every step teaches, as RowCosts.measure says. `is_usual`: nothing else is being tried out with it."""
         self.costs.measure(n_rows, n_outputs, seconds, depth)
-        if not depth:
+        if is_usual and not depth:
             self._filler.observe(n_outputs, n_rows - n_outputs, seconds)
 
     def idle_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
@@ -105,7 +107,7 @@ class StepSizes:
         if not n_decoding:
             return self._rows_alone(depth)
         gap = min(MAX_DEEP_GAP, MAX_GAP * max(1.0, depth / DEEP_CELLS))
-        longest_s = gap * self._plain_s(n_decoding, n_decoding)
+        longest_s = gap * self.decode_s(n_decoding)
         fair_s = FAIR_PRICE * self.costs.seconds(self.costs.bulk, 0) / self.costs.bulk
         best, best_price = 0, math.inf
         for total in self._totals(n_decoding):
@@ -119,12 +121,12 @@ class StepSizes:
         return best
 
     def prompt_slice(
-        self, n_decoding: int, depth: float, lefts: list[int], lead_s: float, cycle_s: float = 0.0
+        self, n_decoding: int, depth: float, lefts: list[int], lead_s: float, stretch: float = 1.0
     ) -> Slice:
         """Of prompts with `lefts` rows to go, beside streams that are all ahead of their readers by `lead_s` or more.
 
         A row in a small step may cost twice what it does in a large one, which would stop the streams for long.
-        `cycle_s`: from one step of decoding to the next, with what is drawn between.
+        `stretch`: how many times as long as a step alone it is from one of decoding to the next.
         """
         beside = self.prefill_rows(n_decoding, depth)
         apart, n_left = self._rows_apart(depth) - n_decoding, sum(lefts)
@@ -132,14 +134,15 @@ class StepSizes:
             return Slice(beside)
         apart = min(apart, n_left)
         step_s = self.costs.large_s(max(self.costs.piece_rows, apart + n_decoding), depth)
-        pace_s = PACE * max(cycle_s, self._plain_s(n_decoding, n_decoding))
+        pace_s = PACE * stretch * self.decode_s(n_decoding)
         needed_s = LEAD * step_s - pace_s
         # a second of running ahead lets the readers fall behind by so many
         gain = PACE - 1
         deeper = depth + n_left / 2
         then = self.prefill_rows(n_decoding, deeper)
         beside_s = n_left / then * self.costs.prompt_s(then + n_decoding, n_decoding, deeper)
-        apart_s = n_left / apart * (step_s + max(0.0, step_s - pace_s) / gain) + max(0.0, needed_s - lead_s) / gain
+        mean_s = self.costs.large_s(max(self.costs.piece_rows, apart + n_decoding), deeper)
+        apart_s = n_left / apart * (mean_s + max(0.0, mean_s - pace_s) / gain) + max(0.0, needed_s - lead_s) / gain
         # who has begun goes on, so that no reader gets all at once what was meant to last
         if apart_s > beside_s * (1 if lead_s > 0 else _APART_WINS):
             return Slice(beside)
@@ -150,6 +153,10 @@ class StepSizes:
             there_s = 2 * min(lefts) / beside * self.costs.prompt_s(beside + n_decoding, n_decoding, depth)
             n_rows = beside if there_s < (needed_s - lead_s) / gain + step_s else 0
         return Slice(n_rows, pace_s, max(0.0, needed_s) + pace_s)
+
+    def decode_s(self, n_rows: int) -> float:
+        """A step of nothing but decoding, idle rows and all."""
+        return self._plain_s(n_rows, n_rows)
 
     def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         """Prompt rows that background work may add to the step."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 import pytest
 from engine_tools import request, scripted_config
-from scripted_runner import FILLER, ScriptedRunner
+from scripted_runner import ScriptedRunner
 
 from r1chat.serve.engine import engine as engine_module
 from r1chat.serve.engine import executor, row_table
@@ -23,17 +22,22 @@ from r1chat.serve.engine.scheduler import MOST_AHEAD
 from r1chat.serve.engine.step_sizes import PACE, StepSizes
 from r1chat.serve.engine.trend import Trend
 
-STEP_S, SMALL_S, LARGE_S = 0.01, 0.008, 0.001
+STEP_S, SMALL_S, LARGE_S = 0.01, 0.006, 0.0025
+MANY = " ".join(f"word{n}" for n in range(3000))
+SCRIPT = f"word\n</think>{MANY}"
 WORDS = " ".join(["word"] * 600)
 
 
 class SteepRunner(ScriptedRunner):
-    """Prompts are dear in steps of fewer rows than a piece; `now` is the sum of its steps."""
+    """Prompts are dear in steps of fewer rows than a piece, where each `group` of rows costs what one does; `now` is
+    the sum of its steps.
+    """
 
-    def __init__(self, **args: Any) -> None:
+    def __init__(self, group: int = 1, script: str = SCRIPT) -> None:
         self.now = 100.0
         self.n_large = 0
-        super().__init__(scripted_config(script=f"{FILLER} " * 2000, **args))
+        self.group = group
+        super().__init__(scripted_config(script=script))
 
     def forward(self, batch: Batch) -> None:
         super().forward(batch)
@@ -45,12 +49,12 @@ class SteepRunner(ScriptedRunner):
         return self._seconds(n_rows)
 
     def _seconds(self, n_rows: int) -> float:
-        return STEP_S + (n_rows - 1) * (LARGE_S if n_rows >= self.piece_rows else SMALL_S)
+        return STEP_S + (n_rows - 1) // self.group * (LARGE_S if n_rows >= self.piece_rows else SMALL_S)
 
 
 @pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch) -> SteepRunner:
-    runner = SteepRunner()
+def runner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SteepRunner:
+    runner = SteepRunner(**getattr(request, "param", {}))
     for module in (engine_module, scheduler_module):
         monkeypatch.setattr(module, "monotonic", lambda: runner.now)
     for module in (row_table, executor):
@@ -78,6 +82,7 @@ def longest_gap(moments: list[float]) -> float:
 def test_a_stream_keeps_an_even_pace_while_a_prompt_takes_large_steps(runner: SteepRunner) -> None:
     engine = Engine(runner)
     engine.add_request(request("stream"))
+    given(engine, runner, "stream", 6)
     assert longest_gap(given(engine, runner, "stream", 20)) == pytest.approx(STEP_S), "alone, each token at once"
     engine.add_request(request("long", WORDS, max_tokens=1))
     began, moments = runner.now, []
@@ -85,7 +90,7 @@ def test_a_stream_keeps_an_even_pace_while_a_prompt_takes_large_steps(runner: St
         moments += given(engine, runner, "stream", 1)
     assert runner.n_large >= 600 // 128
     assert longest_gap(moments) <= 1.05 * PACE * STEP_S < LARGE_S * 64
-    assert runner.now - began < 0.4 * 600 * SMALL_S, "in small steps it would have taken that and more"
+    assert runner.now - began < 0.8 * 600 * SMALL_S, "in small steps it would have taken more than all of that"
 
 
 def test_once_nothing_holds_it_up_a_stream_gives_what_was_held_back(runner: SteepRunner) -> None:
@@ -100,15 +105,42 @@ def test_once_nothing_holds_it_up_a_stream_gives_what_was_held_back(runner: Stee
     assert engine.dues == {}
 
 
-def test_a_request_that_ends_ahead_of_its_reader_ends_at_once(runner: SteepRunner) -> None:
+def test_a_request_may_end_while_its_reader_is_behind(runner: SteepRunner) -> None:
     engine = Engine(runner)
-    engine.add_request(request("stream", max_tokens=8))
+    engine.add_request(request("stream", max_tokens=12))
     given(engine, runner, "stream", 5)
     engine.add_request(request("long", WORDS))
-    ended = False
+    behind, ended = [0.0], False
     while not ended:
         ended = any(isinstance(event, Finished) for event in engine.step())
+        behind.append(engine.dues.get("stream", runner.now) - runner.now)
+    assert behind[-2] > PACE * STEP_S
     assert "stream" not in engine._live
+
+
+@pytest.mark.parametrize("runner", [{"script": f"{MANY}\n</think>So."}], indirect=True)
+def test_who_ends_a_thought_sees_what_comes_of_it_at_once(runner: SteepRunner) -> None:
+    engine = Engine(runner)
+    engine.add_request(request("stream"))
+    given(engine, runner, "stream", 5)
+    engine.add_request(request("long", WORDS))
+    given(engine, runner, "stream", 4)
+    assert engine.dues["stream"] > runner.now
+    assert engine.control("stream", "answer_now")
+    assert any(event.request_id == "stream" for event in engine.step())
+    assert engine.dues == {}
+
+
+@pytest.mark.parametrize("stall_s", [1.0, 20.0])
+def test_a_stall_before_a_prompt_does_not_stretch_the_pace_beside_it(stall_s: float, runner: SteepRunner) -> None:
+    engine = Engine(runner)
+    engine.add_request(request("stream"))
+    given(engine, runner, "stream", 20)
+    runner.now += stall_s
+    given(engine, runner, "stream", 2)
+    engine.add_request(request("long", WORDS, max_tokens=1))
+    moments = given(engine, runner, "stream", 60)
+    assert longest_gap(moments) <= 1.6 * PACE * STEP_S
 
 
 def test_the_newest_stream_counts_and_its_first_token_comes_at_once(runner: SteepRunner) -> None:
@@ -116,11 +148,16 @@ def test_the_newest_stream_counts_and_its_first_token_comes_at_once(runner: Stee
     engine.add_request(request("stream"))
     given(engine, runner, "stream", 5)
     engine.add_request(request("long", WORDS))
-    given(engine, runner, "stream", 8)
+    while not runner.n_large:
+        engine.step()
     engine.add_request(request("new", "short"))
-    moments = given(engine, runner, "new", 40)
-    assert moments[0] <= runner.now
-    assert longest_gap(moments) <= 5 * (STEP_S + SMALL_S)
+    began, moments = runner.now, []
+    while not moments:
+        moments = given(engine, runner, "new", 1)
+    assert runner.n_large == 1, "it did not wait for the next large step"
+    assert moments[0] == runner.now < began + LARGE_S * 64
+    moments += given(engine, runner, "new", 40)
+    assert longest_gap(moments) <= 4.1 * (STEP_S + SMALL_S) < LARGE_S * 64, "shorter than the steps between"
 
 
 @pytest.mark.parametrize("priority", [Priority.INTERACTIVE, Priority.BACKGROUND])
@@ -160,6 +197,7 @@ def test_a_prompt_gets_on_where_nobody_gets_ahead(runner: SteepRunner, monkeypat
         engine.abort(f"stream {priority}")
 
 
+@pytest.mark.parametrize("runner", [{"group": 4}], indirect=True)
 def test_background_work_that_rides_along_is_not_held_back(runner: SteepRunner) -> None:
     engine = Engine(runner)
     background = {"priority": Priority.BACKGROUND}
@@ -169,8 +207,11 @@ def test_background_work_that_rides_along_is_not_held_back(runner: SteepRunner) 
     given(engine, runner, "title", 4)
     assert "title" in engine.dues
     engine.add_request(request("chat"))
+    given(engine, runner, "chat", 10)
+    n_before = len(engine._live["title"].tokens)
     given(engine, runner, "chat", 20)
     assert engine.dues == {}
+    assert len(engine._live["title"].tokens) > n_before, "it did ride along"
 
 
 def test_a_reader_is_never_further_behind_than_the_step_to_bridge_asks() -> None:

@@ -38,8 +38,11 @@ class Sizes:
     def prefill_rows(self, n_decoding: int, depth: float) -> int:
         return self.rows
 
-    def prompt_slice(self, n_decoding: int, depth: float, lefts: list[int], lead_s: float, cycle_s: float) -> Slice:
+    def prompt_slice(self, n_decoding: int, depth: float, lefts: list[int], lead_s: float, stretch: float) -> Slice:
         return Slice(self.rows)
+
+    def decode_s(self, n_rows: int) -> float:
+        return 1.0
 
     def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         return self.fillers

@@ -77,7 +77,7 @@ def intrude(
         seconds = machine.step(n_streams + n_rows + n_idle, n_outputs, n_streams * depth + n_rows * middle)
         sizes.measure(n_streams + n_rows + n_idle, n_outputs, seconds, middle)
         machine.now += sampling_s
-        reader.set(part.pace_s, part.lead_s)
+        reader.set(part.pace_s, part.most_s)
         given.append(reader.due(machine.now) or machine.now)
         rows.append(n_rows)
         at += n_rows
@@ -97,7 +97,7 @@ def test_an_intruding_prompt_leaves_streams_their_pace_and_gets_on(
     assert median(run.gap(0.99) for run in runs) <= MAX_P99_GAP
     assert max(run.gap(1.0) for run in runs) <= MAX_GAP
     price = median(run.seconds for run in runs) / Machine(ALL[name]).bulk(1200)
-    assert price <= 1.65
+    assert price <= 1.7
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -308,6 +308,7 @@ def test_decisions_are_quick() -> None:
         return seconds(n_rows, n_outputs)
 
     sizes.costs.seconds = counted  # type: ignore[method-assign]
-    sizes.prefill_rows(3, 500.0)
+    sizes.prompt_slice(3, 500.0, [1000, 20], 0.0)
+    sizes.idle_rows(3, 3)
     sizes.filler_rows(3, 3)
-    assert lookups <= 120
+    assert lookups <= 250
