@@ -151,7 +151,8 @@ def test_the_newest_stream_counts_and_its_first_token_comes_at_once(runner: Stee
     while not runner.n_large:
         engine.step()
     engine.add_request(request("new", "short"))
-    began, moments = runner.now, []
+    began = runner.now
+    moments: list[float] = []
     while not moments:
         moments = given(engine, runner, "new", 1)
     assert runner.n_large == 1, "it did not wait for the next large step"
