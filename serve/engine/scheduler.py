@@ -87,7 +87,8 @@ class Scheduler:
         if batch.n_rows:
             batch.n_idle = self._idle_rows(batch)
             is_plain = batch.only_decodes and not any(chunk.draft for chunk in batch.chunks)
-            self._decoded = (now, self._sizes.decode_s(batch.n_rows)) if is_plain else None
+            plain_s = self._sizes.costs.seconds(batch.n_rows + batch.n_idle, batch.n_outputs)
+            self._decoded = (now, plain_s) if is_plain else None
         return batch
 
     def _learn_stretch(self, now: float) -> None:

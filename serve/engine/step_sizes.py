@@ -107,7 +107,7 @@ class StepSizes:
         if not n_decoding:
             return self._rows_alone(depth)
         gap = min(MAX_DEEP_GAP, MAX_GAP * max(1.0, depth / DEEP_CELLS))
-        longest_s = gap * self.decode_s(n_decoding)
+        longest_s = gap * self._plain_s(n_decoding, n_decoding)
         fair_s = FAIR_PRICE * self.costs.seconds(self.costs.bulk, 0) / self.costs.bulk
         best, best_price = 0, math.inf
         for total in self._totals(n_decoding):
@@ -134,7 +134,7 @@ class StepSizes:
             return Slice(beside)
         apart = min(apart, n_left)
         step_s = self.costs.large_s(max(self.costs.piece_rows, apart + n_decoding), depth)
-        pace_s = PACE * stretch * self.decode_s(n_decoding)
+        pace_s = PACE * stretch * self._plain_s(n_decoding, n_decoding)
         needed_s = LEAD * step_s - pace_s
         # a second of running ahead lets the readers fall behind by so many
         gain = PACE - 1
@@ -154,10 +154,6 @@ class StepSizes:
             n_rows = beside if there_s < (needed_s - lead_s) / gain + step_s else 0
         return Slice(n_rows, pace_s, max(0.0, needed_s) + pace_s)
 
-    def decode_s(self, n_rows: int) -> float:
-        """A step of nothing but decoding, idle rows and all."""
-        return self._plain_s(n_rows, n_rows)
-
     def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         """Prompt rows that background work may add to the step."""
         allowed_s = (1 + FILLER_SHARE) * self._plain_s(n_rows, n_outputs)
@@ -172,6 +168,7 @@ class StepSizes:
         return max(self.costs.longest_s, self.costs.prompt_s(self._rows_alone(0.0), 1, 0.0))
 
     def _plain_s(self, n_rows: int, n_outputs: int) -> float:
+        """A step without any of a prompt, idle rows and all."""
         return self.costs.seconds(n_rows + self.idle_rows(n_rows, n_outputs), n_outputs)
 
     def _rows_alone(self, depth: float) -> int:

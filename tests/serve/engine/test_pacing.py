@@ -75,6 +75,17 @@ def given(engine: Engine, runner: SteepRunner, request_id: str, n_steps: int) ->
     return moments
 
 
+def running_ahead(runner: SteepRunner) -> Engine:
+    """A stream is ahead of its reader, and beside it a long prompt waits for a large step."""
+    engine = Engine(runner)
+    engine.add_request(request("stream"))
+    given(engine, runner, "stream", 5)
+    engine.add_request(request("long", WORDS))
+    given(engine, runner, "stream", 4)
+    assert engine.dues["stream"] > runner.now
+    return engine
+
+
 def longest_gap(moments: list[float]) -> float:
     return max(after - before for before, after in pairwise(moments))
 
@@ -94,12 +105,7 @@ def test_a_stream_keeps_an_even_pace_while_a_prompt_takes_large_steps(runner: St
 
 
 def test_once_nothing_holds_it_up_a_stream_gives_what_was_held_back(runner: SteepRunner) -> None:
-    engine = Engine(runner)
-    engine.add_request(request("stream"))
-    given(engine, runner, "stream", 5)
-    engine.add_request(request("long", WORDS))
-    given(engine, runner, "stream", 4)
-    assert engine.dues["stream"] > runner.now
+    engine = running_ahead(runner)
     engine.abort("long")
     engine.step()
     assert engine.dues == {}
@@ -120,12 +126,7 @@ def test_a_request_may_end_while_its_reader_is_behind(runner: SteepRunner) -> No
 
 @pytest.mark.parametrize("runner", [{"script": f"{MANY}\n</think>So."}], indirect=True)
 def test_who_ends_a_thought_sees_what_comes_of_it_at_once(runner: SteepRunner) -> None:
-    engine = Engine(runner)
-    engine.add_request(request("stream"))
-    given(engine, runner, "stream", 5)
-    engine.add_request(request("long", WORDS))
-    given(engine, runner, "stream", 4)
-    assert engine.dues["stream"] > runner.now
+    engine = running_ahead(runner)
     assert engine.control("stream", "answer_now")
     assert any(event.request_id == "stream" for event in engine.step())
     assert engine.dues == {}

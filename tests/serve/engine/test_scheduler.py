@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,9 @@ class Sizes:
     def prompt_slice(self, n_decoding: int, depth: float, lefts: list[int], lead_s: float, stretch: float) -> Slice:
         return Slice(self.rows)
 
-    def decode_s(self, n_rows: int) -> float:
-        return 1.0
+    @property
+    def costs(self) -> Any:
+        return SimpleNamespace(seconds=lambda n_rows, n_outputs: 1.0)
 
     def filler_rows(self, n_rows: int, n_outputs: int, depth: float = 0.0) -> int:
         return self.fillers
