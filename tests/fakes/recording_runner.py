@@ -15,6 +15,11 @@ from r1chat.serve.engine.logprobs import Ranking
 from r1chat.serve.engine.request import NO_BIAS, SamplingParams
 from r1chat.serve.engine.sampler import RowSampler
 
+# Products of K-quants round differently alone and in fours, and by machine: by this much may a logit of
+# "tiny-qwen2-256" in Q4_K_M move. Either of two tokens may win whose logits lie less than twice as far apart;
+# seen: 0.138. Six in ten positions lie further apart.
+K_ROUNDING = 0.2
+
 
 @dataclass
 class Record:

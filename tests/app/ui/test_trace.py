@@ -181,12 +181,12 @@ def test_what_cannot_be_forked_says_so_and_keeps_the_text(chat: Visit, thought: 
 
 def test_the_part_that_a_fork_kept_is_marked(chat: Visit, thought: Any) -> None:
     thought(kept=THOUGHT.index("So it is"))
-    # Not inner texts: what is out of sight may not be laid out.
+    # No inner texts here: what is out of sight may not be laid out.
     assert chat.tab.locator(".sentence.kept").all_text_contents() == [
         "I need 12 * 13, and 😀 it is easy.",
         "It is 12 * 10 = 120 and 12 * 3 = 36.",
     ]
-    assert chat.tab.locator(".sentence.kept + .seam").inner_text() == "Kept up to here; the model went on."
+    assert chat.tab.locator(".sentence.kept + .seam").text_content() == "Kept up to here; the model went on."
 
 
 def test_hostile_thoughts_run_nothing_and_fetch_nothing(chat: Visit, thought: Any) -> None:

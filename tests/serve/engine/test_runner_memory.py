@@ -8,14 +8,12 @@ from functools import partial
 import numpy as np
 import pytest
 from forward_tools import OpenModel, compute, last_logits, logits_along, made_up, placed
-from recording_runner import RecordingRunner
+from recording_runner import K_ROUNDING, RecordingRunner
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.llama import context as llama_context
 from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.model_runner import KVFullError
-
-K_TOLERANCE = 0.2
 
 
 def cells_left(runner: RecordingRunner) -> int:
@@ -168,7 +166,7 @@ def test_with_k_quants_idle_rows_change_logits_by_rounding_only(open_model: Open
     for n_idle in (0, 3):
         compute(runner := open_model("tiny-qwen2-256", "Q4_K_M"), sequence := placed(0, made_up(100)))
         rows.append(logits_along(runner, sequence, made_up(8, 1), n_idle=n_idle))
-    assert np.abs(rows[0] - rows[1]).max() < K_TOLERANCE
+    assert np.abs(rows[0] - rows[1]).max() < K_ROUNDING
 
 
 def test_timing_rows_leaves_no_trace(open_model: OpenModel) -> None:
