@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Asks a model the held-out problems with ever larger budgets for its thought: once landed softly, where a
-thought may go up to 32 tokens over its budget to end with a sentence, and once cut hard at the budget
+thought may go a quarter over its budget, 32 tokens at most, to end with a sentence, and once cut hard at the budget
 (reasoning_grace_tokens 0), with the same seeds. A soft landing may spend more, so the chart's axis is what
 the thoughts really came to. Prints pass@1 with 95 % intervals and the paired difference between the two.
 Ctrl-C ends it with what has been measured.

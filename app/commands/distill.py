@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "  r1chat distill filter --run-dir RUN --max-row-tokens 4096    one stage of a run that is there\n"
         "  r1chat distill report --run-dir RUN\n"
         "  r1chat distill --recipe r1-zero                  reinforcement learning alone, on a base made here\n"
-        "  r1chat distill --recipe r1                       makes the bundled model: cold start, RL, SFT, RL\n"
+        "  r1chat distill --recipe r1                       the whole recipe in small: cold start, RL, SFT, RL\n"
         "  r1chat distill --recipe mine.yaml --student tiny --seed 1\n\n"
         "students: tiny, small, demo, qwen-0.5b, qwen-1.5b, qwen-7b, llama-1b, llama-8b, a hub id, or a folder\n"
         "recipes: r1-zero, r1, distill-vs-rl; for a GPU r1-zero-1.5b, r1-1.5b, distill-vs-rl-1.5b; or a file\n"

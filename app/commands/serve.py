@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
-    """Options that `chat` and `serve` share."""
+    """Options that `ui` and `serve` share."""
     parser.add_argument(
         "--model", default="demo", help="demo, r1:7b, user/repo:QUANT, a student's name, or a path (default: demo)"
     )

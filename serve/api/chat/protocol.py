@@ -137,6 +137,11 @@ class UnsupportedFields(Strict):
     typical_p: Annotated[float | None, Unsupported("typical_p is", (1,))] = None
     mirostat: Annotated[Literal[0] | None, Unsupported("mirostat is", (0,))] = None
     dry_multiplier: Annotated[float | None, Unsupported("DRY is", (0,))] = None
+    xtc_probability: Annotated[float | None, Unsupported("XTC is", (0,))] = None
+    top_n_sigma: Annotated[float | None, Unsupported("top_n_sigma is", (-1, 0))] = None
+    dynatemp_range: Annotated[float | None, Unsupported("a range of temperatures is", (0,))] = None
+    bad_words: Annotated[list[str] | None, Unsupported("bad_words are", ([],))] = None
+    allowed_token_ids: Annotated[None, Unsupported("allowed_token_ids are")] = None
     n_predict: Annotated[Literal[-1] | None, Unsupported("n_predict (send max_completion_tokens) is", (-1,))] = None
 
 

@@ -126,7 +126,7 @@ export const words = {
   student: 'Student',
   students: {
     '': 'The recipe’s own',
-    small: 'small: 2.6 million weights, made here', demo: 'demo: 6.6 million weights, as the bundled model',
+    small: 'small: 2.6 million weights, made here', demo: 'demo: 6.6 million weights, made here',
     tiny: 'tiny: 1 million weights, made here, no download',
     'qwen-0.5b': 'Qwen2.5 0.5B, Apache-2.0', 'qwen-1.5b': 'Qwen2.5-Math 1.5B, Apache-2.0', 'qwen-7b': 'Qwen2.5-Math 7B, Apache-2.0',
     'llama-1b': 'Llama 3.2 1B, Llama licence', 'llama-8b': 'Llama 3.1 8B, Llama licence',
