@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
 from ..serve.models.sizes import human
+from .conversations.database import StoreError
 from .conversations.mending import look, mend
 from .errors import CommandError
 from .health import Check
@@ -13,9 +15,12 @@ from .health import Check
 
 def conversation_check(path: Path) -> Check:
     """Reads the file and changes nothing."""
-    if not path.exists():
+    if not os.path.exists(path):
         return Check("chats", "ok", f"none are kept yet in {path.parent}")
-    found = look(path)
+    try:
+        found = look(path)
+    except StoreError as error:
+        return Check("chats", "broken", str(error))
     if found.problem:
         help_ = f"r1chat doctor --mend --data {shlex.quote(str(path.parent))}"
         return Check("chats", "broken", f"{path} is damaged: {found.problem.splitlines()[-1]}", help_)
@@ -25,7 +30,7 @@ def conversation_check(path: Path) -> Check:
 
 def mended(path: Path) -> str:
     """What was done, for a person. Raises CommandError where there is no file, StoreError while it is in use."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise CommandError(f"There is no {path} to mend. See what is kept where: r1chat doctor")
     found = look(path)
     if not found.problem:

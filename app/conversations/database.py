@@ -19,6 +19,8 @@ from .schema import STEPS
 # Longer than any transaction of another r1chat on the same file.
 BUSY_S = 10.0
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+BARRED = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 class StoreError(R1ChatError):
@@ -33,7 +35,7 @@ class Database:
         self._steps = steps
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
-        with self._failures():
+        with failures(self.path):
             _make_file(path)
             self._writer = self._connect()
             try:
@@ -53,14 +55,14 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction, on disk when the block has ended; nothing of it if the block raises."""
-        with self._failures(), self._write_lock:
+        with failures(self.path), self._write_lock:
             self._writer.execute("BEGIN IMMEDIATE")
             yield from _ended(self._writer)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One state of the file for the whole block."""
-        with self._failures(), self._read_lock:
+        with failures(self.path), self._read_lock:
             self._reader.execute("BEGIN")
             yield from _ended(self._reader)
 
@@ -100,17 +102,19 @@ class Database:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {number + 1}")
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(_sentence(self.path, error)) from error
-        except OSError as error:
-            reason = error.strerror or error
-            raise StoreError(
-                f"Conversations cannot be kept in {self.path}: {reason}. Name another folder: --data FOLDER"
-            ) from error
+
+@contextmanager
+def failures(path: Path) -> Iterator[None]:
+    """What fails in its block about the file at `path` is a StoreError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(_sentence(path, error)) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(
+            f"Conversations cannot be kept in {path}: {reason}. Name another folder: --data FOLDER"
+        ) from error
 
 
 def _ended(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
@@ -158,8 +162,8 @@ def _sentence(path: Path, error: sqlite3.Error) -> str:
         return f"{name} is damaged. Save what can be read of it: r1chat doctor --mend --data {folder}"
     if code.startswith("SQLITE_FULL"):
         return f"The disk is full, so the conversation was not kept. See what is free: df -h {folder}"
-    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+    if code.startswith(BARRED):
         return f"{name} cannot be written. Make it yours: chmod -R u+rwX {folder}"
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    if code.startswith(BUSY):
         return f"{name} is in use by another program for too long. See which: fuser -v {name}"
     return f"{name} cannot be used: {error}. Look closer: r1chat doctor"

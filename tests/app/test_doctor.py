@@ -81,6 +81,17 @@ def test_damaged_conversations_are_marked_with_the_command_that_mends_them(r1cha
     assert conversation_check(path).state == "ok"
 
 
+def test_conversations_that_may_not_be_read_are_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / CONVERSATIONS
+    ConversationStore(path).close()
+    Path(f"{path}-wal").mkdir()  # SQLite cannot open its own file beside it
+    check = conversation_check(path)
+    assert (check.state, check.help) == ("broken", "")
+    assert "damaged" not in check.text and "chmod" in check.text
+    # A path that cannot even be looked up.
+    assert conversation_check(tmp_path / ("x" * 300) / CONVERSATIONS).state == "ok"
+
+
 @pytest.mark.slow
 def test_every_command_that_loads_a_damaged_model_says_how_to_look_closer(
     r1chat: Run, noise_model: Path, tmp_path: Path

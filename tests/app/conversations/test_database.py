@@ -144,6 +144,60 @@ def test_a_mended_vote_that_lost_a_part_opens_and_goes_out_and_in_again(path: Pa
     store.close()
 
 
+def test_a_mending_that_is_stopped_leaves_the_damaged_file_where_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path)
+    damage(path, path.read_bytes().index(b"c1-1 text"))
+    before = path.read_bytes()
+
+    def stopped(old: sqlite3.Connection, new: sqlite3.Connection) -> mending.Contents:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(mending, "_copy", stopped)
+        mending.mend(path)
+    assert path.read_bytes() == before
+    assert not [file for file in path.parent.iterdir() if "mending" in file.name or "damaged" in file.name]
+    saved, _ = mending.mend(path)
+    assert saved.conversations == 3
+
+
+def test_a_row_with_a_spoiled_value_is_left_out_and_a_huge_row_number_takes_no_time(path: Path) -> None:
+    filled(path)
+    with closing(sqlite3.connect(path)) as spoiled:
+        spoiled.execute("PRAGMA writable_schema = ON")
+        spoiled.execute("UPDATE sqlite_master SET sql = replace(sql, 'pinned INTEGER NOT NULL', 'pinned INTEGER')")
+        spoiled.commit()
+    with closing(sqlite3.connect(path)) as spoiled:
+        spoiled.execute("UPDATE conversations SET pinned = NULL WHERE row = 1")
+        spoiled.execute("UPDATE messages SET row = 9000000000000000000 WHERE id = 'c2-1'")
+        spoiled.commit()
+    saved, _ = mending.mend(path)
+    # The messages of the one that was left out are found under another.
+    assert (saved.conversations, saved.messages) == (3, 6)
+    assert mending.look(path).problem == ""
+
+
+def test_messages_whose_conversation_is_lost_are_shown_after_mending(path: Path) -> None:
+    filled(path)
+    with closing(sqlite3.connect(path)) as damaged:
+        (name,) = damaged.execute("SELECT conversation FROM messages WHERE id = 'c1-1'").fetchone()
+        damaged.execute("DELETE FROM conversations WHERE id = ?", (name,))
+        damaged.commit()
+    mending.mend(path)
+    store = ConversationStore(path)
+    assert [message.id for message in store.path("", name)] == ["c1-0", "c1-1"]
+    store.close()
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(path: Path) -> None:
+    filled(path)
+    Path(f"{path}-wal").mkdir()  # SQLite cannot open its own file beside it
+    with pytest.raises(StoreError, match=r"cannot be written\. Make it yours: chmod"):
+        mending.look(path)
+
+
 def test_two_that_open_a_new_file_at_once_both_find_it_theirs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_version = database._version
 
@@ -169,7 +223,7 @@ def test_a_file_without_a_readable_page_is_set_aside_whole(path: Path) -> None:
 
 def test_a_file_in_use_is_not_mended(path: Path) -> None:
     store = ConversationStore(path)
-    with pytest.raises(StoreError, match="open in another r1chat"):
+    with pytest.raises(StoreError, match=r"open in another r1chat.*: fuser -v "):
         mending.mend(path)
     store.close()
 
