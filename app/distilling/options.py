@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -162,14 +161,19 @@ def placed(options: dict[str, Any]) -> dict[str, Any]:
 
 def _placed(spec: str, option: str) -> str:
     """Of `FILE`, `NAME=FILE` and `FILE@KEYS`, each file."""
-    parts = re.split("([=@])", spec)
+    from ...distill.sources.benchmarks import BENCHMARKS
+    from ...distill.sources.traces import keyed_paths
+
+    name, equals, path = spec.partition("=")
+    if name not in BENCHMARKS:
+        name, equals, path = "", "", spec
+    parts = [os.path.expanduser(part) for part in keyed_paths(os.path.expanduser(path))]
     for at, part in enumerate(parts):
-        path = os.path.expanduser(part)
-        if os.path.isfile(path):
-            parts[at] = os.path.abspath(path)
+        if os.path.isfile(part):
+            parts[at] = os.path.abspath(part)
         elif part.endswith(ROW_FILES):
             raise UsageError(f"There is no file {part}. Name one that is: r1chat distill --{option} FILE.jsonl")
-    return "".join(parts)
+    return name + equals + "@".join(parts)
 
 
 def default_name(student: Student) -> str:

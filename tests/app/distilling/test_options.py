@@ -141,6 +141,22 @@ def test_a_run_means_the_same_files_from_another_folder(tmp_path: Path, monkeypa
     }
 
 
+def test_a_path_may_have_the_signs_in_it_that_part_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ann@corp=x"
+    folder.mkdir()
+    for name in ("rows.jsonl", "k=2@home.jsonl"):
+        (folder / name).write_text("{}")
+    monkeypatch.chdir(folder)
+    whole = [f"{folder}/rows.jsonl", f"{folder}/k=2@home.jsonl"]
+    assert placed({"traces": whole, "problems": ["rows.jsonl", "k=2@home.jsonl"], "eval": [f"gsm8k={whole[1]}"]}) == {
+        "traces": whole,
+        "problems": whole,
+        "eval": [f"gsm8k={whole[1]}"],
+    }
+    with pytest.raises(UsageError, match=r"no file .*/ann@corp=x/gone\.jsonl\. "):
+        placed({"traces": [f"{folder}/gone.jsonl"]})
+
+
 @pytest.mark.parametrize("spec", ["gone.jsonl", "gsm8k=gone.jsonl", "gone.json@keys.json"])
 def test_a_file_that_is_not_there_is_told_before_anything_begins(spec: str) -> None:
     with pytest.raises(UsageError, match=r"no file gone\.jsonl?\. Name one that is: r1chat distill --eval"):
