@@ -42,6 +42,9 @@ class Samples:
         self._path = path
         self._rows = {row.id: row for row in read_rows(path, SampleRow)} if path.exists() else {}
 
+    def rows(self) -> list[SampleRow]:
+        return list(self._rows.values())
+
     def missing(self, draws: Sequence[Draw]) -> list[Draw]:
         """Those that are to be drawn."""
         return [draw for draw in draws if draw.id not in self._rows]
@@ -68,7 +71,7 @@ class Samples:
 
     def settle(self, rows: Sequence[SampleRow]) -> None:
         """Leaves exactly these rows, in this order."""
-        if list(self._rows.values()) != list(rows):
+        if self.rows() != list(rows):
             self._rewrite(rows)
 
     def _rewrite(self, rows: Sequence[SampleRow]) -> None:

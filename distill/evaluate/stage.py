@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...serve.client import Client
 from ..config import DistillConfig
 from ..errors import DistillError
@@ -17,7 +19,7 @@ from ..sources.problems import load_problems
 from ..verify.consensus import classes_of
 from ..verify.judge import Judge
 from .arms import Arm, find_arms, serve_arm
-from .asking import LONGEST_SILENCE_S, Asker
+from .asking import CUT_OFF, LONGEST_SILENCE_S, Asker
 from .comparing import comparisons
 from .progress import Progress
 from .protocol import protocol
@@ -97,11 +99,23 @@ class Measurement:
 
     async def measure(self, arms: list[Arm]) -> list[Measured]:
         """One model at a time, so that one at a time is in memory."""
+        self._samples.settle(self._judged_again(self._samples.rows()))
         n_problems = sum(map(len, self._sets.values()))
         progress = Progress(self._folder, len(arms) * n_problems * self._settings.samples)
         measured = [await self._measure(arm, progress) for arm in arms]
         self._samples.settle([row for found in measured for row in found.rows])
         return measured
+
+    def _judged_again(self, rows: list[SampleRow]) -> list[SampleRow]:
+        """By the rules of this run: those that drew the answers may have had no sandbox, or less time."""
+        problems = {(name, problem.id): problem for name, asked in self._sets.items() for problem in asked}
+        ended = {row.id: row for row in rows if row.finish_reason != CUT_OFF and (row.set, row.problem_id) in problems}
+        asked = ((problems[row.set, row.problem_id], row.answer) for row in ended.values())
+        found = dict(zip(ended, self._judge.verdicts(asked), strict=True))
+        return [
+            replace(row, verdict=found[row.id].verdict, extracted=found[row.id].extracted) if row.id in found else row
+            for row in rows
+        ]
 
     async def _measure(self, arm: Arm, progress: Progress) -> Measured:
         if arm.sha256 is not None and arm.quant is not None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from live_server import start as start_server
 
@@ -28,7 +29,7 @@ from r1chat.distill.evaluate.table import evaluation_table
 from r1chat.distill.export.config import ExportConfig
 from r1chat.distill.generate.config import GenerateConfig
 from r1chat.distill.host import Host, Served
-from r1chat.distill.rows import SampleRow, Teacher, read_rows
+from r1chat.distill.rows import SampleRow, Teacher, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.students import find_student
 from r1chat.serve.models.catalog import resolve
@@ -134,6 +135,20 @@ def test_what_was_drawn_is_not_drawn_again(run: Run) -> None:
     assert run.folder.samples.read_bytes() == before
 
 
+def test_answers_drawn_under_another_rule_are_judged_by_that_of_this_run(run: Run) -> None:
+    evaluation = run.measure()
+    rows = [msgspec.structs.replace(row, verdict="unknown", extracted=None) for row in run.rows().values()]
+    cut_off = msgspec.structs.replace(rows[-1], verdict="wrong", finish_reason="length")
+    write_rows(run.folder.samples, [*rows[:-1], cut_off])
+    again = run.measure()
+    assert run.served == []
+    assert again["models"][1] == evaluation["models"][1]
+    assert {(row.model, row.verdict, row.extracted) for row in run.rows().values() if row.id != cut_off.id} == {
+        ("base", "wrong", "8"), ("student", "right", "9"),
+    }  # fmt: skip
+    assert run.rows()[cut_off.id] == cut_off
+
+
 def test_of_a_new_student_all_is_drawn_anew_and_of_the_others_nothing(run: Run) -> None:
     run.measure()
     before = run.rows()
@@ -197,7 +212,9 @@ def test_damaged_answers_are_told_with_the_command(run: Run) -> None:
 
 def test_a_student_that_was_not_exported_is_told_with_the_command(run: Run) -> None:
     (run.folder.gguf / "F16.gguf").unlink()
-    with pytest.raises(DistillError, match=r"F16\.gguf is not .*: rm -f \S+parity\.json && r1chat distill export --run-dir"):
+    with pytest.raises(
+        DistillError, match=r"F16\.gguf is not .*: rm -f \S+parity\.json && r1chat distill export --run-dir"
+    ):
         run.measure()
 
 
