@@ -42,7 +42,7 @@ class Ledger:
             return msgspec.json.decode(self._path.read_bytes(), type=list[Begun])
         except FileNotFoundError:
             return []
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             logger.warning("%s cannot be read, so no unfinished download is known (%s)", self._path, error)
             return []
 

@@ -81,6 +81,6 @@ class Rollouts:
                 file.seek(offset)
                 try:
                     found.append(msgspec.json.decode(file.readline(), type=dict[str, Any]))
-                except msgspec.DecodeError:
-                    continue  # the file is another by now
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue  # the file is another by now, or a crash spoiled the line
         return found

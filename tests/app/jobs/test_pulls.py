@@ -167,9 +167,10 @@ def test_downloads_without_end_are_refused(start: Callable[[], Pulls]) -> None:
         pulls.begin("", "user/one-more")
 
 
-def test_a_note_that_cannot_be_read_costs_no_start(start: Callable[[], Pulls], tmp_path: Path) -> None:
+@pytest.mark.parametrize("note", [b'[{"id": ', b'[{"id": "\xff"}]'])
+def test_a_note_that_cannot_be_read_costs_no_start(start: Callable[[], Pulls], tmp_path: Path, note: bytes) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "pulls.json").write_text('[{"id": ')
+    (tmp_path / "data" / "pulls.json").write_bytes(note)
     pulls = start()
     assert pulls.of("") == []
     pulls.begin("", REPOS[0])

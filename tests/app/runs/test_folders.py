@@ -152,6 +152,15 @@ def test_rollouts_are_found_by_problem_while_the_file_grows(runs: Runs) -> None:
     assert run.verified.problems(not_right=True) == ["p1"]
 
 
+def test_a_row_with_spoiled_bytes_costs_no_other_row(runs: Runs) -> None:
+    folder = made(runs, "one")
+    row = msgspec.json.encode(trace(ProblemRow(id="p1", prompt="1?", gold="1", source="test"), 0))
+    folder.verified.write_bytes(row.replace(b"thought", b"\xff\xfe") + b"\n" + row + b"\n")
+    run = runs.opened(folder.root)
+    run.verified.read_on()
+    assert len(run.verified.rows("p1", 9)) == 1
+
+
 def trace(problem: ProblemRow, sample: int) -> TraceRow:
     verdict: Verdict = "wrong" if (problem.id, sample) == ("p1", 1) else "right"
     return TraceRow(
