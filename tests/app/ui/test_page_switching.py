@@ -1,4 +1,4 @@
-"""Going from chat to chat: the way back, a question that is still under way, and nothing left behind."""
+"""Going from chat to chat and from room to room: the way back, what is still under way, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Route
 
     from .conftest import Visit
+
+TOP = "document.scrollingElement.scrollTop"
+BELOW = "(document.scrollingElement.scrollHeight - document.scrollingElement.scrollTop - innerHeight)"
 
 
 @pytest.fixture
@@ -56,6 +61,59 @@ def test_who_leaves_a_chat_while_a_question_is_sent_stays_where_they_went(chat: 
     expect(chat.tab.locator(".question")).to_have_text("How many sheep?")
     go(chat, two[1])
     expect(chat.tab.locator(".question")).to_have_text(["How many goats?", "And how many cows?"])
+
+
+@pytest.fixture
+def low(chat: Visit) -> Iterator[Visit]:
+    """A window in which every room has to be scrolled."""
+    chat.tab.set_viewport_size({"width": 1280, "height": 300})
+    yield chat
+    chat.tab.set_viewport_size({"width": 1280, "height": 860})
+
+
+def show_room(chat: Visit, name: str) -> None:
+    chat.tab.click(f"#room-{name}-button")
+    chat.tab.wait_for_selector(f"#{name}", state="visible")
+
+
+def wheel(chat: Visit, by: int) -> int:
+    """Where the page stands when it has glided there."""
+    chat.tab.mouse.move(640, 200)
+    chat.tab.mouse.wheel(0, by)
+    before, top = None, int(chat.tab.evaluate(TOP))
+    while top != before:
+        chat.tab.wait_for_timeout(200)
+        before, top = top, int(chat.tab.evaluate(TOP))
+    return top
+
+
+def test_a_reply_that_grows_scrolls_its_own_room_alone(low: Visit) -> None:
+    low.ask("ENDLESS")
+    low.wait("thinking")
+    show_room(low, "shelf")
+    low.tab.wait_for_selector("#shelf .row")
+    assert wheel(low, 200) > 0 and wheel(low, -1000) == 0
+    length = "document.querySelector('.trace .text').textContent.length"
+    low.tab.wait_for_function(f"before => {length} > before + 200", arg=low.tab.evaluate(length))
+    assert low.tab.evaluate(TOP) == 0
+    show_room(low, "chat")
+    low.tab.wait_for_function(f"{TOP} > 0 && {BELOW} < 2")
+    low.tab.wait_for_function(f"before => {length} > before + 200 && {BELOW} < 2", arg=low.tab.evaluate(length))
+
+
+def test_the_place_in_a_chat_outlives_a_look_into_another_room(low: Visit) -> None:
+    low.ask("MARKUP")
+    low.wait("done")
+    low.ask("HOSTILE")
+    low.wait("done")
+    place = wheel(low, -300)
+    assert place > 0
+    for name in ("stars", "shelf"):
+        show_room(low, name)
+        low.tab.evaluate(f"{TOP} = 0")
+        low.tab.wait_for_timeout(300)
+        show_room(low, "chat")
+        low.tab.wait_for_function(f"place => Math.abs({TOP} - place) < 2", arg=place)
 
 
 @pytest.mark.slow

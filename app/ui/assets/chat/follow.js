@@ -5,9 +5,11 @@ const SOON_MS = 800;
 const BY_HAND = ['wheel', 'touchmove', 'keydown', 'pointerdown', 'pointermove'];
 
 export class Follower {
-  // `source` tells of scrolling: the box itself, or the window for the page's own box.
-  constructor(box, source = box) {
+  // `source` tells of scrolling: the box itself, or the window for the page's own box. That one is scrolled by other
+  // rooms, too: `isShown` says whether what is followed can be seen.
+  constructor(box, source = box, isShown = () => true) {
     this.box = box;
+    this.isShown = isShown;
     this.isStuck = true;
     this.top = box.scrollTop;
     this.touched = -Infinity;
@@ -16,10 +18,12 @@ export class Follower {
   }
 
   touch(event) {
+    if (!this.isShown()) return;
     if (event.type !== 'pointermove' || event.buttons) this.touched = performance.now();
   }
 
   look() {
+    if (!this.isShown()) return;
     const { scrollTop, scrollHeight, clientHeight } = this.box;
     if (scrollHeight - scrollTop - clientHeight < NEAR) this.isStuck = true;
     else if (scrollTop < this.top - 1 && performance.now() - this.touched < SOON_MS) this.isStuck = false;
@@ -28,12 +32,18 @@ export class Follower {
 
   // To be called after the box has grown. What comes into view is laid out only then and may grow it once more.
   follow() {
-    if (!this.isStuck) return;
+    if (!this.isStuck || !this.isShown()) return;
     this.end();
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
-      if (this.isStuck) this.end();
+      if (this.isStuck && this.isShown()) this.end();
     });
+  }
+
+  // It can be seen again: where the reader was.
+  resume() {
+    if (this.isStuck) this.follow();
+    else this.box.scrollTop = this.top;
   }
 
   end() {

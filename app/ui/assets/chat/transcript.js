@@ -32,7 +32,13 @@ export class Transcript {
     this.node = make('section', { class: 'turns', 'aria-label': words.conversation, 'aria-live': 'off' });
     this.turns = new Map();
     this.begun = new WeakSet();
-    this.follower = new Follower(document.scrollingElement, window);
+    const isShown = () => this.node.offsetParent !== null;
+    this.follower = new Follower(document.scrollingElement, window, isShown);
+    let wasShown = false;
+    new ResizeObserver(() => {
+      if (isShown() && !wasShown) this.follower.resume();
+      wasShown = isShown();
+    }).observe(this.node);
   }
 
   // Turns that stay keep their place, their folds and their text.
