@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     folder = data_folder(args)
     changes = _changes(args)
     server = _server(args)
+    _end_on(signal.SIGTERM, signal.SIGHUP)
     if args.url is None and sys.stdin.isatty():
         terminal.say(f"Loading {args.model} ...")
     with _store(None if args.no_save else folder) as store:
@@ -98,13 +100,26 @@ def run(args: argparse.Namespace) -> int:
             background.close()
 
 
+def _end_on(*numbers: signal.Signals) -> None:
+    """A terminal that is closed and a service manager's stop end it as leaving does: nothing lies about afterwards."""
+
+    def end(number: int, _frame: Any) -> None:
+        for other in numbers:  # a session that ends sends both
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in numbers:
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(number, end)
+
+
 @contextmanager
 def _store(folder: Path | None) -> Iterator[ConversationStore]:
     """One that is gone afterwards where there is no folder."""
     from ..conversations.store import ConversationStore
 
-    with tempfile.TemporaryDirectory(prefix="r1chat-") as short_lived:
-        store = ConversationStore((folder or Path(short_lived)) / CONVERSATIONS)
+    with nullcontext(folder) if folder else tempfile.TemporaryDirectory(prefix="r1chat-") as place:
+        store = ConversationStore(Path(place) / CONVERSATIONS)
         try:
             yield store
         finally:

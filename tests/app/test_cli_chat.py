@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,6 +212,19 @@ def test_json_is_one_object_a_line_and_the_first_failure_gives_the_status(
     assert whole["reasoning"] == "Doubled." and whole["usage"]["total_tokens"] > 0
     assert done.returncode == 1
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_what_is_not_kept_is_gone_when_the_terminal_closes(
+    server: LiveServer, tmp_path: Path, number: signal.Signals
+) -> None:
+    with on_terminal("chat", "--url", server.url, "--no-save", TMPDIR=str(tmp_path)) as session:
+        session.ask("Be LONG now")
+        session.expect("Step 5 goes on.")
+        assert list(tmp_path.glob("r1chat-*"))
+        session.process.send_signal(number)
+        assert session.end() == 128 + number
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_wrong_command_in_a_pipe_ends_it_with_a_line(r1chat: Run, server: LiveServer) -> None:
