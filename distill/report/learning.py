@@ -9,7 +9,7 @@ from typing import Any
 from ..evaluate.behaviour import checks_itself, turns_back
 from ..rows import RolloutRow
 from .curves import SMOOTH_FROM, STYLES, Line, Panel, Style, curves_picture
-from .material import Material, curve
+from .material import Material, curve, standing
 from .parts import Section, Table
 from .side_by_side import MARKS, Answer, Trial, clipped
 from .watched import Watched, awakened, changes, gain, telling
@@ -52,8 +52,10 @@ def learning_panels(events: Events, stage: str) -> list[Panel]:
 
 def rewards_section(events: Events, command: str, name: str = "rewards") -> Section:
     """`name` is its picture's."""
-    names = {event["metric"]: event["metric"].removeprefix("reward_").replace("_", " ") for event in events
-             if event["stage"] == "grpo" and event["metric"].startswith("reward_")}  # fmt: skip
+    told = dict.fromkeys(event["metric"] for event in standing(events, "grpo"))
+    names = {
+        metric: metric.removeprefix("reward_").replace("_", " ") for metric in told if metric.startswith("reward_")
+    }
     parts = [
         Line(visible(label), curve(events, "grpo", name), STYLES[(at + 1) % len(STYLES)])
         for at, (name, label) in enumerate(names.items())

@@ -104,20 +104,23 @@ def read_material(folder: RunFolder) -> Material:
 
 
 def curve(events: list[dict[str, Any]], stage: str, metric: str) -> Curve:
-    """What a stage logged, step by step. A resumed run goes over its last steps again: later values count, and
-    what an abandoned attempt logged beyond them does not.
+    """What a stage logged, step by step."""
+    told = {event["step"]: event["value"] for event in standing(events, stage) if event["metric"] == metric}
+    return Curve(tuple(told), tuple(told.values()))
+
+
+def standing(events: list[dict[str, Any]], stage: str) -> list[dict[str, Any]]:
+    """What a stage logged that still holds. A resumed run goes over its last steps again, and another begins anew:
+    then nothing counts that was told of these steps or later ones before, whatever it measured.
     """
-    steps: list[float] = []
-    values: list[float] = []
+    found: list[dict[str, Any]] = []
     for event in events:
-        if (event["stage"], event["metric"]) != (stage, metric):
+        if event["stage"] != stage:
             continue
-        while steps and steps[-1] >= event["step"]:
-            steps.pop()
-            values.pop()
-        steps.append(event["step"])
-        values.append(event["value"])
-    return Curve(tuple(steps), tuple(values))
+        if found and event["step"] < found[-1]["step"]:
+            found = [earlier for earlier in found if earlier["step"] < event["step"]]
+        found.append(event)
+    return found
 
 
 class _Reply(msgspec.Struct):

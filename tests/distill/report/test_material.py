@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from r1chat.distill.errors import DistillError
-from r1chat.distill.report.material import curve, read_material
+from r1chat.distill.report.material import curve, read_material, standing
 from r1chat.distill.rows import TraceRow, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
 
@@ -34,6 +34,18 @@ def test_steps_of_an_abandoned_training_do_not_follow_the_new_one(tmp_path: Path
     for step in range(1, 4):
         folder.log("sft", step, loss=1.0)
     assert curve(folder.read_events(), "sft", "loss").steps == (1, 2, 3)
+
+
+def test_numbers_that_only_an_abandoned_training_told_are_gone(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for step in range(1, 10):
+        folder.log("grpo", step, kl=0.5, reward_length=1.0, loss=9.0)
+    for step in range(1, 4):
+        folder.log("grpo", step, loss=1.0, reward=0.2)
+    events = folder.read_events()
+    assert curve(events, "grpo", "kl").steps == ()
+    assert curve(events, "grpo", "loss").values == (1.0, 1.0, 1.0)
+    assert {event["metric"] for event in standing(events, "grpo")} == {"loss", "reward"}
 
 
 def test_other_stages_have_curves_of_their_own(tmp_path: Path) -> None:
