@@ -14,7 +14,7 @@ import msgspec
 
 from ..config import DistillConfig
 from ..host import Host
-from ..rows import TraceRow, Verifier, read_rows, write_rows
+from ..rows import TraceRow, Verifier, content_id, read_rows, write_rows
 from ..run_folder import RunFolder
 from .config import VerifyConfig
 from .consensus import Consensus, consensus
@@ -49,18 +49,20 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
 
 def _find(judge: Judge, config: VerifyConfig, traces: Path, tell: Progress) -> _Found:
     rulings: list[Ruling] = []
+    # by id and prompt: of two files of traces that both count from 1, ids alone would put strangers to one vote
     samples: dict[str, list[int]] = {}
     verifiers: dict[str, Verifier] = {}
     with closing(_judged(judge, traces)) as judged:  # at once, too, where Ctrl-C ends it
         for row, ruling in judged:
-            samples.setdefault(row.problem.id, []).append(len(rulings))
-            verifiers[row.problem.id] = row.problem.verifier
+            problem = content_id(row.problem.id, row.problem.prompt)
+            samples.setdefault(problem, []).append(len(rulings))
+            verifiers[problem] = row.problem.verifier
             rulings.append(ruling)
             tell(len(rulings))
     agreed: list[Consensus | None] = [None] * len(rulings)
     pass_rates: list[float | None] = [None] * len(rulings)
-    for problem_id, rows in samples.items():
-        mine = consensus(judge, verifiers[problem_id], [rulings[i].extracted for i in rows]) if len(rows) > 1 else None
+    for problem, rows in samples.items():
+        mine = consensus(judge, verifiers[problem], [rulings[i].extracted for i in rows]) if len(rows) > 1 else None
         if mine is not None:
             for place, i in enumerate(rows):
                 rulings[i] = _by_consensus(rulings[i], mine, place, len(rows), config)

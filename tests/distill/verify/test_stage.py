@@ -90,6 +90,21 @@ def test_every_row_has_its_verdict_and_is_otherwise_as_it_was(tmp_path: Path) ->
     assert [dropped(row) for row in rows] == ROWS
 
 
+def test_two_files_that_both_count_from_one_have_votes_of_their_own(tmp_path: Path) -> None:
+    rows = [trace("1", sample, f"\\boxed{{{answer}}}") for sample, answer in enumerate("5558888888")]
+    mine, others = rows[:3], [
+        msgspec.structs.replace(row, problem=msgspec.structs.replace(row.problem, prompt="Another?"))
+        for row in rows[3:]
+    ]  # fmt: skip
+    folder = RunFolder(tmp_path)
+    write_rows(folder.traces, [*mine, *others])
+    settings = VerifyConfig(workers=1, consensus_samples=3)
+    run_stage(DistillConfig(STUDENTS["tiny"], tmp_path, "t", verify=settings), folder, HOST)
+    found = list(read_rows(folder.verified, TraceRow))
+    assert [row.consensus for row in found] == ["5"] * 3 + ["8"] * 7
+    assert {(row.verdict, row.pass_rate) for row in found} == {("right", 1.0)}
+
+
 def dropped(row: TraceRow) -> TraceRow:
     """Without what the stage fills in."""
     return msgspec.structs.replace(
