@@ -10,8 +10,9 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from ..terminal import printable
 from .bench_model import number
 
@@ -24,7 +25,7 @@ Trains a model of random weights with GRPO, as a recipe would, and prints the se
 its completions, drawn by the model in memory or by a server that is given the weights anew, and those for
 the updates; tokens a second, and the most memory. Each is a process of its own, by turns. Without a GPU the
 model is small and all of it is trained; with one it has the shape of Qwen2 1.5B and gets an adapter.
-Nothing is downloaded.
+Nothing is downloaded. Needs torch and trl: pip install "r1chat[distill]".
 """
 WAYS: tuple[Way, ...] = ("generate", "server")
 
@@ -50,6 +51,19 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
+    from ...distill.failures import told_in_words
+
+    with told_in_words("bench grpo", "r1chat bench grpo"):
+        about, times = _measured(args)
+    if args.json:
+        print(json.dumps({**about, "measured": [asdict(one) for one in times]}))
+    else:
+        print(printable(table(times)))
+    return 0
+
+
+def _measured(args: argparse.Namespace) -> tuple[dict[str, Any], list[StepTime]]:
+    from ...distill.errors import DistillError
     from ...distill.grpo.config import GrpoConfig
     from ...distill.grpo.measure import WARM_UP, make_job, measure, shape_of
     from ...distill.sft.measure import has_gpu
@@ -63,9 +77,13 @@ def run(args: argparse.Namespace) -> int:
         steps=args.steps + WARM_UP, prompts_per_step=args.prompts, num_generations=args.generations,
         max_completion_tokens=args.tokens or (1000 if gpu else 160), sync_every=args.sync_every,
     )  # fmt: skip
+    try:
+        shape = shape_of(name)
+    except DistillError as error:
+        raise UsageError(str(error)) from error
     times: list[StepTime] = []
     with tempfile.TemporaryDirectory(prefix="r1chat-bench-") as folder:
-        job = make_job(Path(folder), shape_of(name), method, settings)
+        job = make_job(Path(folder), shape, method, settings)
         for turn in range(args.rounds):
             for way in ways if turn % 2 == 0 else ways[::-1]:
                 print(f"{name}, {method}: completions by {way} ...", file=sys.stderr)
@@ -75,11 +93,7 @@ def run(args: argparse.Namespace) -> int:
         "max_tokens": settings.max_completion_tokens, "sync_every": settings.sync_every, "steps": args.steps,
         "date": time.strftime("%Y-%m-%d"),
     }  # fmt: skip
-    if args.json:
-        print(json.dumps({**about, "measured": [asdict(one) for one in times]}))
-    else:
-        print(printable(table(times)))
-    return 0
+    return about, times
 
 
 def table(times: list[StepTime]) -> str:

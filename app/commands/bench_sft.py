@@ -9,8 +9,9 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from ..terminal import printable
 from .bench_model import number
 
@@ -22,7 +23,7 @@ DESCRIPTION = """\
 Trains a model of random weights on rows of random words, with the distillation's training and with plain
 trl, each in a process of its own, by turns. Prints tokens a second (medians), the most memory, and the
 ratios. Without a GPU the model is tiny and all of it is trained; with one it has the shape of Qwen2 1.5B and
-is trained as QLoRA. Nothing is downloaded.
+is trained as QLoRA. Nothing is downloaded. Needs torch and trl: pip install "r1chat[distill]".
 """
 
 
@@ -44,28 +45,40 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
+    from ...distill.failures import told_in_words
+
+    with told_in_words("bench sft", "r1chat bench sft"):
+        about, speeds = _measured(args)
+    if args.json:
+        print(json.dumps({**about, **ratios(speeds), "measured": [asdict(speed) for speed in speeds]}))
+    else:
+        print(printable(table(speeds)))
+    return 0
+
+
+def _measured(args: argparse.Namespace) -> tuple[dict[str, Any], list[Speed]]:
+    from ...distill.errors import DistillError
     from ...distill.sft.measure import WARM_UP, has_gpu, make_job, measure, shape_of
 
     gpu = has_gpu()
     name = args.shape or ("qwen2-1.5b" if gpu else "tiny")
     method: Method = args.method or ("full" if name.startswith("tiny") else "qlora")
     longest = args.row_tokens or (4096 if gpu else 512)
+    try:
+        shape = shape_of(name)
+    except DistillError as error:
+        raise UsageError(str(error)) from error
     speeds: list[Speed] = []
     with tempfile.TemporaryDirectory(prefix="r1chat-bench-") as folder:
         job = make_job(
-            Path(folder), shape_of(name), method, steps=args.steps + WARM_UP, batch_size=args.batch_size,
-            longest=longest,
-        )  # fmt: skip
+            Path(folder), shape, method, steps=args.steps + WARM_UP, batch_size=args.batch_size, longest=longest
+        )
         for turn in range(args.rounds):
             for who in ("r1chat", "trl") if turn % 2 == 0 else ("trl", "r1chat"):
                 print(f"{name}, {method}: training with {who} ...", file=sys.stderr)
                 speeds.append(measure(who, job))
     about = {"shape": name, "method": method, "gpu": gpu, "steps": args.steps, "date": time.strftime("%Y-%m-%d")}
-    if args.json:
-        print(json.dumps({**about, **ratios(speeds), "measured": [asdict(speed) for speed in speeds]}))
-    else:
-        print(printable(table(speeds)))
-    return 0
+    return about, speeds
 
 
 def ratios(speeds: list[Speed]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -26,10 +27,20 @@ def test_the_table_has_medians_and_the_most_memory() -> None:
 
 def test_an_unknown_shape_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="needs the extra `distill`")
-    assert main(["bench", "grpo", "--shape", "huge"]) != 0
+    assert main(["bench", "grpo", "--shape", "huge"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.endswith("Use: r1chat bench grpo --shape tiny\n")
+
+
+def test_without_the_extra_it_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["bench", "grpo"]) == 1
+    assert capsys.readouterr().err == (
+        'r1chat: The stage bench grpo needs torch, which is not here. Install it: pip install "r1chat[distill]"\n'
+    )
 
 
 @pytest.mark.slow

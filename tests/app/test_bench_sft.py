@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -28,10 +29,20 @@ def test_ratios_are_of_median_speeds_and_highest_memory() -> None:
 
 def test_an_unknown_shape_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="needs the extra `distill`")
-    assert main(["bench", "sft", "--shape", "huge"]) != 0
+    assert main(["bench", "sft", "--shape", "huge"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.endswith("Use: r1chat bench sft --shape tiny\n")
+
+
+def test_without_the_extra_it_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["bench", "sft"]) == 1
+    assert capsys.readouterr().err == (
+        'r1chat: The stage bench sft needs torch, which is not here. Install it: pip install "r1chat[distill]"\n'
+    )
 
 
 @pytest.mark.slow
