@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from .conftest import Visit
@@ -24,7 +25,7 @@ def test_a_peek_shows_the_last_lines_and_opens_to_all_of_them(chat: Visit) -> No
     assert height < whole and top + height > whole - 2
     chat.tab.click(".trace .size")
     chat.tab.wait_for_selector(".trace .finished .step")
-    assert "word239" in chat.text(".trace .read")
+    expect(chat.tab.locator(".turn:last-child .trace .read")).to_contain_text("word239")
     chat.tab.click(".trace .foot >> text=Show less")
     assert chat.tab.evaluate(FOLD) == "peek" and text.is_visible()
 

@@ -78,7 +78,7 @@ def _focused(chat: Visit, property_name: str = "textContent") -> str:
 
 def test_steps_are_marked_and_counted_and_one_kind_can_be_shown_alone(chat: Visit, thought: Any) -> None:
     thought()
-    assert chat.tab.locator(".step[data-kind=check] .marker").all_inner_texts() == ["Check", "Check"]
+    assert chat.tab.locator(".step[data-kind=check] .marker").all_text_contents() == ["Check", "Check"]
     assert chat.tab.locator(".step[data-kind=try] .marker").first.text_content() == ""
     chip = chat.tab.get_by_role("button", name="check 2: show only these steps")
     chip.click()
@@ -191,7 +191,7 @@ def test_the_part_that_a_fork_kept_is_marked(chat: Visit, thought: Any) -> None:
 
 def test_hostile_thoughts_run_nothing_and_fetch_nothing(chat: Visit, thought: Any) -> None:
     thought(f"{HOSTILE}\n\nWait, {HOSTILE}")
-    assert "<script>window.pwned='script'</script>" in chat.tab.inner_text(".steps")
+    assert "<script>window.pwned='script'</script>" in (chat.tab.text_content(".steps") or "")
     chat.tab.click(".sentence >> nth=0", position={"x": 4, "y": 4})
     assert chat.tab.evaluate("window.pwned ?? null") is None
     assert chat.foreign == []
