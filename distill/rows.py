@@ -114,11 +114,18 @@ class RolloutRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     watched: bool = False
 
 
+# Files that models wrote in hours, an answer a line; the others are made of them in minutes.
+_ANSWERS = ("traces.jsonl", "traces-aside.jsonl", "samples.jsonl", "rollouts.jsonl")
+
+
 class DamagedRowError(DistillError, msgspec.DecodeError):
     """A line of a file of rows cannot be read; the text says which, and why."""
 
     def __init__(self, path: Path, line: int, reason: Exception) -> None:
-        super().__init__(f"{path}, line {line}: {reason}. Take it away, and a run makes it anew: rm {path}")
+        mend = f"Take it away, and a run makes it anew: rm {path}"
+        if path.name in _ANSWERS:
+            mend = f"Take the line out, and the others stay: sed -i {line}d {path}"
+        super().__init__(f"{path}, line {line}: {reason}. {mend}")
 
 
 def content_id(*parts: str) -> str:

@@ -14,8 +14,7 @@ from typing import BinaryIO, Self
 
 import msgspec
 
-from ..errors import DistillError
-from ..rows import ProblemRow, RowAppender, TraceRow, write_rows
+from ..rows import DamagedRowError, ProblemRow, RowAppender, TraceRow, write_rows
 
 Place = tuple[Path, int]  # a file, and the byte that the row begins at
 
@@ -27,7 +26,7 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 class TraceStore:
-    """Knows each row of both files by its id. Raises DistillError on a damaged line."""
+    """Knows each row of both files by its id. Raises DamagedRowError on a damaged line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -110,7 +109,5 @@ def _index(path: Path) -> Iterator[tuple[str, int]]:
             try:
                 yield decoder.decode(line).id, at
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise DistillError(
-                    f"{path}, line {number}, is damaged ({error}). Take it out: sed -i {number}d {path}"
-                ) from error
+                raise DamagedRowError(path, number, error) from error
             at += len(line)

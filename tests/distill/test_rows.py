@@ -58,6 +58,15 @@ def test_damage_inside_a_file_names_the_line_and_what_mends_it(tmp_path: Path, d
         list(read_rows(path, ProblemRow))
 
 
+@pytest.mark.parametrize("name", ["traces.jsonl", "traces-aside.jsonl", "samples.jsonl", "rollouts.jsonl"])
+def test_of_what_models_answered_only_the_damaged_line_is_to_go(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write_rows(path, [problem(1), problem(2)])
+    path.write_bytes(path.read_bytes().replace(b'"p2"', b"p2"))
+    with pytest.raises(DistillError, match=rf": sed -i 2d \S+{name}$"):
+        list(read_rows(path, ProblemRow))
+
+
 def test_a_file_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     write_rows(path, [problem(1)])
