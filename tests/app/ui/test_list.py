@@ -290,6 +290,14 @@ def opened_settings(page: ListVisit) -> Any:
     return dialog
 
 
+def test_a_double_click_opens_one_dialog(page: ListVisit) -> None:
+    page.tab.dblclick("#open-settings")
+    page.tab.wait_for_selector("dialog[open]")
+    page.tab.wait_for_timeout(300)
+    assert page.tab.locator("dialog[open]").count() == 1
+    page.tab.keyboard.press("Escape")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value", "said"), [("temperature", "2.1", "From 0 to 2."), ("top_k", "1.5", "whole")]

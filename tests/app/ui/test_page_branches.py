@@ -26,6 +26,27 @@ def test_regenerate_makes_a_second_version_and_arrows_lead_between_them(chat: Vi
     chat.tab.wait_for_selector(f"{AT} >> text=1 / 2")
 
 
+def test_a_double_click_asks_for_one_more_version(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    chat.tab.dblclick(".again")
+    chat.tab.wait_for_selector(f"{AT} >> text=2 /")
+    chat.wait("done")
+    chat.tab.wait_for_timeout(300)
+    assert chat.text(AT) == "2 / 2"
+
+
+def test_a_double_click_on_continue_goes_on_once_and_alarms_nobody(chat: Visit) -> None:
+    chat.ask("ENDLESS")
+    chat.wait("thinking")
+    chat.tab.keyboard.press("Escape")
+    chat.wait("stopped")
+    chat.tab.dblclick(".go-on")
+    chat.wait("thinking")
+    chat.tab.wait_for_timeout(300)
+    assert chat.tab.inner_text("#composer .alarm") == ""
+
+
 def test_a_new_answer_keeps_the_thought(chat: Visit) -> None:
     chat.ask("MARKUP")
     chat.wait("done")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -15,6 +16,9 @@ from r1chat.distill.run_folder import RunFolder
 
 from .conftest import PageServer, Visit
 from .person import Person
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 HOSTILE = "<img src=x onerror=window.pwned=1> \\boxed{1}"
 N_STEPS = 1200
@@ -113,10 +117,7 @@ def test_bad_input_is_told_in_one_line(person: Person, folder: RunFolder) -> Non
 @pytest.mark.slow
 def test_a_run_is_watched_while_it_works(folder: RunFolder, visit: Visit) -> None:
     tab = visit.tab
-    record = folder.read_json(folder.record)
-    for name in ("sft", "export", "evaluate", "report"):
-        del record["stages"][name]
-    folder.write_json(folder.record, record)
+    stop(folder)
     with FileLock(Path(folder.root) / ".lock"):
         tab.click("#room-runs-button")
         tab.wait_for_selector(".run .badge[data-state=running]")
@@ -138,6 +139,27 @@ def test_a_run_is_watched_while_it_works(folder: RunFolder, visit: Visit) -> Non
     tab.wait_for_function("document.querySelectorAll('.problem').length === 1")
     assert tab.evaluate("window.pwned") is None
     assert tab.locator("#runs img").count() == 0
+
+
+def stop(folder: RunFolder) -> None:
+    """Leaves the run as one that ended within its training."""
+    record = folder.read_json(folder.record)
+    for name in ("sft", "export", "evaluate", "report"):
+        del record["stages"][name]
+    folder.write_json(folder.record, record)
+
+
+def test_a_double_click_has_a_run_go_on_once(folder: RunFolder, visit: Visit) -> None:
+    stop(folder)
+    tab = visit.tab
+    asked: list[Route] = []
+    tab.route("**/go_on", lambda route: asked.append(route))
+    tab.click("#room-runs-button")
+    tab.dblclick("#runs .run .buttons >> text=Go on")
+    visit.until(lambda: asked)
+    tab.wait_for_timeout(300)
+    assert len(asked) == 1
+    asked[0].fulfill(json={"run": visit.json("/page/runs/one")["run"]})
 
 
 @pytest.mark.slow

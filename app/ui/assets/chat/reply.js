@@ -1,6 +1,6 @@
 // One reply: its thought, its answer, how it ended and what can be done with it. Lives from its first sign on.
 import { get } from '../common/api.js';
-import { button, make } from '../common/dom.js';
+import { button, make, once } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { Answer } from './answer.js';
 import { branches } from './branches.js';
@@ -88,7 +88,7 @@ export class Reply {
     const { message, commands, id } = this;
     const { answer } = words;
     const whole = () => get(`/page/messages/${id}`).then((found) => found.reasoning);
-    const offer = (text, name, act) => button(text, act, { class: `quiet ${name}` });
+    const offer = (text, name, act) => button(text, once(act), { class: `quiet ${name}` });
     return [
       canGoOn(message) && offer(answer.goOn, 'go-on', () => commands.goOn(id)),
       message.content && copyButton(answer.copy, 'copy', () => message.content),

@@ -1,5 +1,5 @@
 // Above the turns: which conversation this is, and the way to the others, to a new one and to the settings.
-import { button, make } from '../common/dom.js';
+import { button, make, once } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 export class Toolbar {
@@ -11,8 +11,8 @@ export class Toolbar {
     this.fresh = button(toolbar.fresh, onNew, { class: 'quiet', id: 'new-chat' });
     this.node = make('div', { class: 'toolbar', role: 'group', 'aria-label': words.conversation },
       this.list, this.title, this.model, this.fresh,
-      button(toolbar.settings, onSettings, { class: 'quiet', id: 'open-settings' }),
-      button('?', onShortcuts, { class: 'quiet', id: 'open-shortcuts', 'aria-label': toolbar.shortcuts, title: toolbar.shortcuts }));
+      button(toolbar.settings, once(onSettings), { class: 'quiet', id: 'open-settings' }),
+      button('?', once(onShortcuts), { class: 'quiet', id: 'open-shortcuts', 'aria-label': toolbar.shortcuts, title: toolbar.shortcuts }));
   }
 
   show(conversation, model) {

@@ -15,6 +15,18 @@ export const make = (tag, attributes = {}, ...children) => {
 
 export const button = (text, onclick, attributes = {}) => make('button', { type: 'button', onclick, ...attributes }, text);
 
+// For a press that starts something: further ones are ignored until that is through. aria-disabled and not disabled: a
+// disabled button would drop the focus.
+export const once = (act) => async ({ currentTarget: pressed }) => {
+  if (pressed.hasAttribute('aria-disabled')) return;
+  pressed.setAttribute('aria-disabled', true);
+  try {
+    await act();
+  } finally {
+    pressed.removeAttribute('aria-disabled');
+  }
+};
+
 // HTML that app/ui/markup.py rendered: raw HTML in it is text already.
 export const markup = (node, html) => { node.innerHTML = html; };
 

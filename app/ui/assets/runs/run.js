@@ -1,6 +1,6 @@
 // One run, looked at: its stages, its numbers over steps, its rollouts, and what can be done with it.
 import { get, post } from '../common/api.js';
-import { button, make, openDialog } from '../common/dom.js';
+import { button, make, once, openDialog } from '../common/dom.js';
 import { words } from '../words/runs.js';
 import { Learning } from './learning.js';
 import { Numbers } from './numbers.js';
@@ -68,7 +68,7 @@ export class RunView {
       found.push(make('a', { class: 'button', href: `/page/runs/${encodeURIComponent(run.id)}/report`, target: '_blank', rel: 'noopener' }, words.report));
     }
     if (run.mine && run.state === 'running') found.push(button(words.stop, () => this.#askToStop(run), { class: 'danger' }));
-    if (run.state === 'stopped' || run.state === 'failed') found.push(button(words.goOn, () => this.#do('go_on')));
+    if (run.state === 'stopped' || run.state === 'failed') found.push(button(words.goOn, once(() => this.#do('go_on'))));
     return found;
   }
 
@@ -83,7 +83,8 @@ export class RunView {
     this.error.textContent = this.refused = '';
     if (saying) this.buttons.replaceChildren(make('p', { class: 'soft' }, saying));
     try {
-      await post(`/page/runs/${encodeURIComponent(this.id)}/${action}`);
+      const { run } = await post(`/page/runs/${encodeURIComponent(this.id)}/${action}`);
+      if (run.id === this.id) this.#draw(run);
       this.onChanged();
     } catch (error) {
       this.#state = '';
