@@ -338,6 +338,25 @@ def test_the_panel_is_a_matter_of_keys_too(many: Visit) -> None:
     assert many.tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Replies: 5 thoughts"
 
 
+@pytest.mark.parametrize("opener", [".ask-many > button", ".model-picker > button"])
+def test_a_press_elsewhere_closes_what_is_open_and_esc_does_so_before_it_stops_a_reply(many: Visit, opener: str) -> None:
+    choose(many, "one")
+    many.ask("LONG please")
+    many.wait("thinking")
+    is_open = f"{opener}[aria-expanded=true]"
+    many.tab.click(opener)
+    many.tab.wait_for_selector(is_open)
+    many.tab.click(".turn .question")
+    many.tab.wait_for_selector(is_open, state="detached")
+    many.tab.click(opener)
+    many.tab.evaluate("document.activeElement.blur()")
+    many.tab.keyboard.press("Escape")
+    many.tab.wait_for_selector(is_open, state="detached")
+    assert many.tab.is_visible("#stop"), "the reply goes on"
+    many.tab.keyboard.press("Escape")
+    many.wait("stopped")
+
+
 def test_narrow_they_are_stacked_and_nothing_is_cut_off(many: Visit) -> None:
     many.tab.set_viewport_size({"width": 320, "height": 700})
     many.tab.click(".ask-many > button")

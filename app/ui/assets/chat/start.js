@@ -187,7 +187,9 @@ class Chat {
   }
 
   escape() {
-    if (this.nav.classList.contains('over')) this.showList(false);
+    const opener = this.root.querySelector('[aria-haspopup][aria-expanded=true]');
+    if (opener) opener.click();
+    else if (this.nav.classList.contains('over')) this.showList(false);
     else if (this.composer.isLive) this.composer.stop();
     else return false;
     return true;

@@ -27,6 +27,11 @@ export const once = (act) => async ({ currentTarget: pressed }) => {
   }
 };
 
+// A press outside of `node` is told, also one on what takes no focus.
+export const onPressOutside = (node, act) => document.addEventListener('pointerdown', ({ target }) => {
+  if (!node.contains(target)) act();
+}, { capture: true });
+
 // HTML that app/ui/markup.py rendered: raw HTML in it is text already.
 export const markup = (node, html) => { node.innerHTML = html; };
 

@@ -1,7 +1,7 @@
 // How many replies a question gets: one, a vote of several thoughts, or two models. A button with a small panel;
 // whoever mounts `node` asks for `value` and tells `asked()` when a question went out.
 import { get } from '../common/api.js';
-import { button, make } from '../common/dom.js';
+import { button, make, onPressOutside } from '../common/dom.js';
 import { words } from '../words/many.js';
 
 const MOST = 8;
@@ -24,6 +24,7 @@ export class ManyControl {
       this.goldRow, button(words.ask.done, () => this.toggle(false), { class: 'done' }));
     this.node = make('div', { class: 'ask-many', onfocusout: (event) => this.left(event), onkeydown: (event) => this.onKey(event) },
       this.press, this.panel);
+    onPressOutside(this.node, () => { if (!this.panel.hidden) this.toggle(false); });
     this.choose('one');
   }
 

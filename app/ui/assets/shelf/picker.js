@@ -2,7 +2,7 @@
 // to more. Whoever mounts `node` calls `show` with the conversation, and with the settings planned for a new one.
 import { get, patch, post } from '../common/api.js';
 import { emit, on } from '../common/bus.js';
-import { make } from '../common/dom.js';
+import { make, onPressOutside } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { pulls } from './pulls.js';
 
@@ -30,6 +30,7 @@ export class ModelPicker {
     this.#name, this.#state);
     this.#menu = make('div', { class: 'menu', role: 'menu', hidden: true, onkeydown: (event) => this.#key(event), onpointerdown: () => this.#press() });
     this.node = make('div', { class: 'model-picker', onfocusout: (event) => this.#left(event) }, this.#button, this.#menu, this.#said);
+    onPressOutside(this.node, () => { if (!this.#menu.hidden) this.#toggle(false); });
     on('choose-model', ({ model }) => this.choose(model));
     on('models-changed', () => this.refresh());
     pulls.look();
