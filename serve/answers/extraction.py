@@ -13,10 +13,14 @@ _NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|(?<
 _FENCED = re.compile(r"```(?:json)?[ \t]*\n(.*?)```", re.DOTALL)
 _BRACE = re.compile(r"\\boxed\{|\\[{}]|[{}]")
 _FRACTION = re.compile(r"(-?)\\frac(?:\{(\d+)\}\{(\d+)\}|(\d)(\d))")
+_MIXED = re.compile(r"(-?)(\d+)(?: (\d+/\d+)|(\\frac.+))")
 _PLAIN = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|[-+]?\.\d+|[-+]?\d+/0*[1-9]\d*")
 # presentation, which makes no answer another
 _WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{([^{}]*)\}")
-_DRESS = re.compile(r"\\(?:left|right|displaystyle|[,;:!> ])|\\?[$%]|\s")
+_BLANK = re.compile(r"(?:\\[,;:> ]|\s)+")
+_DRESS = re.compile(r"\\(?:left|right|displaystyle|!)|\\?[$%]")
+_THOUSANDS = re.compile(r"(?<![\d.])(?<!\d )\d{1,3}(?: \d{3})+(?! ?\d)")
+_LOOSE = re.compile(r"(?<!\d) | (?!\d)")  # a blank between two numbers keeps them apart
 # a plain number longer than this is compared as text
 _MAX_DIGITS = 400
 _MAX_DRESSED = 5000
@@ -60,7 +64,9 @@ def canonical_json(content: str) -> str | None:
     for text in (content, *fenced[-1:], outermost):
         try:
             value = json.loads(text, parse_constant=_refuse, parse_float=_number)
-            return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            shortest = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            shortest.encode()  # half a surrogate is no text: neither a file nor a reply can hold it
+            return shortest
         except (ValueError, RecursionError):
             continue
     return None
@@ -72,8 +78,9 @@ def comparable(answer: str, how: Extract) -> Fraction | str:
     """
     if how == "json" or len(answer) > _MAX_DRESSED:
         return answer
-    text = _DRESS.sub("", _WRAPPER.sub(r"\1", answer)).replace("−", "-").removesuffix(".")
+    text = _DRESS.sub("", _BLANK.sub(" ", _WRAPPER.sub(r"\1", answer))).replace("−", "-").strip().removesuffix(".")
     text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    text = _LOOSE.sub("", _THOUSANDS.sub(lambda found: found[0].replace(" ", ""), text))
     number = plain_number(text)
     return text.casefold() if number is None else number
 
@@ -84,9 +91,12 @@ def undressed(answer: str) -> str:
 
 
 def plain_number(text: str) -> Fraction | None:
-    """12, -1,234.50, 3/4 and \\frac{3}{4}; None for all else."""
+    """12, -1,234.50, 3/4, \\frac{3}{4} and 1 3/4; None for all else."""
     if len(text) > _MAX_DIGITS:
         return None
+    if mixed := _MIXED.fullmatch(text):
+        part = plain_number(mixed[3] or mixed[4])
+        return None if part is None else int(f"{mixed[1]}1") * (int(mixed[2]) + part)
     if match := _FRACTION.fullmatch(text):
         text = f"{match[1]}{match[2] or match[4]}/{match[3] or match[5]}"
     return Fraction(text.replace(",", "").removesuffix(".")) if _PLAIN.fullmatch(text) else None

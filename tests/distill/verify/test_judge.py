@@ -53,6 +53,7 @@ def problem(gold: str | None, verifier: Verifier = "math", check: dict[str, Any]
         ("18", "17</think>It is \\boxed{18}"),
         ("(1+x)^{40}", "\\boxed{(1+x)^{40}}"),
         ("[-2,7]", "\\boxed{x \\in [-2,7]}"),
+        ("3/2", "\\boxed{1 1/2}"),
     ],
 )
 def test_what_says_the_same_is_right(judge: Judge, gold: str, answer: str) -> None:
@@ -73,6 +74,8 @@ def test_what_says_the_same_is_right(judge: Judge, gold: str, answer: str) -> No
         ("listen", "\\boxed{silent}"),
         ("(1,2)", "\\boxed{(2,1)}"),
         ("\\frac{1}{2}", "\\boxed{\\frac{1}{3}}"),
+        ("11/2", "\\boxed{1 1/2}"),
+        ("34", "\\boxed{3 4}"),
     ],
 )
 def test_what_says_something_else_or_only_thinks_it_is_wrong(judge: Judge, gold: str, answer: str) -> None:

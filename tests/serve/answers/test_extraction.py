@@ -57,7 +57,7 @@ def test_json_has_one_form_however_it_is_written(content: str) -> None:
     assert extract(content, "json") == '{"a":[1,"é"],"b":2}'
 
 
-@pytest.mark.parametrize("content", ["nothing", '{"a": ', '{"a": NaN}', '{"a": 1e999}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["nothing", '{"a": ', '{"a": NaN}', '{"a": 1e999}', "[" * 100_000, '"\\ud800"'])
 def test_what_is_no_json_is_no_answer(content: str) -> None:
     assert extract(content, "json") is None
 
@@ -75,6 +75,13 @@ def test_what_is_no_json_is_no_answer(content: str) -> None:
         ("\\text{Monday}", "monday"),
         ("\\left( 1, 2 \\right)", "(1,2)"),
         ("-\\frac{3}{4}", "-0.75"),
+        ("1 1/2", "3/2"),
+        ("-1 \\frac{1}{2}", "-1.5"),
+        ("1\\frac12", "\\frac{3}{2}"),
+        ("1 234 567", "1234567"),
+        ("12\\,345", "12345"),
+        ("2 / 3", "2/3"),
+        ("x = 3 4", "x=3  4"),
     ],
 )
 def test_dress_makes_no_answer_another(one: str, other: str) -> None:
@@ -82,8 +89,12 @@ def test_dress_makes_no_answer_another(one: str, other: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("3", "4"), ("9.9", "9.11"), ("x+1", "x-1"), ("1/2", "1/3"), ("-3", "3"), ("12", "1,2")]
-)
+    ("one", "other"),
+    [
+        ("3", "4"), ("9.9", "9.11"), ("x+1", "x-1"), ("1/2", "1/3"), ("-3", "3"), ("12", "1,2"), ("1 1/2", "11/2"),
+        ("3 4", "34"), ("3\\ 4", "34"), ("1 2345", "12345"), ("0.3 4", "0.34"), ("1 1/0", "1"),
+    ],
+)  # fmt: skip
 def test_different_answers_stay_different(one: str, other: str) -> None:
     assert comparable(one, "boxed") != comparable(other, "boxed")
 
