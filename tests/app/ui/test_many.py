@@ -339,7 +339,9 @@ def test_the_panel_is_a_matter_of_keys_too(many: Visit) -> None:
 
 
 @pytest.mark.parametrize("opener", [".ask-many > button", ".model-picker > button"])
-def test_a_press_elsewhere_closes_what_is_open_and_esc_does_so_before_it_stops_a_reply(many: Visit, opener: str) -> None:
+def test_a_press_elsewhere_closes_what_is_open_and_esc_does_so_before_it_stops_a_reply(
+    many: Visit, opener: str
+) -> None:
     choose(many, "one")
     many.ask("LONG please")
     many.wait("thinking")

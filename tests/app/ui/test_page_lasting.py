@@ -13,7 +13,7 @@ from r1chat.app.conversations.records import Message
 from .conftest import LABEL, PageServer, Visit, scripted
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 
 def test_a_reload_in_mid_thought_shows_the_same_turn_and_goes_on(chat: Visit) -> None:
@@ -70,6 +70,42 @@ def test_what_is_typed_and_not_asked_survives_a_reload(chat: Visit) -> None:
     chat.wait("done")
     chat.reload()
     assert chat.tab.input_value("#question") == ""
+
+
+def test_what_is_typed_stays_when_an_example_is_asked(chat: Visit) -> None:
+    chat.tab.fill("#question", "And how many go")
+    chat.tab.click(".example >> nth=0")
+    chat.wait("done")
+    assert chat.tab.input_value("#question") == "And how many go"
+    chat.reload()
+    assert chat.tab.input_value("#question") == "And how many go"
+    chat.new_chat()
+    assert chat.tab.input_value("#question") == ""
+
+
+def test_what_is_typed_while_a_question_is_sent_stays(chat: Visit) -> None:
+    held: list[Route] = []
+    chat.tab.route("**/page/ask", lambda route: held.append(route))
+    for n_turns in (1, 2):
+        chat.tab.fill("#question", "How many sheep?")
+        chat.tab.press("#question", "Enter")
+        chat.until(lambda: held)
+        chat.tab.fill("#question", "And how many go")
+        held.pop().continue_()
+        chat.tab.wait_for_selector(f".turn >> nth={n_turns - 1}")
+        chat.wait("done")
+        assert chat.tab.input_value("#question") == "And how many go"
+        chat.reload()
+        assert chat.tab.input_value("#question") == "And how many go"
+    chat.tab.fill("#question", "How many cows?")
+    chat.tab.press("#question", "Enter")
+    chat.until(lambda: held)
+    chat.tab.fill("#question", "And how many go")
+    held.pop().abort()
+    chat.tab.wait_for_selector("#composer .alarm:not(:empty)")
+    assert chat.tab.input_value("#question") == "How many cows?\nAnd how many go"
+    chat.tab.unroute("**/page/ask")
+    chat.complaints.clear()
 
 
 @pytest.mark.slow

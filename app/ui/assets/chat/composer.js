@@ -6,7 +6,8 @@ import { rescueFocus } from './focus.js';
 import { ThinkingSwitch } from './thinking.js';
 
 export class Composer {
-  // `onAsk(text)` and `onStop()` may reject with an error that is meant for the person.
+  // `onAsk(text)` and `onStop()` may reject with an error that is meant for the person. `onAsk` gives whether the
+  // person is still where they asked.
   constructor({ onAsk, onStop, onThinking }) {
     this.onAsk = onAsk;
     this.onStop = onStop;
@@ -62,18 +63,24 @@ export class Composer {
     this.fail('');
     const { id } = this;
     const isTyped = text === this.text;
-    if (isTyped) this.put('');
+    if (isTyped) this.draft(id, '');
     try {
-      await this.onAsk(text);
-      keepDraft(id, '');
-    } catch (error) {
-      // Of a chat that was left meanwhile the draft is kept.
-      if (id === this.id) {
-        if (isTyped && !this.text) this.put(text);
-        this.fail(error.message);
+      const isHere = await this.onAsk(text);
+      // What was typed meanwhile goes along into the chat that began with it.
+      if (isHere && id !== this.id) {
+        this.draft(this.id, draftOf(id));
+        keepDraft(id, '');
       }
+    } catch (error) {
+      if (isTyped) this.draft(id, [text, draftOf(id)].filter(Boolean).join('\n'));
+      if (id === this.id) this.fail(error.message);
     }
     this.isAsking = false;
+  }
+
+  draft(id, text) {
+    keepDraft(id, text);
+    if (id === this.id) this.put(text);
   }
 
   put(text) {

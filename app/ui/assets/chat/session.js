@@ -160,6 +160,7 @@ export class Session {
   }
 
   // `settings` are those of a chat that does not exist yet; `many` asks for several replies (assets/many).
+  // Gives whether the person is still here.
   async ask(text, { parent, settings, many } = {}) {
     const { id, visit } = this;
     const body = { conversation: id, text, ...many };
@@ -167,8 +168,10 @@ export class Session {
     if (!id && settings) body.settings = settings;
     const begun = await post(many ? '/page/many' : '/page/ask', body);
     // Who has gone to another chat meanwhile stays there.
-    if (this.visit === visit) this.begun(begun);
+    const isHere = this.visit === visit;
+    if (isHere) this.begun(begun);
     else emit('conversation-changed', { id: begun.conversation.id });
+    return isHere;
   }
 
   // What was asked by any room's route that answers {conversation, question, reply or replies, group}.

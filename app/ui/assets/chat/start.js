@@ -70,9 +70,10 @@ class Chat {
     this.transcript.toEnd();
     // A new chat that gets its name is no step.
     this.isStep = false;
-    await this.session.ask(text, { settings: this.plans, many: this.many?.value });
+    const isHere = await this.session.ask(text, { settings: this.plans, many: this.many?.value });
     this.many?.asked();
     this.transcript.toEnd();
+    return isHere;
   }
 
   async stop() {
