@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(_with_command(arguments))
     if "api_key" in args and args.api_key is None:
-        args.api_key = [key for key in [os.environ.get("R1CHAT_API_KEY")] if key]
+        args.api_key = [key for key in [os.environ.get("R1CHAT_API_KEY", "").strip()] if key]
     if "upstream_key" in args and args.upstream_key is None:
         args.upstream_key = os.environ.get("R1CHAT_UPSTREAM_KEY") or None
     args.data = getattr(args, "data", None) or os.environ.get("R1CHAT_DATA") or None

@@ -52,11 +52,13 @@ def bind(host: str, port: int, api_key: str | None) -> socket.socket:
     try:
         family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(target[:2], family=family, backlog=512)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # no name of a host can be encoded so
         raise UsageError(_bind_failure(host, port, error)) from error
 
 
-def _bind_failure(host: str, port: int, error: OSError) -> str:
+def _bind_failure(host: str, port: int, error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return f"{host!r} is no name of a host. Use: r1chat --host {LOOPBACK}"
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} is taken. Use another: r1chat --port {port + 1 if port < 65535 else 0}"
     if error.errno in (errno.EACCES, errno.EPERM):

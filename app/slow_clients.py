@@ -1,4 +1,6 @@
-"""HTTP connections that do not wait for ever for the head of a request; the body's time is Security's matter."""
+"""HTTP connections that do not wait for ever for the head of a request, nor for a client to read its reply; the body's
+time is Security's matter.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # From the connection, or from a further request's first byte, to the end of its headers.
 HEAD_S = 10.0
+# Of a reply that fills all buffers not a byte was taken in that time: whoever asked is gone, and holds its model.
+READ_S = 30.0
 
 
 class ImpatientProtocol(H11Protocol):
-    """uvicorn's own, which gives up on clients that send their headers a byte at a time, or nothing at all."""
+    """uvicorn's own, which gives up on clients that send their headers a byte at a time, or nothing at all, and on
+    those that stop reading.
+    """
 
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -29,7 +36,16 @@ class ImpatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
 
     def _start(self) -> None:
         self._timer = self.loop.call_later(HEAD_S, self._give_up)
@@ -42,3 +58,18 @@ class ImpatientProtocol(H11Protocol):
     def _give_up(self) -> None:
         self._timer = None
         self.transport.close()
+
+    def _watch(self) -> None:
+        self._unread = self.loop.call_later(READ_S, self._look, self.transport.get_write_buffer_size())
+
+    def _look(self, n_unread: int) -> None:
+        # not closed: that would wait until the rest is read
+        if self.transport.get_write_buffer_size() >= n_unread:
+            self.transport.abort()
+        else:
+            self._watch()
+
+    def _stop_watching(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

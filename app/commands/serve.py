@@ -54,7 +54,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         type=key,
         action="append",
         metavar="KEY",
-        help="key that clients must send (default: $R1CHAT_API_KEY); may be repeated, and the page uses the first",
+        help="key that clients must send (default: $R1CHAT_API_KEY); may be repeated, one for each person",
     )
     parser.add_argument(
         "--cache-scope",
@@ -89,10 +89,12 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 
 
 def key(text: str) -> str:
-    """An API key. An empty one, of a variable that is not set, would let in whoever sends none."""
+    """An API key without the blanks round it, which no client sends. An empty one, of a variable that is not set, would
+    let in whoever sends none.
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("the key is empty, as where its variable is not set")
-    return text
+    return text.strip()
 
 
 def port(text: str) -> int:

@@ -70,7 +70,7 @@ def mixing(text: str, found: list[Sentence], question: str = "") -> Mixing:
     is_latin = latin >= 2.5 * n_script
     main = _latin_language(text) if is_latin else script
     asked = frozenset(match[0] for match in _RUN.finditer(question))
-    quoted = "".join(asked)
+    quoted = "\n".join(sorted(asked))
     places = [run for run in runs if run.language != main and text[run.start : run.end] not in quoted]
     places += _by_words(text, found, main, question)
     places.sort(key=lambda place: place.start)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,17 +38,19 @@ class MathJudge:
             if not self._n_sessions:
                 await asyncio.to_thread(self._process.close)
 
-    async def equal(self, one: str, other: str) -> bool:
-        """False also where the child cannot tell in time. Either may stand as the gold of the other."""
+    async def compare(self, one: str, other: str) -> tuple[bool, float]:
+        """Whether they are equal, and the seconds that it took to compute: not those that others kept the child, nor
+        those of its start. False also where it cannot tell in time. Either may stand as the gold of the other.
+        """
         if not self._installed or max(len(one), len(other)) > MAX_ANSWER:
-            return False
+            return False, 0.0
         question = MathQuestion(f"$\\boxed{{{one}}}$", f"$\\boxed{{{other}}}$", either_way=True)
         async with self._lock:
             try:
-                return await asyncio.to_thread(self._process.ask, question, _LONGEST_S)
+                return await asyncio.to_thread(self._process.ask, question, _LONGEST_S), self._process.asked_s
             except OSError as error:
                 logger.info("two answers were compared as text: %s", type(error).__name__)
-                return False
+                return False, self._process.asked_s
             except asyncio.CancelledError:
                 self._process.kill()
                 raise
@@ -65,8 +66,6 @@ class JudgeSession:
     async def equal(self, one: str, other: str) -> bool:
         if self._left_s <= 0:
             return False
-        began = time.monotonic()
-        try:
-            return await self._judge.equal(one, other)
-        finally:
-            self._left_s -= time.monotonic() - began
+        is_equal, seconds = await self._judge.compare(one, other)
+        self._left_s -= seconds
+        return is_equal

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -47,6 +48,7 @@ class MathProcess:
         self._child: subprocess.Popen[str] | None = None
         self._lock = threading.Lock()
         self._ready = False
+        self.asked_s = 0.0  # how long the last question took
 
     @staticmethod
     def is_installed() -> bool:
@@ -113,9 +115,13 @@ class MathProcess:
             self._read(child, _START_S)
             self._ready = True
         assert child.stdin
-        child.stdin.write(json.dumps({**asdict(question), "timeout_s": timeout_s}) + "\n")
-        child.stdin.flush()
-        reply = json.loads(self._read(child, timeout_s + _GRACE_S))
+        began = time.monotonic()
+        try:
+            child.stdin.write(json.dumps({**asdict(question), "timeout_s": timeout_s}) + "\n")
+            child.stdin.flush()
+            reply = json.loads(self._read(child, timeout_s + _GRACE_S))
+        finally:
+            self.asked_s = time.monotonic() - began
         assert isinstance(reply, (bool, str))
         return reply
 

@@ -13,7 +13,7 @@ from ..errors import InvalidRequestError
 
 _ORIGIN = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9_-]+(\s*,\s*[A-Za-z0-9_-]+)*")
-_READABLE = b"x-request-id, retry-after"
+_READABLE = b"x-request-id, request-id, retry-after, x-should-retry"
 
 
 def check_origins(origins: Iterable[str]) -> frozenset[str]:

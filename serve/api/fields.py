@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ..engine.request import Priority, SamplingParams
@@ -21,6 +21,10 @@ from .wire_types import MAX_INT, SEEDS, StopText, Text, TokenId
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+MAX_BIASED = 1024
+MAX_TOLD = 200
+_told: set[str] = set()
 
 one_or_list = Discriminator(lambda value: "(list)" if isinstance(value, list) else "(one)")
 
@@ -102,6 +106,13 @@ class OneReply(ChatOnly):
     n: Annotated[Literal[1] | None, Unsupported("n above 1 on this route is", harmless=(1,))] = None
 
 
+def _few(bias: Any) -> Any:
+    # before its members: of a dict each wrong one would be an error of its own
+    if isinstance(bias, dict) and len(bias) > MAX_BIASED:
+        raise ValueError(f"there may be {MAX_BIASED} tokens at most")
+    return bias
+
+
 class SamplingFields(Body):
     """How tokens are drawn, in OpenAI's names and our own, with the bounds of the chat route; `repeat_penalty` is
     llama-server's name.
@@ -117,7 +128,7 @@ class SamplingFields(Body):
     frequency_penalty: float | None = number(-2, 2)
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     logit_bias: (
-        Annotated[dict[TokenId, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]], Field(max_length=1024)]
+        Annotated[dict[TokenId, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]], BeforeValidator(_few)]
         | None
     ) = None
     priority: Literal["interactive", "batch", "background"] | None = None
@@ -155,6 +166,26 @@ _SAMPLING_FIELDS = (
 )
 
 
+class ForeignSampling(Strict):
+    """How other servers draw tokens and this one does not: better an error than text that only looks like it."""
+
+    grammar: Annotated[Literal[""] | None, Unsupported("grammars in GBNF are", ("",))] = None
+    guided_grammar: Annotated[None, Unsupported("guided_grammar is")] = None
+    use_beam_search: Annotated[Literal[False] | None, Unsupported("beam search is", (False,))] = None
+    min_tokens: Annotated[Literal[0] | None, Unsupported("min_tokens is", (0,))] = None
+    ignore_eos: Annotated[Literal[False] | None, Unsupported("ignore_eos is", (False,))] = None
+    stop_token_ids: Annotated[list[int] | None, Unsupported("stop_token_ids are", ([],))] = None
+    typical_p: Annotated[float | None, Unsupported("typical_p is", (1,))] = None
+    mirostat: Annotated[Literal[0] | None, Unsupported("mirostat is", (0,))] = None
+    dry_multiplier: Annotated[float | None, Unsupported("DRY is", (0,))] = None
+    xtc_probability: Annotated[float | None, Unsupported("XTC is", (0,))] = None
+    top_n_sigma: Annotated[float | None, Unsupported("top_n_sigma is", (-1, 0))] = None
+    dynatemp_range: Annotated[float | None, Unsupported("a range of temperatures is", (0,))] = None
+    bad_words: Annotated[list[str] | None, Unsupported("bad_words are", ([],))] = None
+    allowed_token_ids: Annotated[None, Unsupported("allowed_token_ids are")] = None
+    n_predict: Annotated[Literal[-1] | None, Unsupported("n_predict (send max_tokens) is", (-1,))] = None
+
+
 def stop_of(stop: str | list[str] | None) -> tuple[str, ...]:
     """One or several stop strings as the engine wants them."""
     if stop is None:
@@ -187,6 +218,10 @@ def contradiction(one: str, other: str) -> InvalidRequestError:
 
 
 def log_ignored(names: list[str], request_id: str) -> None:
-    """Fields that nobody knows may be a client's mistake."""
-    shown = ", ".join(ascii(name[:64]) for name in names[:20])
-    logger.info("request %s: fields not known here were ignored: %s", request_id, shown)
+    """Fields that nobody knows may be a client's mistake; it is told of each once."""
+    new = [name for name in names if name not in _told][: MAX_TOLD - len(_told)]
+    if not new:
+        return
+    _told.update(new)
+    shown = ", ".join(ascii(name[:64]) for name in new[:20])
+    logger.warning("request %s: fields not known here were ignored: %s", request_id, shown)

@@ -9,7 +9,7 @@ import time
 from array import array
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ..engine.request import Event, Finished
@@ -73,10 +73,12 @@ class KeptReplies:
         self, events: AsyncGenerator[E, None], model: str, ask: Ask, completion_id: str, choice: int
     ) -> AsyncGenerator[E, None]:
         """Passes a reply's events on, and keeps it when it has ended."""
+        # what a fork began with is in the reply's tokens
+        kept = replace(ask, begun=None)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
-                    self.put(completion_id, choice, KeptReply(model, ask, array("i", event.tokens)))
+                    self.put(completion_id, choice, KeptReply(model, kept, array("i", event.tokens)))
                 yield event
 
     def put(self, completion_id: str, choice: int, reply: KeptReply) -> None:

@@ -107,9 +107,13 @@ class Security:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._host_allowed(hosts[0].lower()):
-            return plain_error(403, "This server does not answer to that Host; call it by the address it listens on.")
+            return plain_error(
+                403,
+                "This server does not answer to that Host; call it by the address it listens on, or start it with "
+                "--allowed-host NAME.",
+            )
         if not _same_origin(headers, hosts[0].lower(), scope, self._origins):
-            return plain_error(403, "Requests from other sites' pages are refused.")
+            return plain_error(403, "Requests from other sites' pages are refused; it takes those of --cors-origin.")
         if self._key_hashes and not self._signs_in(scope):
             owner = self._owner(headers, scope)
             if owner is None and scope["path"] not in OPEN_PATHS:
@@ -142,7 +146,10 @@ class Security:
         )
 
     async def _sign_in(self, scope: Scope, receive: Receive) -> Response:
-        index = self._index(await sign_in.submitted_key(receive))
+        try:
+            index = self._index(await sign_in.submitted_key(receive))
+        except HTTPException as error:
+            return plain_error(error.status_code, error.detail)
         if index is None:
             return sign_in.form("That is not the key.")
         return self._cookies.signed_in(scope, index)

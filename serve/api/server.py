@@ -52,7 +52,7 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 class ServerConfig:
     """Where to listen, and who may come.
 
-    The page uses `api_key`; `more_keys` let in as well. Pages of `cors_origins` may call the API. What is written
+    `api_key` and each of `more_keys` let in. Pages of `cors_origins` may call the API. What is written
     below `json_below` must be JSON; `files_to` are the paths that take a person's file.
     """
 

@@ -71,7 +71,7 @@ async def submitted_key(receive: Receive) -> bytes:
     if len(body) > MAX_FORM:
         return b""
     try:
-        return parse_qs(body.decode("ascii"), max_num_fields=8).get("key", [""])[0].encode()
+        return parse_qs(body.decode("ascii"), max_num_fields=8).get("key", [""])[0].strip().encode()
     except ValueError:
         return b""
 

@@ -48,7 +48,7 @@ class Tokens(BaseModel):
 
 
 class DetokenizeRequest(Body):
-    tokens: Annotated[list[TokenNumber], Field(max_length=1_000_000)]
+    tokens: Annotated[list[TokenNumber], Field(max_length=1_000_000, fail_fast=True)]
     model: ModelName = None
 
 

@@ -155,6 +155,9 @@ def request_id_of(request: Request) -> str:
 def _validation_response(error: RequestValidationError) -> Response:
     """Says where and what, never the value: it may be huge, secret or not encodable."""
     problems = error.errors()[:3]
+    if problems[0]["type"] == "json_invalid":
+        message = f"The body is no JSON: {problems[0]['ctx']['error']} at character {problems[0]['loc'][1]}."
+        return json_response(error_body(message, TABLE[InvalidRequestError], None), 400, {})
     lines = [f"{_path(problem['loc'])}: {problem['msg']}" for problem in problems]
     wire = TABLE[InvalidRequestError]
     if any(problem["type"] == NOT_SUPPORTED for problem in problems):

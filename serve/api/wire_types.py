@@ -21,6 +21,8 @@ def _no_lone_surrogates(text: str) -> str:
     return text
 
 
+# Parts, blocks and items. Of many wrong ones the first is told alone: a million errors would be a gigabyte.
+Many = Field(max_length=10_000, fail_fast=True)
 Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_no_lone_surrogates)]
 StopText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_lone_surrogates)]
 TokenId = Annotated[str, Field(pattern="^[0-9]{1,10}$")]

@@ -15,7 +15,7 @@ from .detokenizer import CLOSE_TAG, OPEN_TAG, Detokenizer, TextDelta
 from .model_runner import ModelRunner
 from .request import Begun
 
-PARAM = "begun"
+PARAM = "at"  # as a fork says it
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,8 @@ class EngineProcess:
 
     async def _enter(self) -> ChildLink:
         """The child, once it is ready; those who wait for it are bounded in number."""
-        if len(self._live) + self._n_entering >= self._config.n_seq_max + self._config.max_waiting:
+        n_unended = sum(not stream.ended for stream in self._live.values())
+        if n_unended + self._n_entering >= self._config.n_seq_max + self._config.max_waiting:
             raise QueueFullError(f"{self._config.max_waiting} requests are waiting already; try again soon.")
         self._n_entering += 1
         try:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from served import served
 
+from r1chat.app.errors import UsageError
+from r1chat.app.server import bind
 from r1chat.serve.models.gguf.shapes import SHAPES, synthetic_tokenizer
 
 _END = synthetic_tokenizer(SHAPES["tiny-qwen2"].n_vocab).eos_id
@@ -196,3 +198,8 @@ def test_the_browser_opens_once_the_server_answers(
         while opened and not (log.exists() and log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert (log.read_text() if log.exists() else None) == (f"{url}\n" if opened else None)
+
+
+def test_a_host_that_cannot_be_a_name_is_refused_in_one_line() -> None:
+    with pytest.raises(UsageError, match="is no name of a host. Use: r1chat --host 127.0.0.1"):
+        bind("a..b", 0, "key")

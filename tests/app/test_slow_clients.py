@@ -125,6 +125,52 @@ def test_a_slow_body_and_a_kept_connection_are_not_cut_by_the_time_for_heads(por
             time.sleep(0.7)
 
 
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[socket.socket, threading.Event]]:
+    """A client of a reply without end, all buffers small, and what is set when the server takes it for gone."""
+    monkeypatch.setattr(slow_clients, "READ_S", 0.5)
+    is_gone = threading.Event()
+
+    async def app(scope, receive, send):  # type: ignore[no-untyped-def]
+        async def write() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": b"x" * 20_000, "more_body": True})
+
+        writer = asyncio.create_task(write())
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        is_gone.set()
+        writer.cancel()
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    config = uvicorn.Config(app, http=slow_clients.ImpatientProtocol, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.connect(sock.getsockname())
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        yield client, is_gone
+    server.should_exit = True
+    thread.join(timeout=10)
+
+
+def test_who_stops_reading_is_taken_for_gone(endless: tuple[socket.socket, threading.Event]) -> None:
+    _, is_gone = endless
+    assert is_gone.wait(10)
+
+
+def test_who_reads_slowly_is_not(endless: tuple[socket.socket, threading.Event]) -> None:
+    client, is_gone = endless
+    started = time.monotonic()
+    while time.monotonic() - started < 2.5:
+        client.recv(4096)
+        assert not is_gone.wait(0.1)
+
+
 @pytest.mark.slow
 def test_sigterm_during_a_stream_ends_it_with_one_error_event_and_succeeds(noise_model: Path) -> None:
     with served("serve", "--model", str(noise_model), "--ctx", "32768") as server:

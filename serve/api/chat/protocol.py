@@ -14,13 +14,13 @@ from ...engine.request import SamplingParams
 from ...errors import InvalidRequestError, NotSupportedError
 from ..ask import Continues
 from ..dialects import ThinkingFields, preserved
-from ..fields import SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, stop_of
+from ..fields import ForeignSampling, SamplingFields, Stop, Strict, Unsupported, kinds, one_or_list, stop_of
 from ..forms.structure import StructureFields
 from ..forms.tools import ToolChoice, ToolName, Tools
 from ..prompt.chat_template import Turn, TurnCall
 from ..reasoning_format import ReasoningFormat
 from ..voting.vote import Vote
-from ..wire_types import MAX_CHOICES, Text, TokenCount
+from ..wire_types import MAX_CHOICES, Many, Text, TokenCount
 
 MAX_CALLS = 128
 MAX_TOP = 20
@@ -34,6 +34,7 @@ class TextPart(Strict):
 Parts = Annotated[
     list[Annotated[Annotated[TextPart, Tag("(text)")], kinds("text", default="text", what="Content parts")]],
     Field(min_length=1),
+    Many,
 ]
 
 
@@ -117,7 +118,7 @@ class HarmlessFields(Strict):
     reasoning_control: Any = None
 
 
-class UnsupportedFields(Strict):
+class UnsupportedFields(ForeignSampling):
     """What other servers do and this one does not: better an error than a reply that looks as if it had."""
 
     audio: Annotated[None, Unsupported("audio is")] = None
@@ -128,21 +129,6 @@ class UnsupportedFields(Strict):
     prediction: Annotated[None, Unsupported("predictions are")] = None
     store: Annotated[Literal[False] | None, Unsupported("storing replies is", (False,))] = None
     background: Annotated[Literal[False] | None, Unsupported("background is", (False,))] = None
-    grammar: Annotated[Literal[""] | None, Unsupported("grammars in GBNF are", ("",))] = None
-    guided_grammar: Annotated[None, Unsupported("guided_grammar is")] = None
-    use_beam_search: Annotated[Literal[False] | None, Unsupported("beam search is", (False,))] = None
-    min_tokens: Annotated[Literal[0] | None, Unsupported("min_tokens is", (0,))] = None
-    ignore_eos: Annotated[Literal[False] | None, Unsupported("ignore_eos is", (False,))] = None
-    stop_token_ids: Annotated[list[int] | None, Unsupported("stop_token_ids are", ([],))] = None
-    typical_p: Annotated[float | None, Unsupported("typical_p is", (1,))] = None
-    mirostat: Annotated[Literal[0] | None, Unsupported("mirostat is", (0,))] = None
-    dry_multiplier: Annotated[float | None, Unsupported("DRY is", (0,))] = None
-    xtc_probability: Annotated[float | None, Unsupported("XTC is", (0,))] = None
-    top_n_sigma: Annotated[float | None, Unsupported("top_n_sigma is", (-1, 0))] = None
-    dynatemp_range: Annotated[float | None, Unsupported("a range of temperatures is", (0,))] = None
-    bad_words: Annotated[list[str] | None, Unsupported("bad_words are", ([],))] = None
-    allowed_token_ids: Annotated[None, Unsupported("allowed_token_ids are")] = None
-    n_predict: Annotated[Literal[-1] | None, Unsupported("n_predict (send max_completion_tokens) is", (-1,))] = None
 
 
 class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFields, SamplingFields):
@@ -157,7 +143,7 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
+    messages: Annotated[list[Message], Field(min_length=1), Many]
     model: Annotated[Text, Field(max_length=512)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

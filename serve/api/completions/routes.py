@@ -16,7 +16,17 @@ from ...errors import InvalidRequestError
 from ..ask import Ask
 from ..chat.protocol import StreamOptions
 from ..dialects import ThinkingFields
-from ..fields import ChatOnly, SamplingFields, Stop, Unsupported, log_ignored, one_or_list, stop_of, unsupported
+from ..fields import (
+    ChatOnly,
+    ForeignSampling,
+    SamplingFields,
+    Stop,
+    Unsupported,
+    log_ignored,
+    one_or_list,
+    stop_of,
+    unsupported,
+)
 from ..forms.structure import Form, StructureFields
 from ..generation import Output, Outputs, merged
 from ..prompt.chat_template import OPEN_TAG
@@ -45,7 +55,7 @@ Prompt = Annotated[
 ]
 
 
-class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnly):
+class CompletionRequest(ForeignSampling, SamplingFields, ThinkingFields, StructureFields, ChatOnly):
     """Body of POST /v1/completions. Special tokens may be written out in the prompt, which begins with the
     model's own first token; one that ends in an opening tag is continued inside the thought.
     `return_token_ids` tells the tokens themselves, in vLLM's fields, the last one too, which ended the text. Where
@@ -71,7 +81,6 @@ class CompletionRequest(SamplingFields, ThinkingFields, StructureFields, ChatOnl
         Unsupported("thoughts apart from raw text are", harmless=("inline", "none", "raw", "auto")),
     ] = None
     prompt_embeds: Annotated[None, Unsupported("prompt_embeds are")] = None
-    use_beam_search: Annotated[Literal[False] | None, Unsupported("beam search is", harmless=(False,))] = None
 
     @property
     def prompts(self) -> list[str]:

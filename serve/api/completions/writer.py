@@ -97,9 +97,9 @@ class CompletionsWriter:
         index, event = output
         text = self._texts[index]
         if isinstance(event, TokenOutput):
-            offset = text.n_chars
             piece = text.add(event.channel, event.text)
-            logprobs = _logprobs(event.logprobs, offset) if self._with_logprobs else None
+            # behind the tag that may have been put in front
+            logprobs = _logprobs(event.logprobs, text.n_chars - len(event.text)) if self._with_logprobs else None
             return self._chunk(index, piece, logprobs) if piece or event.logprobs else b""
         if isinstance(event, ThoughtEnded):
             closing = text.close() if _closed(event.cause) else ""
@@ -135,12 +135,12 @@ class CompletionsWriter:
     def _choice(self, index: int, reply: Reply) -> CompletionChoice:
         text = self._texts[index]
         thought = text.add(Channel.REASONING, reply.reasoning)
+        thought_at = text.n_chars - len(reply.reasoning)
         if _closed(reply.finished.reasoning_end):
             thought += text.close()
-        logprobs = _logprobs(reply.reasoning_logprobs, 0)
-        answer_at = text.n_chars
+        logprobs = _logprobs(reply.reasoning_logprobs, thought_at)
         answer = text.add(Channel.CONTENT, reply.content)
-        logprobs.extend(_logprobs(reply.content_logprobs, answer_at))
+        logprobs.extend(_logprobs(reply.content_logprobs, text.n_chars - len(reply.content)))
         return CompletionChoice(
             index=index,
             text=thought + answer,

@@ -102,10 +102,10 @@ def blocks_of(reply: Reply, *, hides_thought: bool) -> list[ThinkingOut | TextOu
 
 
 def _tool_use(call: ToolCall) -> ToolUseOut | None:
-    """None for a call that ended before its arguments did."""
+    """None for a call whose arguments cannot be read: one that ended before they did, or goes too deep."""
     try:
         arguments = msgspec.json.decode(call.arguments or "{}")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return ToolUseOut(id=call.id, name=call.name, input=arguments) if isinstance(arguments, dict) else None
 

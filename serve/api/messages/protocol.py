@@ -11,7 +11,7 @@ from ..fields import OneReply, Strict, Unsupported, kinds, number, one_or_list
 from ..forms.json_schema import MAX_BYTES, bounded
 from ..forms.tools import MAX_TOOLS, ToolName
 from ..reasoning_format import ReasoningFormat
-from ..wire_types import MAX_INT, Budget, StopText, Text, TokenCount
+from ..wire_types import MAX_INT, Budget, Many, StopText, Text, TokenCount
 
 Arguments = Annotated[dict[str, Any], AfterValidator(bounded)]
 CallId = Annotated[Text, Field(min_length=1, max_length=256)]
@@ -49,7 +49,7 @@ class ToolUseBlock(Strict):
 
 
 ResultBlock = Annotated[Annotated[TextBlock, Tag("(text)")], kinds("text", default="text", what="Content blocks")]
-ResultText = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[ResultBlock], Tag("(list)")], one_or_list]
+ResultText = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[ResultBlock], Many, Tag("(list)")], one_or_list]
 
 
 class ToolResultBlock(Strict):
@@ -72,13 +72,13 @@ Block = Annotated[
     | Annotated[ToolResultBlock, Tag("(tool_result)")],
     kinds("text", "thinking", "redacted_thinking", "tool_use", "tool_result", default="text", what="Content blocks"),
 ]
-System = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[TextBlock], Tag("(list)")], one_or_list]
+System = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[TextBlock], Many, Tag("(list)")], one_or_list]
 
 
 class MessageParam(Strict):
     role: Literal["user", "assistant", "system"]
     content: Annotated[
-        Annotated[Text, Tag("(one)")] | Annotated[list[Block], Field(min_length=1), Tag("(list)")], one_or_list
+        Annotated[Text, Tag("(one)")] | Annotated[list[Block], Field(min_length=1), Many, Tag("(list)")], one_or_list
     ]
 
     @property
@@ -158,7 +158,7 @@ class OutputConfig(Strict):
 class PromptFields(OneReply):
     """What both routes read: all that goes into the prompt."""
 
-    messages: Annotated[list[MessageParam], Field(min_length=1, max_length=100_000)]
+    messages: Annotated[list[MessageParam], Field(min_length=1, max_length=100_000, fail_fast=True)]
     model: Annotated[Text, Field(max_length=512)] | None = None
     system: System | None = None
     tools: Annotated[list[ToolParam], Field(max_length=MAX_TOOLS)] | None = None

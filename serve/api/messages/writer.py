@@ -70,11 +70,12 @@ class MessagesWriter:
 
     def whole(self, replies: list[Reply]) -> bytes:
         (reply,) = replies
+        blocks = blocks_of(reply, hides_thought=self._hides_thought)
         message = MessageBody(
             id=self._id,
             model=self._model,
-            content=blocks_of(reply, hides_thought=self._hides_thought),
-            stop_reason=stop_reason(reply.finished, called=bool(reply.tool_calls)),
+            content=blocks,
+            stop_reason=stop_reason(reply.finished, called=blocks[-1].type == "tool_use"),
             stop_sequence=reply.finished.stop,
             usage=MessageUsage.of(reply.finished.usage),
             reasoning_end=reply.finished.reasoning_end,

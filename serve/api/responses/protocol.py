@@ -12,9 +12,8 @@ from ..forms.json_schema import MAX_BYTES, bounded
 from ..forms.structure import StructureFields
 from ..forms.tools import MAX_TOOLS, ToolName
 from ..reasoning_format import ReasoningFormat
-from ..wire_types import Text, TokenCount
+from ..wire_types import Many, Text, TokenCount
 
-MAX_ITEMS = 10_000
 JsonSchema = Annotated[dict[str, Any], AfterValidator(bounded)]
 CallId = Annotated[Text, Field(min_length=1, max_length=256)]
 
@@ -38,7 +37,7 @@ Part = Annotated[
     | Annotated[RefusalPart, Tag("(refusal)")],
     kinds("input_text", "output_text", "text", "refusal", default="input_text", what="Parts of a message"),
 ]
-Spoken = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[Part], Tag("(list)")], one_or_list]
+Spoken = Annotated[Annotated[Text, Tag("(one)")] | Annotated[list[Part], Many, Tag("(list)")], one_or_list]
 
 
 class MessageItem(Strict):
@@ -56,7 +55,7 @@ class ReasoningItem(Strict):
     """A thought of an earlier reply, as it went out."""
 
     type: Literal["reasoning"]
-    content: list[ReasoningText] | None = None
+    content: Annotated[list[ReasoningText], Many] | None = None
 
     @property
     def text(self) -> str:
@@ -84,7 +83,7 @@ Item = Annotated[
     kinds("message", "reasoning", "function_call", "function_call_output", default="message", what="Input items"),
 ]
 Input = Annotated[
-    Annotated[Text, Tag("(one)")] | Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS), Tag("(list)")],
+    Annotated[Text, Tag("(one)")] | Annotated[list[Item], Field(min_length=1), Many, Tag("(list)")],
     one_or_list,
 ]
 

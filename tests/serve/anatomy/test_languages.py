@@ -68,6 +68,7 @@ def test_formulas_lists_and_english_are_no_mixing(text: str) -> None:
 def test_words_that_the_question_has_are_quoted_not_mixed() -> None:
     text = f"{ENGLISH}The word 你好 means hello, and 世界 means world. {ENGLISH}"
     assert _places(text, "What does 你好 mean?") == [("Chinese", "世界")]
+    assert _places(f"{ENGLISH} 水果 is fruit. {ENGLISH}", "What are 水 and 果?") == [("Chinese", "水果")]
 
 
 def test_the_share_counts_letters() -> None:

@@ -168,6 +168,20 @@ def test_unknown_fields_are_ignored_and_named_in_one_log_line(
         assert post(live, **{"user": "me", "evil\nline": 1, "tier": "auto"}).status_code == 200
     (line,) = [record.getMessage() for record in caplog.records if "ignored" in record.getMessage()]
     assert line.endswith("'evil\\nline', 'tier'")
+    with caplog.at_level(logging.INFO, "r1chat.serve.api.fields"):
+        caplog.clear()
+        assert post(live, **{"tier": "auto", "tear": "auto"}).status_code == 200
+    (line,) = [record.getMessage() for record in caplog.records if "ignored" in record.getMessage()]
+    assert line.endswith(": 'tear'"), "each is told once"
+
+
+def test_a_body_that_is_no_json_is_told_where_it_breaks(live: LiveServer) -> None:
+    answer = httpx2.post(
+        f"{live.url}/v1/chat/completions", content=b'{"messages": [', headers={"content-type": "application/json"}
+    )
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and error["param"] is None
+    assert error["message"].startswith("The body is no JSON: ") and "at character 1" in error["message"]
 
 
 def test_a_token_id_beyond_the_vocabulary_is_refused(live: LiveServer) -> None:

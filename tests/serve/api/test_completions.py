@@ -11,6 +11,18 @@ import openai
 import pytest
 from live_server import LiveServer, start_model
 
+from r1chat.serve.api.completions.writer import CompletionsWriter
+from r1chat.serve.api.generation import Output, Reply
+from r1chat.serve.engine.request import (
+    Channel,
+    Finished,
+    FinishReason,
+    ThoughtEnded,
+    Timings,
+    TokenLogprob,
+    TokenOutput,
+    Usage,
+)
 from r1chat.serve.models.catalog import BUNDLED
 
 pytestmark = pytest.mark.model
@@ -149,6 +161,9 @@ def detokenized(server: LiveServer, ids: list[int]) -> str:
         {"vote": {"n": 4}},
         {"reasoning_format": "hidden"},
         {"prompt_embeds": "abc"},
+        {"ignore_eos": True},
+        {"min_tokens": 5},
+        {"grammar": "root ::= x"},
     ],
     ids=str,
 )
@@ -172,3 +187,25 @@ def test_what_asks_for_nothing_is_no_error(demo: LiveServer, fields: dict[str, A
 def test_nonsense_is_refused(demo: LiveServer, fields: dict[str, Any]) -> None:
     answer = post(demo, **fields)
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_offsets_point_at_the_tokens_in_the_text_also_behind_a_tag_put_in_front() -> None:
+    """Of a model that opens the thought itself, whose tag the engine took out."""
+
+    def writer() -> CompletionsWriter:
+        return CompletionsWriter("c", "m", thinking=[False], n=1, include_usage=False, with_logprobs=True)
+
+    thought, answer = (TokenLogprob(5, b"Hm", -1.0), TokenLogprob(6, b".", -1.0)), (TokenLogprob(7, b"9", -1.0),)
+    end = Finished("r", FinishReason.STOP, Usage(), Timings(), "natural")
+    whole = json.loads(writer().whole([Reply(end, "Hm.", "9", [], list(thought), list(answer))]))["choices"][0]
+    streamed = writer()
+    events: list[TokenOutput | ThoughtEnded] = [
+        TokenOutput("r", Channel.REASONING, "Hm.", 2, thought),
+        ThoughtEnded("r", "natural", 2),
+        TokenOutput("r", Channel.CONTENT, "9", 1, answer),
+    ]
+    parts = [json.loads(streamed.frame(Output(0, event))[6:])["choices"][0] for event in events]
+    offsets = [at for part in parts if part["logprobs"] for at in part["logprobs"]["text_offset"]]
+    assert "".join(part["text"] for part in parts) == whole["text"]
+    assert offsets == whole["logprobs"]["text_offset"]
+    assert [whole["text"][at] for at in offsets] == ["H", ".", "9"]

@@ -13,11 +13,13 @@ from r1chat.serve.api.kept import KeptReplies, KeptReply
 from r1chat.serve.api.prompt.chat_template import Turn, TurnCall
 from r1chat.serve.engine.request import (
     Accepted,
+    Begun,
     Channel,
     Event,
     Finished,
     FinishReason,
     Grammar,
+    Segment,
     Timings,
     TokenOutput,
     Usage,
@@ -114,6 +116,11 @@ async def test_what_follows_a_reply_keeps_it_when_it_ends_and_changes_nothing() 
     seen = [event async for event in kept.follow(events(*thought, end), "demo", Ask(owner="ann"), "a", 0)]
     assert seen == [*thought, end]
     assert kept.get("a", 0, "ann").tokens == array("i", [4, 5, 6])
+
+    forked = Ask(owner="ann", begun=Begun(tokens=(4, 5), segments=(Segment("x" * 9000, False),)))
+    async for _ in kept.follow(events(*thought, end), "demo", forked, "fork", 0):
+        pass
+    assert kept.get("fork", 0, "ann").ask == Ask(owner="ann"), "its tokens have what it began with"
 
     async for _ in kept.follow(events(*thought), "demo", Ask(owner="ann"), "left", 0):
         pass

@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from r1chat.serve.api.chat.protocol import ChatRequest
+from r1chat.serve.api.messages.protocol import MessagesRequest
 from r1chat.serve.api.replies import TimingsBody, UsageBody
+from r1chat.serve.api.responses.protocol import ResponsesRequest
+from r1chat.serve.api.tokens import DetokenizeRequest
 from r1chat.serve.engine.request import Priority, SamplingParams, Timings, Usage
 from r1chat.serve.errors import InvalidRequestError
 
@@ -308,3 +311,23 @@ def test_timings_are_in_milliseconds_and_rates_are_null_without_a_measurement() 
 def test_timings_count_the_drafts() -> None:
     body = TimingsBody.of(Timings(), Usage(drafted_tokens=15, accepted_tokens=9))
     assert (body.draft_n, body.draft_n_accepted) == (15, 9)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (ChatRequest, {"messages": [{"role": "user", "content": [1] * 5000}]}),
+        (ChatRequest, {"messages": [1] * 5000}),
+        (ChatRequest, {"messages": HELLO, "logit_bias": {str(i): "much" for i in range(5000)}}),
+        (MessagesRequest, {"max_tokens": 5, "messages": [{"role": "user", "content": [1] * 5000}]}),
+        (MessagesRequest, {"max_tokens": 5, "messages": HELLO, "system": [1] * 5000}),
+        (ResponsesRequest, {"input": [{"role": "user", "content": [1] * 5000}]}),
+        (ResponsesRequest, {"input": [1] * 5000}),
+        (DetokenizeRequest, {"tokens": ["one"] * 5000}),
+    ],
+    ids=lambda what: str(what)[:40],
+)
+def test_of_many_faults_a_few_are_told(body: type[BaseModel], fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        body.model_validate(fields)
+    assert caught.value.error_count() < 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import re
 import time
@@ -13,8 +14,10 @@ import httpx2
 import pytest
 from fastapi import FastAPI, Request
 from live_server import unstarted
+from starlette.types import Message
 
-from r1chat.serve.api import sign_in
+from r1chat.app.commands import serve
+from r1chat.serve.api import security, sign_in
 from r1chat.serve.api.security import owner_of
 from r1chat.serve.api.server import ServerConfig, create_app
 
@@ -152,3 +155,28 @@ def test_without_a_key_there_is_nothing_to_sign_in_to() -> None:
 def test_no_picture_of_the_form_leaks_what_was_typed() -> None:
     text = signed_in(app(KEY), "<script>alert(1)</script>").text
     assert not re.search("<script", text)
+
+
+@pytest.mark.anyio
+async def test_a_form_that_comes_too_slowly_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(security, "BODY_S", 0.05)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        return {"type": "http.request", "body": b"", "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"application/x-www-form-urlencoded")]
+    where = {"type": "http", "method": "POST", "path": "/sign-in", "query_string": b"", "server": ("127.0.0.1", 8000)}
+    await app(KEY)({**where, "headers": headers, "scheme": "http", "http_version": "1.1"}, receive, send)
+    assert sent[0]["status"] == 408
+
+
+def test_blanks_round_a_key_are_no_part_of_it() -> None:
+    assert signed_in(app(KEY), f" {KEY}\n").status_code == 303
+    assert serve.key(f" {KEY}\r\n") == KEY
+    with pytest.raises(argparse.ArgumentTypeError):
+        serve.key(" ")

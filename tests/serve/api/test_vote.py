@@ -167,6 +167,19 @@ async def test_an_answer_that_cannot_be_computed_holds_nobody_up(monkeypatch: py
 
 
 @pytest.mark.anyio
+async def test_a_vote_does_not_pay_for_the_mathematics_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("math_verify")
+    judge = MathJudge()
+    monkeypatch.setattr(judge._process, "ask", lambda question, timeout_s: True)
+    async with judge.session(budget_s=0.1) as session:
+        async with judge._lock:
+            waiting = asyncio.create_task(session.equal("x + 1", "1 + x"))
+            await asyncio.sleep(0.3)
+        assert await waiting
+        assert await session.equal("x + 2", "2 + x"), "there is time left"
+
+
+@pytest.mark.anyio
 async def test_without_the_library_answers_are_compared_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(math_process.importlib.util, "find_spec", lambda name: None)
     judge = MathJudge()
