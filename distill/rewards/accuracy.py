@@ -22,6 +22,12 @@ _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+")
 _UNIT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{[^{}\d]*\}(?:\s*\^\s*\{?\d\}?)?|\^\s*\{?\\circ\}?|\\circ|\{,\}")
 _NAME = re.compile(r"\A\s*\\?[A-Za-z]+\s*=")
 _WORDS = re.compile(r"(?<![\\\w])[^\W\d_]+(?!\w)|(?<=\d)\s*[^\W\d_]+(?!\w)|[°€£¥]")
+# what makes it another, be it dressed as a unit: words, and one letter behind it that is none
+_CHANGES = re.compile(
+    r"(?i:\b(?:minus|negative|not\b|half|halves|dozen|hundred|thousand|million|billion))|[百万亿]"
+    r"|\d(?![ACFJKLNVWdghlmst])[A-Za-z]\b"
+)
+_SHORT_FRACTION = re.compile(r"\\[dt]?frac(\d)(\d)")
 
 
 class Accuracy:
@@ -77,10 +83,17 @@ def _same_number(gold: str, value: Fraction, answer: str) -> Ruling:
     text = _NAME.sub("", _UNIT.sub("", answer.replace("−", "-")))
     if any(sign.isdigit() and not sign.isascii() for sign in text):
         return wrong("digits of another script", answer)
-    if len(_NUMBER.findall(text)) > len(_NUMBER.findall(gold)):
+    text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", _WORDS.sub(" ", text))
+    same, said = comparable(text, "boxed") == value, _NUMBER.findall(text)
+    if len(said) > len(_NUMBER.findall(gold)) and not (same and _is_in_lowest_terms(said, value)):
         return wrong("not worked out", answer)
-    same = comparable(_WORDS.sub(" ", text), "boxed") == value
-    return right("equal", answer) if same else wrong("another number", answer)
+    return right("equal", answer) if same and not _CHANGES.search(answer) else wrong("another number", answer)
+
+
+def _is_in_lowest_terms(said: list[str], value: Fraction) -> bool:
+    """Of the numbers of a fraction that is worth `value`: it is worked out, also with a whole number before it."""
+    *whole, numerator, denominator = map(Fraction, said)
+    return value.denominator == denominator != 1 and (not whole or numerator < denominator)
 
 
 def _that_counts(problem: ProblemRow, ruling: Ruling) -> Ruling:
