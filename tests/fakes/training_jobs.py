@@ -36,6 +36,13 @@ def make_job(folder: Path, **changes: Any) -> Job:
     return replace(job, **changes)
 
 
+def rounding() -> float:
+    """How far apart losses may be that are computed in another order: further where matrices are bfloat16."""
+    from r1chat.distill.sft.model import find_device
+
+    return 2e-3 if find_device().half is None else 2e-2
+
+
 def train_recorded(path: Path, kill_at: tuple[str, int] | None = None) -> None:
     """Trains the job in `path`, writing each step's rows and loss to steps.jsonl beside it.
 

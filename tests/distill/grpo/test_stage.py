@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,14 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 def same(one: Path, other: Path) -> bool:
     ours, theirs = weights(one), weights(other)
     return ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_float32() -> Iterator[None]:
+    """On a CPU that would take bfloat16, too: other draws might come to an end within two tokens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("r1chat.distill.sft.model._fast_bfloat16", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="module")
