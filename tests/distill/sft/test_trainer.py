@@ -51,7 +51,9 @@ def test_the_losses_do_not_depend_on_how_rows_share_the_memory(
 ) -> None:
     expected = whole[1]
     found = losses_of(make_job(tmp_path, **changes))
-    assert [found[step] for step in found] == pytest.approx([expected[step] for step in expected], abs=max(5e-3, rounding()))
+    assert [found[step] for step in found] == pytest.approx(
+        [expected[step] for step in expected], abs=max(5e-3, rounding())
+    )
 
 
 def test_the_loss_is_that_of_the_plain_model(whole: tuple[Job, dict[int, float]]) -> None:
