@@ -179,6 +179,26 @@ def test_what_cannot_be_forked_says_so_and_keeps_the_text(chat: Visit, thought: 
     assert chat.tab.is_enabled(".rewrite .primary")
 
 
+def test_a_rewritten_sentence_outlives_a_stray_click_and_esc_and_goes_with_cancel(chat: Visit, thought: Any) -> None:
+    thought()
+    sentence = chat.tab.locator("text=156 / 12 is 13.")
+    editor = chat.tab.locator(".rewrite textarea")
+    sentence.click()
+    chat.tab.click(".do-edit")
+    editor.fill("156 / 12 is 12.")
+    chat.tab.click("text=another")
+    assert editor.input_value() == "156 / 12 is 12." and _focused(chat, "value") == "156 / 12 is 12."
+    for key, kept in (("Escape", "156 / 12 is 12."), ("Cancel", "156 / 12 is 13.")):
+        if key == "Cancel":
+            chat.tab.click(".rewrite >> text=Cancel")
+        else:
+            chat.tab.keyboard.press(key)
+        chat.tab.wait_for_selector(".rewrite", state="detached")
+        sentence.click()
+        chat.tab.click(".do-edit")
+        assert editor.input_value() == kept
+
+
 def test_the_part_that_a_fork_kept_is_marked(chat: Visit, thought: Any) -> None:
     thought(kept=THOUGHT.index("So it is"))
     # No inner texts here: what is out of sight may not be laid out.

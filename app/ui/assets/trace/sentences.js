@@ -12,7 +12,8 @@ export class Sentences {
     this.text = text;
     this.onFork = onFork;
     this.all = [...list.querySelectorAll('.sentence')];
-    this.tools = null;
+    this.tools = this.field = null;
+    this.drafts = new Map(); // start of a sentence -> what was written in its place and not gone on from
     if (this.all.length) this.all[0].tabIndex = 0;
     for (const sentence of this.all.slice(1)) sentence.tabIndex = -1;
     list.addEventListener('click', (event) => this.onClick(event));
@@ -30,6 +31,11 @@ export class Sentences {
     if (!sentence || event.target.closest('a')) return;
     // Whoever marks text wants to copy it.
     if (!getSelection().isCollapsed) return;
+    // A stray click does not close what was written.
+    if (this.field && this.drafts.has(this.startOf(this.chosen))) {
+      this.field.focus();
+      return;
+    }
     this.focus(sentence);
     if (this.chosen === sentence) this.close();
     else this.open(sentence);
@@ -83,18 +89,22 @@ export class Sentences {
   }
 
   edit(sentence) {
-    const written = this.textOf(sentence);
-    const field = make('textarea', { 'aria-label': words.editLabel, rows: Math.min(12, 2 + Math.ceil(written.length / 70)) });
+    const start = this.startOf(sentence);
+    const written = this.drafts.get(start) ?? this.textOf(sentence);
+    const field = make('textarea', { 'aria-label': words.editLabel, rows: Math.min(12, 2 + Math.ceil(written.length / 70)),
+      oninput: () => this.drafts.set(start, field.value) });
     field.value = written;
-    const goOn = () => this.fork(this.startOf(sentence), field.value);
+    const goOn = () => this.fork(start, field.value);
+    const cancel = () => { this.drafts.delete(start); this.leave(); };
     const editor = make('div', { class: 'from-here rewrite', role: 'group', 'aria-label': words.edit },
       field, make('p', { class: 'soft' }, words.editor),
-      make('div', { class: 'row' }, button(words.goOn, goOn, { class: 'primary' }), button(words.cancel, () => this.leave()), this.failed));
+      make('div', { class: 'row' }, button(words.goOn, goOn, { class: 'primary' }), button(words.cancel, cancel), this.failed));
     field.addEventListener('keydown', (event) => {
       if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) goOn();
     });
     this.tools.replaceWith(editor);
     this.tools = editor;
+    this.field = field;
     for (const later of this.all.slice(this.all.indexOf(sentence))) later.classList.add('dropped');
     field.focus();
   }
@@ -107,6 +117,7 @@ export class Sentences {
     for (const one of buttons) one.setAttribute('aria-disabled', true);
     try {
       await this.onFork(at, text);
+      if (this.drafts.get(at) === text) this.drafts.delete(at);
       if (this.tools?.contains(document.activeElement)) this.leave();
       else this.close();
     } catch (error) {
@@ -135,7 +146,7 @@ export class Sentences {
     this.tools?.remove();
     this.chosen?.classList.remove('chosen');
     for (const sentence of this.list.querySelectorAll('.dropped')) sentence.classList.remove('dropped');
-    this.tools = this.chosen = null;
+    this.tools = this.field = this.chosen = null;
   }
 
   startOf(sentence) { return Number(sentence.dataset.start); }
