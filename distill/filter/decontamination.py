@@ -6,7 +6,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from ..problems.held_out import SPLITS
+from ..problems.held_out import SPLITS, is_held_out
+from ..problems.problem import Problem
 from ..rows import ProblemRow
 from ..sources.generated import SOURCE
 from ..sources.gym import GYM
@@ -57,6 +58,14 @@ class EvaluationProblems:
             if run in self._runs and self._phrases[without_numbers(run)] < _COMMON:
                 return Drop("shared_8_gram", f"{self._runs[run]}: {run}")
         return None
+
+
+def is_held_out_row(row: ProblemRow) -> bool:
+    """Whether our own problems for measuring ask this too: also of a file's puzzles, in whatever words, where they have
+    what makes one.
+    """
+    check = row.check if row.check and {"numbers", "target"} <= row.check.keys() else None
+    return is_held_out(Problem(row.family, row.prompt, row.gold or "", "", "", row.verifier, check))
 
 
 def _is_from_template(problem: ProblemRow) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..rows import TraceRow
+from ..rows import ProblemRow, TraceRow
 from ..sft.rows import RowEncoder
 from .candidate import Candidate
 from .checks import check_finished, check_thought, check_verdict
 from .config import FilterConfig
-from .decontamination import EvaluationProblems
+from .decontamination import EvaluationProblems, is_held_out_row
 from .duplicates import ProblemGroups, text_key
 from .funnel import Drop
 from .language import check_language
@@ -47,7 +47,7 @@ class Sift:
             return
         problem = self._groups.key(row.problem)
         text = text_key(problem, row.reasoning or "", row.answer)
-        self.left.append(Candidate(at, row.id, problem, text, length, row.pass_rate, self._test(row.problem.prompt)))
+        self.left.append(Candidate(at, row.id, problem, text, length, row.pass_rate, self._test(row.problem)))
 
     def drop(self, drops: dict[int, Drop]) -> None:
         """Takes rows out that were left, by their place."""
@@ -62,7 +62,9 @@ class Sift:
         yield check_language(thought, row.answer, config.language, config.min_language_share)
         yield check_repetition(f"{thought}\n{row.answer}")
 
-    def _test(self, prompt: str) -> Drop | None:
+    def _test(self, problem: ProblemRow) -> Drop | None:
+        prompt = problem.prompt
         if prompt not in self._asked:
-            self._asked[prompt] = self._evaluation.hit(prompt)
+            held_out = Drop("same_as_test", "held out") if is_held_out_row(problem) else None
+            self._asked[prompt] = self._evaluation.hit(prompt) or held_out
         return self._asked[prompt]

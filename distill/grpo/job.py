@@ -13,10 +13,8 @@ import msgspec
 
 from ..config import DistillConfig
 from ..errors import DistillError
-from ..filter.decontamination import EvaluationProblems
+from ..filter.decontamination import EvaluationProblems, is_held_out_row
 from ..filter.measured import evaluation_problems
-from ..problems.held_out import is_held_out
-from ..problems.problem import Problem
 from ..rows import ProblemRow
 from ..sources.problems import distinct, load_problems
 from ..students import Method
@@ -95,7 +93,7 @@ def _problems(settings: GrpoConfig, seed: int, measured: EvaluationProblems) -> 
     each = -(-wanted // max(1, len(settings.problems)))
     groups = (load_problems(spec, limit=each, seed=seed) for spec in settings.problems)
     rows = (row for row in chain.from_iterable(zip_longest(*groups)) if row is not None)
-    unseen = (row for row in rows if not _is_held_out(row) and not measured.hit(row.prompt))
+    unseen = (row for row in rows if not is_held_out_row(row) and not measured.hit(row.prompt))
     found = list({row.prompt: row for row in distinct(unseen)}.values())[:wanted]
     if len(found) < settings.prompts_per_step:
         raise DistillError(
@@ -103,12 +101,6 @@ def _problems(settings: GrpoConfig, seed: int, measured: EvaluationProblems) -> 
             f"step takes {settings.prompts_per_step}. Name others, in the recipe: problems: [generated:countdown]"
         )
     return found
-
-
-def _is_held_out(row: ProblemRow) -> bool:
-    """Also of a file's puzzles, in whatever words, where they have what makes one."""
-    check = row.check if row.check and {"numbers", "target"} <= row.check.keys() else None
-    return is_held_out(Problem(row.family, row.prompt, row.gold or "", "", "", row.verifier, check))
 
 
 def _check(settings: GrpoConfig) -> None:

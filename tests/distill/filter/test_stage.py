@@ -18,6 +18,7 @@ from r1chat.distill.filter.config import FilterConfig
 from r1chat.distill.filter.funnel import STEPS, DroppedRow, funnel_table
 from r1chat.distill.filter.stage import run_stage
 from r1chat.distill.host import Host
+from r1chat.distill.problems.held_out import held_out
 from r1chat.distill.rows import TraceRow, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.sft.config import SftConfig
@@ -112,6 +113,19 @@ def test_no_row_is_lost_or_doubled_and_the_table_adds_up(room: Room) -> None:
         assert sum(stage["reasons"].values()) == stage["dropped"]
         left = stage["out"]
     assert funnel["by_source"] == {"problems.jsonl": {"in": len(rows), "kept": len(room.kept())}}
+
+
+def test_a_puzzle_that_is_held_out_is_not_taught_in_other_words(room: Room) -> None:
+    check = next(problem.check for problem in held_out()["test"] if problem.family == "countdown")
+    assert check is not None
+    turned = {"numbers": check["numbers"][::-1], "target": check["target"]}
+    prompt = f"Here are tiles {turned['numbers']}. Reach {check['target']}!"
+    puzzle = msgspec.structs.replace(
+        trace_row(1), problem=msgspec.structs.replace(problem_row(prompt), verifier="expression", check=turned)
+    )
+    room.run([puzzle, trace_row(2)])
+    assert [row.reason for row in room.dropped()] == ["same_as_test"]
+    assert [row.id for row in room.kept()] == [trace_row(2).id]
 
 
 def test_what_a_curve_is_drawn_of_is_no_more_taught_than_what_is_measured(room: Room, tmp_path: Path) -> None:
