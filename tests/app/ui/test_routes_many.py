@@ -140,7 +140,9 @@ def test_a_gold_answer_marks_each_reply_and_may_be_changed_later(person: Person)
     assert person.patch(f"/groups/{group['id']}", gold="")["group"]["report"]["marks"] == {}
 
 
-def test_a_formula_is_compared_as_mathematics(person: Person) -> None:
+def test_a_formula_is_compared_as_mathematics(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The judge's child gives way to all others: on a busy machine it takes its time.
+    monkeypatch.setattr("r1chat.serve.answers.math_judge._LONGEST_S", 60.0)
     group = ended(person, ask(person, "FORMULA please", 3, gold="1 + x"))
     assert in_order(group, "marks") == ["right", "right", None] and group["report"]["votes"] == 2
 

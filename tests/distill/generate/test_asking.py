@@ -120,7 +120,7 @@ def test_a_server_that_knows_no_seeds_is_asked_without(run: Run, teacher: ShakyT
 
 def test_one_request_that_always_breaks_the_server_is_given_up(teacher: ShakyTeacher) -> None:
     teacher.fault_of = lambda body: Fault() if body["messages"][0]["content"] == "p0" else None
-    first, *others = ask_all(teacher.url, 4)
+    first, *others = ask_all(teacher.url, 4, replace(QUICK, give_up_s=60))
     assert isinstance(first, NotAnsweredError) and all(isinstance(reply, Completion) for reply in others)
 
 
@@ -132,7 +132,7 @@ def test_a_teacher_that_stays_away_ends_the_run_with_the_command_that_goes_on(te
         isinstance(error, DistillError) and str(error).endswith("is kept; go on with: r1chat distill generate")
         for error in errors
     )
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_wait_longer_than_patience_is_not_waited_for(teacher: ShakyTeacher) -> None:
