@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from ..config import DistillConfig
+from ..sources.generated import COUNT
 from ..sources.gym import is_endless
 from ..sources.problems import load_problems
 from .decontamination import EvaluationProblems
 
 
 def evaluation_problems(config: DistillConfig) -> EvaluationProblems:
-    """Every problem of the sets, not only those that will be asked; of an endless set those. The set that a curve is
-    drawn of is among them, and what else the run holds out. Raises DistillError.
+    """Every problem of the sets, not only those that will be asked; of an endless set those, and as many as are made
+    unasked: another run may ask them. The set that a curve is drawn of is among them, and what else the run holds out.
+    Raises DistillError.
     """
     found = EvaluationProblems()
     for spec in config.kept_out:
-        limit = config.most_asked if is_endless(spec) else None
+        limit = max(COUNT, config.most_asked) if is_endless(spec) else None
         found.add(load_problems(spec, limit=limit, seed=config.evaluation_seed))
     return found

@@ -10,14 +10,14 @@ from itertools import islice
 
 from ..errors import DistillError
 from ..rows import ProblemRow, content_id
-from .generated import COUNT
+from .generated import COUNT, SOURCE
 
 GYM = "gym"
 
 
 def is_endless(spec: str) -> bool:
     """Whether the problems of a spec are made as they are asked for."""
-    return spec.startswith(f"{GYM}:")
+    return spec.partition(":")[0] in (GYM, SOURCE)
 
 
 def gym_problems(names: str, limit: int | None, seed: int) -> Iterator[ProblemRow]:

@@ -16,6 +16,7 @@ from r1chat.distill.errors import DistillError
 from r1chat.distill.evaluate.config import EvaluateConfig
 from r1chat.distill.filter.config import FilterConfig
 from r1chat.distill.filter.funnel import STEPS, DroppedRow, funnel_table
+from r1chat.distill.filter.measured import evaluation_problems
 from r1chat.distill.filter.stage import run_stage
 from r1chat.distill.host import Host
 from r1chat.distill.problems.held_out import held_out
@@ -23,6 +24,7 @@ from r1chat.distill.rows import TraceRow, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.sft.config import SftConfig
 from r1chat.distill.sft.rows import RowEncoder
+from r1chat.distill.sources.problems import load_problems
 from r1chat.distill.students import STUDENTS
 
 LOOP = "Then I try to add the two numbers once more, but that is not what was asked, so I start again here. "
@@ -126,6 +128,15 @@ def test_a_puzzle_that_is_held_out_is_not_taught_in_other_words(room: Room) -> N
     room.run([puzzle, trace_row(2)])
     assert [row.reason for row in room.dropped()] == ["same_as_test"]
     assert [row.id for row in room.kept()] == [trace_row(2).id]
+
+
+def test_of_a_set_without_end_all_that_is_asked_is_kept_out(tmp_path: Path) -> None:
+    asked = EvaluateConfig(sets=("generated:sums",), n=1100)
+    config = DistillConfig(STUDENTS["tiny"], tmp_path, "student", evaluate=asked)
+    kept_out = evaluation_problems(config)
+    measured = load_problems("generated:sums", limit=asked.n, seed=config.evaluation_seed)
+    assert len(measured) == 1100
+    assert all(kept_out.hit(problem.prompt) for problem in measured)
 
 
 def test_what_a_curve_is_drawn_of_is_no_more_taught_than_what_is_measured(room: Room, tmp_path: Path) -> None:
