@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 import httpx2
 import msgspec
 
-from .errors import R1ChatError
+from .errors import InvalidRequestError, R1ChatError
 from .vote_events import VoteEvent, vote_event
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -80,7 +80,10 @@ class ServerUnreachableError(R1ChatError):
 
 
 class Client:
-    """Chat over `base_url` (with or without a trailing /v1); `timeout` is the longest silence in seconds."""
+    """Chat over `base_url` (with or without a trailing /v1); `timeout` is the longest silence in seconds.
+
+    Raises InvalidRequestError for what is no address, and so does every call for what JSON cannot say.
+    """
 
     def __init__(
         self,
@@ -93,7 +96,10 @@ class Client:
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
         self.model = model
         # A proxy from the environment must not stand between a program and its own machine.
-        trust_env = httpx2.URL(self.base_url).host not in LOOPBACK
+        try:
+            trust_env = httpx2.URL(self.base_url).host not in LOOPBACK
+        except httpx2.InvalidURL as error:
+            raise InvalidRequestError(f"{base_url[:200]!r} is no address of a server.") from error
         self._http = httpx2.AsyncClient(
             headers={b"Authorization": f"Bearer {api_key}".encode()} if api_key else {},
             timeout=httpx2.Timeout(timeout, connect=10.0),
@@ -180,7 +186,10 @@ class Client:
 
     async def models(self) -> list[dict[str, Any]]:
         """What the server offers, as GET /v1/models says it."""
-        return (await self._asked("GET", "/v1/models"))["data"]
+        body = await self._asked("GET", "/v1/models")
+        if not isinstance(body.get("data"), list):
+            raise ApiError(200, None, f"The server's answer lists no models: {str(body)[:200]}")
+        return body["data"]
 
     async def load(self, model: str) -> dict[str, Any]:
         """Loads a model before anybody asks it; its card, once it is there. Raises ApiError."""
@@ -202,8 +211,9 @@ class Client:
         return await self._asked("POST", path, body)
 
     async def _asked(self, method: str, path: str, body: Any = None, *, also_ok: int = 200) -> dict[str, Any]:
+        request = self._request(method, path, body)
         try:
-            response = await self._http.request(method, self.base_url + path, json=body)
+            response = await self._http.send(request)
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
         if response.is_error and response.status_code != also_ok:
@@ -217,7 +227,7 @@ class Client:
     async def _sent(self, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """All chunks of a reply that came to its end. Raises ApiError, ServerUnreachableError."""
         streamed = {"stream": True, "stream_options": {"include_usage": True}, **body}
-        request = self._http.build_request("POST", self.base_url + path, json=streamed)
+        request = self._request("POST", path, streamed)
         try:
             response = await self._http.send(request, stream=True)
             try:
@@ -230,6 +240,12 @@ class Client:
                 await response.aclose()
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
+
+    def _request(self, method: str, path: str, body: Any) -> httpx2.Request:
+        try:
+            return self._http.build_request(method, self.base_url + path, json=body)
+        except ValueError as error:  # a number that is none, half a character
+            raise InvalidRequestError(f"This cannot be sent: {error}.") from error
 
     def _unreachable(self, error: Exception) -> ServerUnreachableError:
         reason = str(error) or type(error).__name__

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ..bench.interrupt import until_told
 from ..errors import UsageError
@@ -103,10 +103,18 @@ def _peer(text: str) -> Peer:
     name, separator, url = text.partition("=")
     if not separator or "/" in name:
         name, url = "", text
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if (parts := _address(url)) is None:
         raise argparse.ArgumentTypeError(f"{text!r} names no server; write http://HOST:PORT or NAME=http://HOST:PORT")
     return Peer(name or parts.netloc, parts._replace(fragment="").geturl(), frozenset(_names(parts.fragment)))
+
+
+def _address(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.netloc) and parts.port != 0
+    except ValueError:  # brackets without an address between them, a port that is none
+        return None
+    return parts if is_whole else None
 
 
 def run(args: argparse.Namespace) -> int:

@@ -139,12 +139,15 @@ def _server(args: argparse.Namespace) -> AbstractAsyncContextManager[str]:
 async def _running(url: str, key: str | None) -> AsyncIterator[str]:
     """Asked for its models at first: what is wrong with the address is said before anything is typed."""
     from ...serve.client import ApiError, Client, ServerUnreachableError
+    from ...serve.errors import InvalidRequestError
 
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url} is no address of a server. Use: r1chat chat --url http://127.0.0.1:8000")
     try:
         async with Client(url, api_key=key, timeout=30) as client:
             await client.models()
+    except InvalidRequestError as error:
+        raise UsageError(f"{error} Use: r1chat chat --url http://127.0.0.1:8000") from error
     except ServerUnreachableError as error:
         raise CommandError(f"{error}. Start one: r1chat serve") from error
     except ApiError as error:

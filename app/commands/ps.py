@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
 async def _asked(url: str, api_key: str | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The models that are there or failed to come, and the server's memory, unless its models are elsewhere."""
     from ...serve.client import ApiError, Client, ServerUnreachableError
+    from ...serve.errors import InvalidRequestError
 
     try:
         async with Client(url, api_key=api_key, timeout=30) as client:
@@ -61,14 +62,16 @@ async def _asked(url: str, api_key: str | None) -> tuple[list[dict[str, Any]], d
                 if error.code != "not_supported":
                     raise
                 memory = None
+        held = {model["id"]: model for model in memory["models"]} if memory else {}
+        return [_joined(card, held.get(card["id"])) for card in cards if card.get("state") != "unloaded"], memory
+    except InvalidRequestError as error:
+        raise UsageError(f"{error} Use: r1chat ps --url {URL}") from error
     except ServerUnreachableError as error:
         raise CommandError(f"No server answers at {url}. Start one: r1chat serve") from error
-    except (ApiError, KeyError, TypeError, ValueError) as error:
+    except (ApiError, AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ApiError) and error.status in (401, 403):
             raise CommandError(f"{url} wants its key. Give it: R1CHAT_API_KEY=... r1chat ps --url {url}") from error
         raise CommandError(f"What answers at {url} is no r1chat server. Start one: r1chat serve") from error
-    held = {model["id"]: model for model in memory["models"]} if memory else {}
-    return [_joined(card, held.get(card["id"])) for card in cards if card.get("state") != "unloaded"], memory
 
 
 def _joined(card: dict[str, Any], held: dict[str, Any] | None) -> dict[str, Any]:

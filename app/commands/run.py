@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
 def _prompt(argument: str | None, stdin: TextIO | None) -> str:
     """The question: what is piped in, then what was typed. `-` is only a sign that something is piped."""
     piped = "" if stdin is None or stdin.isatty() else stdin.read()
-    typed = "" if argument in (None, "-") else str(argument)
+    # Bytes that are no UTF-8 come from the shell as halves of characters.
+    typed = "" if argument in (None, "-") else str(argument).encode("utf-8", "replace").decode()
     prompt = "\n\n".join(part for part in (piped.strip(), typed.strip()) if part)
     if not prompt:
         raise UsageError('There is no question. Ask one: r1chat run demo "What is 15% of 240?"')
@@ -98,6 +99,7 @@ def _prompt(argument: str | None, stdin: TextIO | None) -> str:
 
 async def _ask(entry: ModelEntry, options: LoadOptions, prompt: str, params: dict[str, Any], show: Printer) -> Reply:
     from ...serve.client import ApiError, Client
+    from ...serve.errors import InvalidRequestError
     from ..local_server import local_server
 
     try:
@@ -109,6 +111,8 @@ async def _ask(entry: ModelEntry, options: LoadOptions, prompt: str, params: dic
         if error.status in (400, 422):
             raise UsageError(f"{str(error).rstrip('.')}. See: r1chat run --help") from error
         raise
+    except InvalidRequestError as error:
+        raise UsageError(f"{error} See: r1chat run --help") from error
 
 
 async def _receive(client: Client, prompt: str, params: dict[str, Any], show: Printer) -> Reply:

@@ -238,6 +238,7 @@ def test_a_wrong_command_in_a_pipe_ends_it_with_a_line(r1chat: Run, server: Live
     [
         (("--url", "http://127.0.0.1:9"), 1, "No answer from http://127.0.0.1:9: .*Start one: r1chat serve"),
         (("--url", "box:8000"), 2, "box:8000 is no address of a server. Use: r1chat chat --url http://"),
+        (("--url", "http://b:80x"), 2, "'http://b:80x' is no address of a server. Use: r1chat chat --url http://"),
         (("--continue",), 2, "What is not kept cannot be gone on with. Leave one out: r1chat chat --continue"),
     ],
 )

@@ -56,8 +56,9 @@ def test_it_says_how_to_start_a_server_where_there_is_none(capsys: pytest.Captur
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     assert main(["ps", "--url", url]) == 1
     assert capsys.readouterr().err == f"r1chat: No server answers at {url}. Start one: r1chat serve\n"
-    assert main(["ps", "--url", "localhost"]) == 2
-    assert capsys.readouterr().err.endswith("Use: r1chat ps --url http://127.0.0.1:8000\n")
+    for no_address in ("localhost", "http://localhost:8000x"):
+        assert main(["ps", "--url", no_address]) == 2
+        assert capsys.readouterr().err.endswith("is no address of a server. Use: r1chat ps --url http://127.0.0.1:8000\n")
 
 
 def test_it_asks_for_the_key_and_sends_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,12 +78,13 @@ def test_of_a_way_to_other_servers_it_tells_what_is_known(
     assert "a" in [line.split()[0] for line in out.splitlines()] and err == ""
 
 
-def test_another_kind_of_server_is_no_riddle(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("body", [b"<html>It works!</html>", b"{}", b'{"data": [{"name": "x"}]}', b'{"data": ["x"]}'])
+def test_another_kind_of_server_is_no_riddle(capsys: pytest.CaptureFixture[str], body: bytes) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b"<html>It works!</html>")
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None: ...
 

@@ -74,6 +74,10 @@ def test_what_is_piped_in_comes_before_the_prompt() -> None:
     assert _prompt("-", io.StringIO(QUESTION + "\n")) == QUESTION
 
 
+def test_a_byte_that_is_no_text_costs_no_question() -> None:
+    assert _prompt("What is 2\udcff?", None) == "What is 2??"
+
+
 @pytest.mark.slow
 @pytest.mark.model
 def test_a_trace_that_few_tokens_have_no_room_for_gives_way_to_the_answer(r1chat: Run) -> None:
@@ -90,8 +94,9 @@ def test_too_long_a_question_has_its_own_status(r1chat: Run, noise_model: Path) 
 
 
 @pytest.mark.slow
-def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat: Run, noise_model: Path) -> None:
-    done = r1chat("run", str(noise_model), "hi", "--temperature", "-1")
+@pytest.mark.parametrize("temperature", ["-1", "nan"])
+def test_a_setting_out_of_range_is_the_apis_word_in_one_line(r1chat: Run, noise_model: Path, temperature: str) -> None:
+    done = r1chat("run", str(noise_model), "hi", "--temperature", temperature)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("r1chat: ")
     assert done.stderr.count("\n") == 1

@@ -16,6 +16,7 @@ import pytest
 from live_server import QUESTION, LiveServer, StartServer
 
 from r1chat.serve.client import ApiError, Client, ContentDelta, Done, ReasoningDelta, ServerUnreachableError
+from r1chat.serve.errors import InvalidRequestError
 
 REASONING = "Let me count the sheep.\nAll but nine ran away, so nine are left."
 CONTENT = "The answer is \\boxed{9}."
@@ -37,7 +38,7 @@ def answering(body: bytes, *, status: int = 200, content_type: str = "text/event
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            self.rfile.read(int(self.headers.get("content-length", 0)))
             self.send_response(status)
             self.send_header("content-type", content_type)
             self.end_headers()
@@ -192,6 +193,28 @@ def test_errors_of_any_shape_are_api_errors(body: bytes) -> None:
 def test_a_chunk_that_is_no_json_is_an_api_error() -> None:
     with answering(b"data: {oops\n\n") as url, pytest.raises(ApiError, match="no JSON"):
         stream(Client(url))
+
+
+def test_a_server_that_lists_no_models_is_an_api_error() -> None:
+    async def ask(url: str) -> None:
+        async with Client(url) as client:
+            await client.models()
+
+    with answering(b'{"object": "list"}', content_type="application/json") as url:
+        with pytest.raises(ApiError, match="lists no models"):
+            asyncio.run(ask(url))
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000x", "http://[::1", "http://a\n.b"])
+def test_what_is_no_address_is_told_at_once(url: str) -> None:
+    with pytest.raises(InvalidRequestError, match="is no address of a server"):
+        Client(url)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), "half \udcff a character"])
+def test_what_json_cannot_say_is_told_before_it_is_sent(wrong: object) -> None:
+    with pytest.raises(InvalidRequestError, match="This cannot be sent: "):
+        stream(Client("http://127.0.0.1:9"), temperature=wrong)
 
 
 def test_nobody_there_is_said_with_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
