@@ -59,6 +59,12 @@ ${window.pwned='template'} {{constructor.constructor('window.pwned=1')()}} `${wi
 [late]: http://evil.example/late.png
 """
 
+# In the page: its tab is covered by another, or comes back.
+HIDE = """(isAway) => {
+    Object.defineProperty(document, 'hidden', { value: isAway, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
 
 def _lines(n_words: int) -> str:
     words = "".join(f"step {n} goes on\n" if n % 5 == 0 else f"word{n} " for n in range(n_words))
@@ -69,6 +75,7 @@ SCRIPTS = {
     "LONG": _lines(LONG_WORDS),
     "ENDLESS": _lines(ENDLESS_WORDS),
     "PLAIN": "".join(f"word{n} " for n in range(60)) + "</think>\n\ndone",
+    "EMOJI": "".join(f"word{n} 😀 " for n in range(60)) + "</think>\n\ndone",
     "SPEECH": "".join(f"word{n} " for n in range(LONG_WORDS // 2)) + "</think>\n\ndone",
     "MARKUP": "Let me write it down.\n</think>\n\nSo \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"
     "```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]",

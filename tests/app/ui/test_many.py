@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import LABEL, PageServer, Visit, scripted
+from .conftest import HIDE, LABEL, PageServer, Visit, scripted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -42,12 +42,6 @@ SCRIPTS = {
     "SHEEP": script(20, "\\boxed{9}"),
 }
 STUDENT = {"SHEEP": script(5, "\\boxed{8}"), "LONG": script(900, "\\boxed{1}")}
-
-
-HIDE = """(isAway) => {
-    Object.defineProperty(document, 'hidden', { value: isAway, configurable: true });
-    document.dispatchEvent(new Event('visibilitychange'));
-}"""
 
 
 @pytest.fixture(scope="module")

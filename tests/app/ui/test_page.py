@@ -10,12 +10,21 @@ import pytest
 from .conftest import LABEL, N_CTX, TOO_LONG
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from playwright.sync_api import Route
 
     from .conftest import PageServer, Visit
 
 HEADER = ".trace .header"
 LIVE = re.compile(r"Thinking \d+ s, [\d,]+ tokens?(, \d+ tok/s)?")
+# In the page: whoever asks from outside may come when it is over.
+NOTE_COPIED = """(node) => {
+    window.copied = false;
+    new MutationObserver((_, self) => {
+        if (node.textContent === 'Copied') { self.disconnect(); window.copied = true; }
+    }).observe(node, { childList: true });
+}"""
 ENDED = re.compile(r"Thought [\d.]+ s, [\d,]+ tokens, \d+ tok/s")
 
 
@@ -24,6 +33,16 @@ def tokens(chat: Visit) -> int:
     found = re.search(r"([\d,]+) token", chat.text(HEADER))
     assert found
     return int(found[1].replace(",", ""))
+
+
+def copied(chat: Visit, control: str, press: Callable[[], None] | None = None) -> str:
+    """What a press of that control copies. That it did, it says for a moment only."""
+    node = chat.tab.locator(control)
+    node.evaluate(NOTE_COPIED)
+    (press or node.click)()
+    chat.tab.wait_for_function("window.copied")
+    text: str = chat.tab.evaluate("navigator.clipboard.readText()")
+    return text
 
 
 def wait_for_growth(chat: Visit) -> None:
@@ -93,7 +112,7 @@ def test_stopping_is_said_at_once_by_button_header_and_key(chat: Visit) -> None:
 
 @pytest.mark.slow
 def test_new_chat_in_the_middle_of_a_thought_lets_it_go_on_elsewhere(chat: Visit) -> None:
-    chat.ask("LONG")
+    chat.ask("ENDLESS")
     chat.wait("thinking")
     address = chat.tab.url
     chat.new_chat()
@@ -102,6 +121,9 @@ def test_new_chat_in_the_middle_of_a_thought_lets_it_go_on_elsewhere(chat: Visit
     chat.wait("done")
     assert chat.tab.locator(".turn").count() == 1
     chat.tab.goto(address)
+    chat.wait("thinking")
+    wait_for_growth(chat)
+    chat.tab.keyboard.press("Control+.")
     chat.wait("done")
     assert chat.text(".answer") == "done"
 
@@ -138,16 +160,11 @@ def test_formulas_and_code_are_drawn(chat: Visit) -> None:
 def test_answer_and_thought_are_copied_each_by_itself_and_exactly(chat: Visit) -> None:
     chat.ask("MARKUP")
     chat.wait("done")
-    copied = "navigator.clipboard.readText()"
-    chat.tab.click(".copy")
-    chat.tab.wait_for_selector(".copy >> text=Copied")
-    assert chat.tab.evaluate(copied) == (
+    assert copied(chat, ".copy") == (
         "So \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"
         "```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]"
     )
-    chat.tab.click(".copy-thought")
-    chat.tab.wait_for_selector(".copy-thought >> text=Copied")
-    thought = chat.tab.evaluate(copied)
+    thought = copied(chat, ".copy-thought")
     assert thought.strip() == "Let me write it down." and "think>" not in thought
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import HIDE
+
 if TYPE_CHECKING:
     from .conftest import Visit
 
@@ -93,6 +95,42 @@ def test_a_peek_stays_where_the_reader_scrolled_and_follows_again_from_its_end(c
     chat.tab.mouse.wheel(0, 10_000)
     chat.tab.wait_for_function(f"{BELOW} < 48")
     chat.tab.wait_for_function(f"height => {BOX}.scrollHeight > height + 200 && {BELOW} < 48", arg=height)
+
+
+def test_a_thought_with_emojis_is_whole_and_not_fetched_once_more(chat: Visit) -> None:
+    fetched: list[str] = []
+    chat.tab.on("request", lambda request: fetched.append(request.url) if request.method == "GET" else None)
+    chat.ask("EMOJI")
+    chat.wait("done")
+    chat.tab.wait_for_timeout(300)
+    assert chat.thought().count("😀") == 60
+    assert [url for url in fetched if "/page/messages/" in url] == []
+
+
+def test_a_thought_that_cannot_be_fetched_says_so_beside_what_there_is_of_it(chat: Visit) -> None:
+    chat.ask("ENDLESS")
+    chat.wait("thinking")
+    chat.tab.keyboard.press("Escape")
+    chat.wait("stopped")
+    kept = chat.thought()
+    # It goes on and ends while nobody looks.
+    chat.tab.evaluate(HIDE, True)
+    reply = chat.json(f"/page/conversations/{chat.conversation}")["path"][-1]
+    route = f"{chat.url}/page/messages/{reply['id']}"
+    chat.tab.context.request.post(f"{route}/continue", data={})
+    chat.until(lambda: chat.json(f"/page/messages/{reply['id']}")["reasoning_chars"] > len(kept) + 100)
+    chat.tab.context.request.post(f"{route}/control", data={"action": "stop"})
+    chat.tab.route(route, lambda route: route.abort())
+    chat.tab.evaluate(HIDE, False)
+    chat.tab.wait_for_selector(".trace .body > .alarm")
+    assert chat.thought() == kept
+    chat.tab.unroute(route)
+    chat.tab.click(".trace .fold")
+    chat.tab.click(".trace .fold")
+    chat.tab.wait_for_selector(".trace .body > .alarm", state="hidden")
+    whole = chat.json(f"/page/messages/{reply['id']}")["reasoning"]
+    chat.until(lambda: chat.thought().strip() == whole.strip())
+    chat.take_complaints()
 
 
 def test_on_a_wide_window_the_answer_stands_left_of_its_thought(chat: Visit) -> None:

@@ -1,5 +1,6 @@
 // A growing plain text as one block per line, so that a new word lays out one line and not the whole text.
 // Lines are kept in chunks: what is out of sight is not laid out at all (style.css).
+import { CodePoints } from '../common/codepoints.js';
 import { make } from '../common/dom.js';
 
 const LINES_PER_CHUNK = 40;
@@ -13,13 +14,14 @@ export class Lines {
   }
 
   clear() {
-    this.length = 0;
+    this.length = this.points = 0; // in UTF-16 units, and in characters as the server counts them
     this.chunk = this.line = this.drawn = null;
     this.box.replaceChildren();
   }
 
   append(text) {
     this.length += text.length;
+    this.points += new CodePoints(text).length;
     this.drawn = this.chunk;
     text.split('\n').forEach((piece, index) => {
       if (index || !this.line) this.open();

@@ -40,10 +40,11 @@ export class Thought {
     this.gauge = new Gauge();
     this.text = make('div', { class: 'text', tabindex: 0, role: 'group', 'aria-label': trace.text });
     this.read = make('div', { class: 'read' });
+    this.error = make('p', { class: 'alarm', hidden: true });
     this.foot = make('div', { class: 'foot' },
       button(trace.less, () => this.choose('peek'), { class: 'quiet' }),
       button(trace.fold, () => this.choose('closed'), { class: 'quiet' }));
-    this.body = make('div', { class: 'body' }, this.text, this.read, this.foot);
+    this.body = make('div', { class: 'body' }, this.text, this.read, this.error, this.foot);
     this.node = make('section', { class: 'trace', 'aria-label': trace.label },
       make('div', { class: 'bar' }, this.toggle, this.size), this.gauge.node, this.body);
   }
@@ -86,15 +87,17 @@ export class Thought {
 
   async load() {
     this.isWhole = true;
+    this.error.hidden = true;
     if (!this.lines.length) this.text.textContent = words.trace.loading;
     try {
       const { reasoning } = await get(`/page/messages/${this.message.id}`);
-      this.lines.clear();
+      if (!this.lines.length) this.lines.clear();
       this.lines.set(reasoning);
-      this.follower.toEnd();
     } catch (error) {
       this.isWhole = false;
-      this.text.textContent = error.message;
+      if (!this.lines.length) this.lines.clear();
+      this.error.hidden = false;
+      this.error.textContent = error.message;
     }
   }
 
@@ -131,7 +134,7 @@ export class Thought {
     } else if (wasLive || message.reasoning_chars !== before.reasoning_chars) {
       // It may have gone on and ended elsewhere.
       this.finished = null;
-      this.isWhole = this.lines.length === (message.reasoning_chars ?? this.lines.length);
+      this.isWhole = this.lines.points === (message.reasoning_chars ?? this.lines.points);
     }
     this.fill();
   }

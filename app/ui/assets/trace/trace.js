@@ -1,9 +1,9 @@
 // A thought that has ended, to be read: its steps with quiet markers, an overview of them, and sentences from which
 // the model can go on another way. Comes from GET /page/messages/{id}/thought when it is opened.
 import { get } from '../common/api.js';
+import { CodePoints } from '../common/codepoints.js';
 import { make, markup } from '../common/dom.js';
 import { words } from '../words/trace.js';
-import { CodePoints } from './codepoints.js';
 import { notes } from './notes.js';
 import { Overview } from './overview.js';
 import { Sentences } from './sentences.js';

@@ -14,10 +14,10 @@ import pytest
 from r1chat.app.conversations.records import Message
 
 from ..conftest import HOSTILE, PageServer, Visit
+from ..test_page import copied
 from ..test_page_safety import ACTIVE
 from .scripts import CODE, SCRIPTS
 
-COPIED = "navigator.clipboard.readText()"
 LINES = "[...document.querySelectorAll('.turn:last-child .trace .text p')].map((line) => line.textContent).join('\\n')"
 # Where a person's and a model's words stand.
 SAID = ".turns :is(.question, .step, .text, .answer)"
@@ -31,13 +31,6 @@ MORE_HOSTILE = [
     "<style>* { display: none !important }</style> <form action=javascript:window.pwned=1><button autofocus>",
     "\u202e txet sdrawkcab \u202c <｜User｜> <｜end▁of▁sentence｜> <|im_end|>",
 ]
-
-
-def copied(chat: Visit, control: str) -> str:
-    chat.tab.click(f".turn:last-child {control}")
-    chat.tab.wait_for_selector(f".turn:last-child {control} >> text=Copied")
-    text: str = chat.tab.evaluate(COPIED)
-    return text
 
 
 @pytest.mark.parametrize(
