@@ -33,7 +33,11 @@ class Patience:
 
 
 class NotAnsweredError(Exception):
-    """This one request gets no reply; the text says why."""
+    """This one request gets no reply; the text says why. `passes`: another time it may."""
+
+    def __init__(self, reason: str, *, passes: bool) -> None:
+        super().__init__(reason)
+        self.passes = passes
 
 
 class _Failure(Exception):
@@ -79,7 +83,7 @@ class Asker:
                 waits += 1
                 fails += failure.counts
                 if fails >= TRIES and self._n_answered > answered_before:
-                    raise NotAnsweredError(str(failure)) from failure
+                    raise NotAnsweredError(str(failure), passes=True) from failure
                 await self._rest(waits, failure)
 
     async def _wait_for_all(self) -> None:
@@ -127,7 +131,7 @@ class Asker:
                 f"The teacher refused each of {self._n_refused} requests ({error.status}: {error.message}). "
                 f"Change what it is asked, then run: {self._again}"
             )
-        return NotAnsweredError(error.message)
+        return NotAnsweredError(error.message, passes=False)
 
     async def _rest(self, waits: int, failure: _Failure) -> None:
         """Until this request may be tried again. A wait that the server asked for holds for all of them."""

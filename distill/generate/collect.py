@@ -31,9 +31,12 @@ class Request:
 
 @dataclass
 class Misses:
-    """Requests that got no reply while others did, and why the first of them did not."""
+    """Requests that got no reply while others did, and why the first of them did not. `passing`: how many of them
+    may get one another time.
+    """
 
     count: int = 0
+    passing: int = 0
     first_reason: str = ""
 
 
@@ -70,6 +73,7 @@ async def collect(
                 reply = await asker.ask(messages, request.seed)
             except NotAnsweredError as error:
                 misses.count += 1
+                misses.passing += error.passes
                 misses.first_reason = misses.first_reason or str(error)
                 continue
             keep(_row(request, teacher, params_of(config), reply, began))

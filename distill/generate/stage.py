@@ -104,7 +104,10 @@ async def _ask(run: _Run) -> dict[str, Any]:
         asker = Asker(reached.client, {**params_of(settings), **reached.fields}, run.again)
         misses = await collect(asker, reached.teacher, settings, left, keep.keep)
     if misses.count:
-        run.host.say(f"{misses.count} of {len(requests)} requests got no reply; the first: {misses.first_reason}")
+        said = f"{misses.count} of {len(requests)} requests got no reply; the first: {misses.first_reason}"
+        if misses.passing:  # with the same settings the stage is done
+            said += f". Ask again, in another haste: {run.again} --concurrency {settings.concurrency // 2 or 2}"
+        run.host.say(said)
     told = {"teacher": to_builtins(reached.teacher), "asked": len(left), "reused": len(requests) - len(left)}
     return told | {"unanswered": misses.count, "first_unanswered": misses.first_reason}
 

@@ -9,11 +9,13 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from shaky_teacher import Fault, ShakyTeacher, shaky_teacher
 
 from r1chat.distill.errors import DistillError
+from r1chat.distill.generate import asking
 from r1chat.distill.generate.asking import Asker, NotAnsweredError, Patience
 from r1chat.serve.client import Client, Completion
 
@@ -101,6 +103,19 @@ def test_a_prompt_that_is_refused_costs_no_other(run: Run, teacher: ShakyTeacher
     assert (summary["traces"], summary["unanswered"]) == (10, 2)
     assert run.said == ["2 of 12 requests got no reply; the first: the prompt has 9000 tokens"]
     assert run.generate(problems=run.problems(6), k=2, teacher=teacher.url)["asked"] == 2, "next time they are tried"
+
+
+def test_what_failed_in_passing_is_told_with_the_command_that_asks_again(
+    run: Run, teacher: ShakyTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "Patience", lambda: replace(QUICK, give_up_s=60))
+    wanted: dict[str, Any] = {"problems": run.problems(20), "k": 1, "teacher": teacher.url}
+    teacher.fault_of = lambda body: Fault() if "What is 3 +" in body["messages"][0]["content"] else None
+    assert run.generate(**wanted, concurrency=4)["unanswered"] == 1
+    (said,) = run.said
+    assert said.endswith(f"r1chat distill generate --run-dir {run.root} --concurrency 2")
+    teacher.fault_of = lambda body: None
+    assert run.generate(**wanted, concurrency=2)["asked"] == 1
 
 
 @pytest.mark.parametrize("count", [2, 40])
