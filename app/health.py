@@ -106,7 +106,7 @@ def _folders() -> list[Check]:
 
 def _folder(name: str, path: Path) -> Check:
     """Whether something can be written there, or could be if the folder were made."""
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    there = next(parent for parent in (path, *path.parents) if os.path.exists(parent))
     free = shutil.disk_usage(there).free
     data = {"path": str(path), "free": free, "writable": _is_writable(there)}
     if not data["writable"]:

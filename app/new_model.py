@@ -28,7 +28,7 @@ def new_path(name: str, *, force: bool) -> Path:
             f"`{DEMO}` and not ending in .gguf. For example: --as my-model"
         )
     path = student_path(name)
-    if path.exists() and not force:
+    if os.path.exists(path) and not force:
         raise UsageError(f"There is a model called {name} already ({path}). To replace it, add: --force")
     return path
 

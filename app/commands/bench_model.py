@@ -54,7 +54,7 @@ def resolve_model(args: argparse.Namespace) -> Path:
 def chart_path(text: str) -> Path:
     """A file that can be written, as far as its folder tells: the measurement before it takes long."""
     path = Path(os.path.expanduser(text))
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise argparse.ArgumentTypeError(f"there is no folder {path.parent} for {path.name}")
     return path
 

@@ -144,7 +144,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 def _agreed(config: DistillConfig, args: argparse.Namespace) -> bool:
     """Shows the plan of a run that is new; whether it is to begin."""
-    if args.yes or args.stage or (config.run_dir / "run.json").is_file():
+    if args.yes or args.stage or os.path.isfile(config.run_dir / "run.json"):
         return True
     from ...distill.plan import make_plan
 

@@ -76,7 +76,7 @@ def _check(args: argparse.Namespace, given: dict[str, Any]) -> None:
 def _before(root: Path) -> dict[str, Any]:
     """The options of the run that is there; {} where there is none. Raises UsageError for one of no recipe."""
     stored = stored_options(root)
-    if "recipe" not in stored and (root / "run.json").is_file():
+    if "recipe" not in stored and os.path.isfile(root / "run.json"):
         raise UsageError(
             f"{root} has a run that follows no recipe. Choose another folder: "
             f"r1chat distill --recipe NAME --run-dir {shlex.quote(f'{root}-2')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def alone(root: Path) -> Iterator[None]:
 def stored_options(root: Path) -> dict[str, Any]:
     """The options this folder's run was begun with."""
     record = root / "run.json"
-    if not record.is_file():
+    if not os.path.isfile(record):
         return {}
     try:
         return dict(json.loads(record.read_text(encoding="utf-8")).get("options", {}))

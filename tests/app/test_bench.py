@@ -77,7 +77,8 @@ def test_peer_that_does_not_answer_is_one_line(r1chat: Run, noise_model: Path) -
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--against", "llama-server"], ["--against", "http://localhost:8000x"], ["--only", "sprint"], ["--shape", "tiny"], ["--rounds", "0"],
+        ["--against", "llama-server"], ["--against", "http://localhost:8000x"], ["--only", "sprint"],
+        ["--shape", "tiny"], ["--rounds", "0"],
         ["--model", "mine", "vote"], ["--json", "accuracy"], ["--chart", "x.svg"],
         ["--against", "http://127.0.0.1:9", "--chart", "/nonexistent/x.svg"],
         ["budget", "--chart", "/nonexistent/x.svg"],

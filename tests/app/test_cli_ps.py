@@ -58,7 +58,9 @@ def test_it_says_how_to_start_a_server_where_there_is_none(capsys: pytest.Captur
     assert capsys.readouterr().err == f"r1chat: No server answers at {url}. Start one: r1chat serve\n"
     for no_address in ("localhost", "http://localhost:8000x"):
         assert main(["ps", "--url", no_address]) == 2
-        assert capsys.readouterr().err.endswith("is no address of a server. Use: r1chat ps --url http://127.0.0.1:8000\n")
+        assert capsys.readouterr().err.endswith(
+            "is no address of a server. Use: r1chat ps --url http://127.0.0.1:8000\n"
+        )
 
 
 def test_it_asks_for_the_key_and_sends_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

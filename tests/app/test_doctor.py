@@ -142,6 +142,10 @@ def test_a_folder_that_cannot_be_written_to_is_broken(r1chat: Run, tmp_path: Pat
     assert checks_of(done)["own models"]["state"] == "broken"
 
 
+def test_a_folder_whose_path_cannot_be_looked_up_is_one_check(tmp_path: Path) -> None:
+    assert health._folder("downloads", tmp_path / ("x" * 300) / "hub").data["writable"]
+
+
 def test_a_llama_cpp_that_cannot_be_loaded_is_one_check_among_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a build for graphics cards without their driver."""
 

@@ -32,6 +32,12 @@ def test_a_file_is_no_folder_of_a_run(tmp_path: Path) -> None:
         distill("report", "--student", "tiny", "--run-dir", str(file))
 
 
+def test_a_path_that_no_system_takes_is_no_folder_of_a_run(tmp_path: Path) -> None:
+    for student in (["--student", "tiny"], ["--recipe", "r1-zero"]):
+        with pytest.raises(UsageError, match=r": r1chat distill "):
+            distill("report", *student, "--run-dir", str(tmp_path / ("x" * 300)))
+
+
 @pytest.mark.parametrize("damage", ["{", '{"options": 3}', "[]", '{"options": {"student": "tiny", "samples": "x"}}'])
 def test_a_damaged_record_is_told_in_one_line(tmp_path: Path, damage: str) -> None:
     (tmp_path / "run.json").write_text(damage)
