@@ -221,7 +221,7 @@ def _forget(stage: Stage, folder: RunFolder) -> None:
 def _require(stage: Stage, folder: RunFolder) -> None:
     missing = [name for name in stage.inputs if not _artifact(folder, name).exists()]
     if missing:
-        before = next(other.name for other in STAGES if missing[0] in other.outputs)
+        before = next(other.name for other in STAGES if other.name in NAMES and missing[0] in other.outputs)
         raise DistillError(
             f"The stage {stage.name} needs {_artifact(folder, missing[0]).name}, and it is not there. "
             f"Run first: r1chat distill {before} --run-dir {folder.root}"

@@ -117,6 +117,10 @@ def test_a_stage_whose_input_is_missing_names_the_command_that_makes_it(
     with pytest.raises(DistillError, match=r"traces\.jsonl.*r1chat distill generate --run-dir"):
         again(config, ("verify",))
     assert calls == []
+    with pytest.raises(DistillError, match=r"sft\.json.*r1chat distill sft --run-dir"):
+        again(config, ("base", "export"))
+    with pytest.raises(DistillError, match=r"base\.json.*r1chat distill base --run-dir"):
+        again(replace(config, run_dir=tmp_path / "other"), ("sft",))
 
 
 def test_the_record_tells_the_configuration_and_the_versions(
