@@ -353,6 +353,30 @@ def test_settings_are_the_conversations_and_on_request_the_new_ones_too(page: Li
     assert page.json("/page/settings")["settings"]["seed"] is None
 
 
+def test_what_the_dialog_does_not_ask_for_stays_as_it_was_for_new_chats(page: ListVisit) -> None:
+    page.lay_out(whole("chat", settings={"thinking": "budget", "budget": 77}))
+    page.row("chat").locator("a").click()
+    expect(page.tab.locator(".question")).to_have_text("chat")
+    dialog = opened_settings(page)
+    dialog.get_by_label("Seed").fill("7")
+    dialog.get_by_label("Also for new chats").check()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    kept = page.json("/page/settings")["settings"]
+    assert (kept["seed"], kept["thinking"], kept["budget"]) == (7, "auto", 1024)
+    page.tab.context.request.put(f"{page.url}/page/settings", data={"settings": {}})
+
+
+def test_a_new_chat_names_the_model_that_it_is_asked_with(page: ListVisit) -> None:
+    request = page.tab.context.request
+    request.put(f"{page.url}/page/settings", data={"settings": {"model": "student"}})
+    page.reload()
+    expect(page.tab.locator(".model-picker > button .name")).to_have_text("student")
+    request.put(f"{page.url}/page/settings", data={"settings": {}})
+    page.reload()
+    expect(page.tab.locator(".model-picker > button .name")).to_have_text("demo")
+
+
 def test_the_dialog_counts_what_earlier_thoughts_and_the_context_take(page: ListVisit) -> None:
     page.lay_out(whole("chat", thought="hm", tokens=1234))
     page.row("chat").locator("a").click()

@@ -242,6 +242,15 @@ def test_what_a_recipe_learns_is_watched_and_read_before_and_after(practised: Ru
     assert tab.locator("#runs img").count() == 0
 
 
+def test_what_was_measured_is_told_as_it_is_and_progress_never_too_early(visit: Visit) -> None:
+    told = visit.tab.evaluate(
+        """import('/page/assets/words/runs.js').then(({ words }) => [
+            words.value('held_out_accuracy', 0.58), words.value('accuracy', 0.287), words.percent(0.999)
+        ])"""
+    )
+    assert told == ["58 %", "28.7 %", "99 %"]
+
+
 def test_a_recipe_is_offered_with_students_that_it_can_make(folder: RunFolder, visit: Visit) -> None:
     tab = visit.tab
     tab.click("#room-runs-button")

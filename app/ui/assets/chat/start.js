@@ -35,7 +35,7 @@ class Chat {
     this.main = make('div', { class: 'pane' }, this.toolbar.node, this.banner, this.welcome.node, this.transcript.node,
       this.composer.node, this.announcer.node);
     root.append(this.nav, this.main);
-    // What a new chat will be asked with, until it exists.
+    // What was chosen for a new chat, until it exists; the defaults have the rest.
     this.plans = {};
     this.defaults = {};
   }
@@ -90,13 +90,16 @@ class Chat {
     this.main.classList.toggle('begun', path.length > 0);
     this.transcript.show(entriesOf(path, groups, (message) => session.together(message)));
     this.toolbar.show(conversation, conversation?.settings.model ?? '');
-    this.picker?.show(conversation, this.plans);
+    this.picker?.show(conversation, this.planned);
     this.composer.show(session.id);
     this.composer.live(session.live.length > 0);
-    this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...this.defaults, ...(conversation?.settings ?? this.plans) });
+    this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...(conversation?.settings ?? this.planned) });
     this.tell();
     if (session.id === (conversation?.id ?? null)) this.arrived(session.id);
   }
+
+  // What a new chat will be asked with.
+  get planned() { return { ...this.defaults, ...this.plans }; }
 
   tell() {
     if (this.session.live.length) this.transcript.tell(this.session.live.at(-1));
@@ -245,7 +248,7 @@ class Chat {
     const { ModelPicker } = await import('../shelf/picker.js');
     this.picker = new ModelPicker({ onChoose: (model) => { if (!current().conversation) this.plans = { ...this.plans, model }; } });
     this.toolbar.model.replaceWith(this.picker.node);
-    this.picker.show(current().conversation, this.plans);
+    this.picker.show(current().conversation, this.planned);
     try {
       const { startList } = await import('../list/list.js');
       startList(this.nav);

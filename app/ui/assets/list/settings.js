@@ -159,7 +159,7 @@ class SettingsDialog {
     const { values } = this;
     this.error.textContent = '';
     try {
-      if (!this.conversation || this.forNew.checked) await put('/page/settings', { settings: { ...this.before, ...values } });
+      if (!this.conversation || this.forNew.checked) await this.keepForNew(values);
       if (this.conversation) await patch(`/page/conversations/${encodeURIComponent(this.conversation.id)}`, { settings: values });
     } catch (error) {
       this.error.textContent = error.message;
@@ -168,6 +168,12 @@ class SettingsDialog {
     if (this.conversation) emit('conversation-changed', { id: this.conversation.id });
     emit('defaults-changed');
     this.dialog.close();
+  }
+
+  // All but what this dialog asks for stays as it is for new chats: how long they think, say.
+  async keepForNew(values) {
+    const { settings } = await get('/page/settings');
+    await put('/page/settings', { settings: { ...settings, ...values } });
   }
 }
 

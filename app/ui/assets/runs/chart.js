@@ -47,7 +47,7 @@ export class Chart {
   // `share`: values are 0..1 and read as percent.
   constructor({ height = 240, share = false } = {}) {
     this.height = height;
-    this.say = share ? words.percent : words.number;
+    this.say = share ? words.share : words.number;
     this.svg = draw('svg', { role: 'img', tabindex: '0', height });
     this.readout = make('p', { class: 'readout soft small' });
     this.node = make('figure', { class: 'chart' }, this.svg, this.readout);

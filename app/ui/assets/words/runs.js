@@ -1,7 +1,10 @@
 // What a person reads of runs.
 
 const count = (n) => Math.round(n).toLocaleString('en');
+// Of progress, which is at 100 % when it is through.
 const percent = (share) => `${Math.floor(100 * share)} %`;
+// Of what was measured.
+const share = (value) => `${Number((100 * value).toFixed(1))} %`;
 
 const duration = (seconds) => {
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
@@ -38,6 +41,7 @@ export const words = {
   states: STATES,
   number,
   percent,
+  share,
   duration,
   left: (seconds) => `about ${duration(seconds)} left`,
   choose: 'Choose a run to see how far it is.',
@@ -45,7 +49,7 @@ export const words = {
   recipe: (name) => (name ? `recipe ${name}` : ''),
   kinds: KINDS,
   stage: (name) => STAGES[name] ?? name,
-  value: (metric, value) => (isShare(metric) ? percent(value) : number(value)),
+  value: (metric, value) => (isShare(metric) ? share(value) : number(value)),
   of: ({ student, recipe }) => (student ? `${recipe ? 'student' : 'continues'} ${student}` : ''),
   now: (run) => {
     const stage = run.stages.find(({ name }) => name === run.stage);
