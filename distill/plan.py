@@ -220,7 +220,10 @@ def _cost_lines(plan: Plan) -> Iterator[str]:
     settings, student = plan.config.sft, plan.config.student
     method = settings.method or student.method
     rate = settings.learning_rate or student.rate(method)
-    yield f"training  {method}, learning rate {rate:g}, {settings.batch_size} rows a step, {settings.epochs:g} epochs"
+    steps = "" if settings.max_steps is None else f"{settings.max_steps:,} steps"
+    epochs = f"{round(plan.forecast.epochs if plan.forecast else settings.epochs, 2):g} epochs"
+    told = f"{steps}, about {epochs}" if steps and plan.forecast else steps or epochs
+    yield f"training  {method}, learning rate {rate:g}, {settings.batch_size} rows a step, {told}"
     if plan.forecast is None:
         yield "          memory and hours are told before the first step, once rows and base are here"
     else:

@@ -91,7 +91,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     training = _group(parser, "training")
     training("--method", choices=["full", "lora", "qlora"], help="what is trained (default: the student's own)")
     training("--epochs", type=_positive, metavar="N", help="passes over the traces")
-    training("--max-steps", type=_count, metavar="N", help="optimizer steps at most")
+    training("--max-steps", type=_count, metavar="N", help="exactly N optimizer steps, whatever --epochs")
     training("--learning-rate", type=_positive, metavar="R", help="peak rate (default: the student's own)")
     training("--batch-size", type=_count, metavar="N", help="rows a step, over all processes")
     training("--lora-rank", type=_count, metavar="R", help="rank of the adapter (default: 32)")

@@ -120,7 +120,8 @@ def _sft(step: Step) -> str:
     if generate.teacher is not None:
         most = "" if generate.max_problems is None else f"up to {generate.max_problems:,} problems of "
         told.append(f"right answers of {generate.teacher} to {most}{_sources(generate.problems)}, {generate.k} each")
-    return f"fine-tuning, {sft.epochs:g} epochs on {' and '.join(told)}"
+    length = f"{sft.epochs:g} epochs" if sft.max_steps is None else f"{sft.max_steps:,} steps"
+    return f"fine-tuning, {length} on {' and '.join(told)}"
 
 
 def _grpo(step: Step) -> str:

@@ -12,6 +12,7 @@ from ...serve.models.gguf.spec import ModelSpec
 from ..students import Method, parameters_of
 from .config import SftConfig
 from .memory import Load, Memory, estimate_memory
+from .order import epochs_read
 from .speed import measure_flops, training_seconds
 
 
@@ -56,9 +57,14 @@ class Forecast:
         return max(1, -(-max(1, round(self.rows * self.settings.epochs)) // self.settings.batch_size))
 
     @property
+    def epochs(self) -> float:
+        settings = self.settings
+        return epochs_read(self.rows, settings.batch_size, settings.epochs, settings.max_steps)
+
+    @property
     def tokens(self) -> float:
         """Read in all epochs."""
-        return min(self.steps * self.settings.batch_size, self.rows * self.settings.epochs) * self.row_tokens
+        return min(self.steps * self.settings.batch_size, self.rows * self.epochs) * self.row_tokens
 
     @cached_property
     def seconds(self) -> float:

@@ -9,6 +9,11 @@ from math import ceil
 import numpy as np
 
 
+def epochs_read(n_rows: float, batch_size: int, epochs: float, max_steps: int | None) -> float:
+    """How often each row is read."""
+    return epochs if max_steps is None else max_steps * batch_size / n_rows
+
+
 def draw_steps(n_rows: int, batch_size: int, epochs: float, max_steps: int | None, seed: int) -> list[np.ndarray]:
     """The rows of every step. Each epoch is all rows in an order of its own; `max_steps` goes before `epochs`.
 

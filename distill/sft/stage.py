@@ -18,6 +18,7 @@ from .checks import check_rows
 from .curve import held_out_curve
 from .job import Job, RowGatherer, write_rows
 from .launch import train_here, train_launched
+from .order import epochs_read
 from .preflight import preflight
 from .publishing import publish
 from .rows import EncodedRow, RowEncoder
@@ -108,7 +109,7 @@ def _record(job: Job, outcome: Outcome) -> dict[str, Any]:
         "kind": "full" if job.method == "full" else "adapter",
         "method": job.method,
         **asdict(outcome),
-        "epochs": job.epochs,
+        "epochs": epochs_read(outcome.rows, job.batch_size, job.epochs, job.max_steps),
         "batch_size": job.batch_size,
         "learning_rate": job.learning_rate,
         "lora_rank": None if job.method == "full" else job.lora_rank,

@@ -133,6 +133,17 @@ def test_methods_take_less_and_less_memory_and_time_grows_with_epochs() -> None:
     assert twice.seconds == pytest.approx(2 * once.seconds, rel=0.01)
 
 
+def test_a_number_of_steps_is_planned_with_the_epochs_that_it_makes(tmp_path: Path) -> None:
+    traces = GenerateConfig(traces=(str(write_traces(tmp_path / "traces.jsonl", 64, 20)),))
+    few, many = (planned(generate=traces, max_steps=steps) for steps in (1, 1000))
+    assert "64 rows a step, 1,000 steps, about 1000 epochs" in "\n".join(many.lines())
+    assert few.forecast is not None
+    assert many.forecast is not None
+    assert many.forecast.tokens == pytest.approx(1000 * few.forecast.tokens)
+    unknown = planned(generate=GenerateConfig(traces=("some/traces",)), max_steps=5)
+    assert "64 rows a step, 5 steps\n" in "\n".join(unknown.lines())
+
+
 def test_disk_counts_each_gguf() -> None:
     config = planned().config
     one, three = (make_plan(replace(config, export=ExportConfig(quants=quants))).disk

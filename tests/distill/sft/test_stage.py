@@ -65,6 +65,7 @@ def test_a_whole_student_is_written_with_the_format_it_was_trained_in(tmp_path: 
     record = folder.read_json(folder.trained)
     assert (record["kind"], record["method"], record["steps"]) == ("full", "full", 4)
     assert record["loss"] == pytest.approx(summary["loss"])
+    assert record["epochs"] == pytest.approx(4 * 4 / 12), "four steps of four rows, of which there are twelve"
     assert record["peak_memory"] > 1e8
     student = AutoModelForCausalLM.from_pretrained(folder.student)
     tokenizer = AutoTokenizer.from_pretrained(folder.student)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from r1chat.distill.sft.job import RowArrays, RowGatherer, read_rows, write_rows
-from r1chat.distill.sft.order import draw_steps, micro_batches
+from r1chat.distill.sft.order import draw_steps, epochs_read, micro_batches
 from r1chat.distill.sft.rows import EncodedRow
 
 
@@ -34,6 +34,7 @@ def test_a_number_of_steps_goes_before_epochs() -> None:
     steps = draw_steps(10, 4, 1.0, 20, seed=0)
     assert [len(step) for step in steps] == [4] * 20
     assert set(Counter(np.concatenate(steps).tolist()).values()) == {8}
+    assert (epochs_read(10, 4, 1.0, 20), epochs_read(10, 4, 1.5, None)) == (8, 1.5)
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
