@@ -103,7 +103,8 @@ class Measurement:
         n_problems = sum(map(len, self._sets.values()))
         progress = Progress(self._folder, len(arms) * n_problems * self._settings.samples)
         measured = [await self._measure(arm, progress) for arm in arms]
-        self._samples.settle([row for found in measured for row in found.rows])
+        left_out = [row for row in self._samples.rows() if row.model not in {arm.key for arm in arms}]
+        self._samples.settle([*(row for found in measured for row in found.rows), *left_out])
         return measured
 
     def _judged_again(self, rows: list[SampleRow]) -> list[SampleRow]:

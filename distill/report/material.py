@@ -51,7 +51,6 @@ class Samples:
 
     rows: int = 0
     tokens: int = 0
-    seconds: float = 0.0
     lengths: dict[str, list[int]] = field(default_factory=dict)
     asked: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
@@ -99,7 +98,7 @@ def read_material(folder: RunFolder) -> Material:
         events=folder.read_events(),
         asked=_read_asked(folder.traces),
         kept=_read_kept(folder.kept, vocabulary),
-        samples=_read_samples(folder.samples),
+        samples=_read_samples(folder.samples, jsons["evaluation"].get("models")),
     )
 
 
@@ -159,16 +158,17 @@ class _Measured(msgspec.Struct):
     sample: int
     n_tokens: int = 0
     n_reasoning_tokens: int = 0
-    seconds: float = 0.0
 
 
-def _read_samples(path: Path) -> Samples:
-    found = Samples()
+def _read_samples(path: Path, models: list[dict[str, Any]] | None) -> Samples:
+    """Of the measured `models`: others may have answered before. Of all, where nothing is measured to the end yet."""
+    found, measured = Samples(), {f"{model['key']}/{model['quant']}" for model in models or ()}
     for row in read_rows(path, _Measured) if path.exists() else ():
         who = f"{row.model}/{row.quant}"
+        if models is not None and who not in measured:
+            continue
         found.rows += 1
         found.tokens += row.n_tokens
-        found.seconds += row.seconds
         found.lengths.setdefault(who, []).append(row.n_reasoning_tokens)
         if row.sample == 0:
             found.asked.setdefault(row.set, {}).setdefault(row.problem_id, set()).add(who)

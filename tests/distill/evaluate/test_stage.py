@@ -182,6 +182,18 @@ def test_the_teacher_is_measured_where_the_run_has_one(run: Run) -> None:
     assert ("student/Q8_0", "teacher/Q8_0") in [(c["of"], c["to"]) for c in evaluation["comparisons"]]
 
 
+def test_a_teacher_that_is_left_out_once_keeps_its_answers(run: Run) -> None:
+    run.config = replace(run.config, generate=GenerateConfig(teacher="demo"))
+    run.measure(teacher=True)
+    before = run.rows()
+    without = run.measure(teacher=False)
+    assert [model["key"] for model in without["models"]] == ["base", "student", "student"]
+    assert run.rows() == before
+    run.served.clear()
+    assert run.measure(teacher=True)["models"][0]["key"] == "teacher"
+    assert run.rows() == before
+
+
 def test_a_teacher_that_is_a_url_is_asked_there(run: Run) -> None:
     run.config = replace(run.config, generate=GenerateConfig(teacher=f"{run.urls['demo']}/v1", teacher_model="demo"))
     evaluation = run.measure(teacher=True)

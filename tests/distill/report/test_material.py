@@ -80,6 +80,17 @@ def test_thoughts_that_nobody_counted_are_counted_with_the_vocabulary_of_the_stu
     assert read_material(folder).kept.lengths == [2 * n for n in range(1, 13)]
 
 
+def test_answers_of_a_model_that_was_left_out_are_not_counted(finished: FinishedRun) -> None:
+    evaluation = finished.folder.read_json(finished.folder.evaluation)
+    whole = read_material(finished.folder).samples
+    first, *others = evaluation["models"]
+    finished.folder.write_json(finished.folder.evaluation, {**evaluation, "models": others})
+    found = read_material(finished.folder).samples
+    label = f"{first['key']}/{first['quant']}"
+    assert found.rows == whole.rows - len(whole.lengths[label]) > 0
+    assert label not in found.lengths
+
+
 @pytest.mark.parametrize(
     ("name", "mend"),
     [("funnel.json", "rm"), ("kept.jsonl", "rm"), ("samples.jsonl", "sed -i 1d"), ("preflight.json", "rm")],
