@@ -131,10 +131,10 @@ def test_what_is_emphasised_or_a_formula_is_not_cut_in_two() -> None:
 def test_the_time_grows_with_the_text_and_no_faster(piece: str) -> None:
     def cost(n: int) -> float:
         text = piece * (n // len(piece))
-        begin = time.process_time()
+        begin = time.thread_time()
         steps(text)
-        return time.process_time() - begin
+        return time.thread_time() - begin
 
-    cost(1000)
+    limit = 40 * max(0.002, min(cost(10_000) for _ in range(3)))
     # Ten times the text: a quadratic one would take a hundred times as long.
-    assert cost(100_000) < 40 * max(cost(10_000), 0.002)
+    assert any(cost(100_000) < limit for _ in range(3))

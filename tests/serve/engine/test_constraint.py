@@ -228,7 +228,7 @@ async def test_a_refused_form_leaves_the_child_and_the_others_alone() -> None:
     try:
         endless = asyncio.create_task(answer("endless", ENDLESS))
         # the first grammar reads the vocabulary, and this one needs no trial
-        free = request("plain", "What is 12 + 30?", max_tokens=300)
+        free = request("plain", "What is 12 + 30?", max_tokens=20)
         plain: list[Event] = [event async for event in process.generate(free)]
         assert finish_of(plain).usage.completion_tokens
         assert not endless.done(), "a request without a form does not wait for forms"

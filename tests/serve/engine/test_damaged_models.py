@@ -16,7 +16,7 @@ from engine_tools import bundled_model, request
 
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.process import BackOff, EngineProcess
-from r1chat.serve.engine.request import Event, Finished, TokenOutput
+from r1chat.serve.engine.request import Event, Finished, Segment, TokenOutput
 from r1chat.serve.errors import EngineStoppedError, ModelLoadError, NonFiniteLogitsError
 from r1chat.serve.models.gguf.info import read_info
 from r1chat.serve.models.gguf.reader import Header, read_header
@@ -25,18 +25,18 @@ from r1chat.serve.models.gguf.shapes import make_random_gguf
 pytestmark = pytest.mark.anyio
 
 # Alone a case takes a third of a second, and three are asked for; whatever runs beside takes its share.
-SOON_S = 10.0
+SOON_S = 60.0
 
 Damage = Callable[[bytearray, Header], None]
 
 
-def config_of(path: Path) -> EngineConfig:
-    return EngineConfig(model_path=path, n_ctx=512, n_cells=2048, host_cache_bytes=0, n_seq_max=4)
+def config_of(path: Path, n_ctx: int = 512) -> EngineConfig:
+    return EngineConfig(model_path=path, n_ctx=n_ctx, n_cells=4 * n_ctx, host_cache_bytes=0, n_seq_max=4)
 
 
 @asynccontextmanager
-async def served(path: Path) -> AsyncIterator[EngineProcess]:
-    engine = EngineProcess(config_of(path), BackOff(first_s=0.05, broken_s=0.3))
+async def served(path: Path, n_ctx: int = 512) -> AsyncIterator[EngineProcess]:
+    engine = EngineProcess(config_of(path, n_ctx), BackOff(first_s=0.05, broken_s=0.3))
     await engine.start()
     try:
         yield engine
@@ -154,9 +154,11 @@ async def collect(engine: EngineProcess, request_id: str, max_tokens: int) -> li
 async def test_a_file_cut_short_while_served_ends_the_child_alone_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "served.gguf"
     shutil.copy(bundled_model(), path)
-    async with served(path) as engine:
+    async with served(path, n_ctx=4096) as engine:
         before, old_pid = await collect(engine, "before", max_tokens=16), engine.pid
-        running = engine.generate(request("running", "What is 17 + 25?", max_tokens=400))
+        ends = await engine.tokenize((Segment("</think><｜end▁of▁sentence｜>", True),))
+        on_and_on = request("running", "What is 17 + 25?", seed=1, logit_bias=dict.fromkeys(ends.tokens, -100.0))
+        running = engine.generate(on_and_on)
         while not isinstance(await anext(running), TokenOutput):
             pass
         os.truncate(path, 40_000)
@@ -173,7 +175,7 @@ async def test_a_file_cut_short_while_served_ends_the_child_alone_and_comes_back
 
 
 async def _answered(engine: EngineProcess) -> list[Event]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             return await collect(engine, f"again {time.monotonic()}", max_tokens=16)

@@ -251,7 +251,9 @@ def test_with_k_quants_drafts_change_tokens_only_between_close_logits(tmp_path: 
         return Eager(Scripted([*prompt, *plain.tokens], 0.5), 7)
 
     drafted, usage = generated(path, asked, half_right)
-    assert 0 < usage.accepted_tokens < usage.drafted_tokens
-    pairs = zip(plain.tokens, drafted.tokens, plain.margins, strict=False)
+    pairs = list(zip(plain.tokens, drafted.tokens, plain.margins, strict=False))
+    n_same = next((i for i, (a, b, _) in enumerate(pairs) if a != b), len(pairs))
+    assert usage.accepted_tokens < usage.drafted_tokens
+    assert usage.accepted_tokens or n_same < 16, "what is proposed is right only as long as the two go one way"
     # behind the first difference the two go different ways
     assert next((margin for a, b, margin in pairs if a != b), 0.0) < 2 * K_ROUNDING
