@@ -46,6 +46,26 @@ def test_back_and_forward_go_through_the_chats(chat: Visit, two: list[str]) -> N
     assert chat.conversation == two[0]
 
 
+def test_the_way_back_leads_past_a_chat_that_is_gone(chat: Visit, two: list[str]) -> None:
+    chat.tab.evaluate(
+        """() => {
+            window.alarms = [];
+            const banner = document.querySelector('.banner');
+            new MutationObserver(() => alarms.push(banner.textContent)).observe(banner, { childList: true });
+        }"""
+    )
+    chat.new_chat()
+    chat.tab.context.request.delete(f"{chat.url}/page/conversations/{two[1]}")
+    chat.tab.go_back()
+    chat.tab.wait_for_selector("#composer .alarm >> text=not here any more")
+    assert chat.conversation == ""
+    chat.tab.go_back()
+    expect(chat.tab.locator(".question")).to_have_text("How many sheep?")
+    assert chat.conversation == two[0]
+    assert not any(chat.tab.evaluate("alarms")), "the server was there all the time"
+    chat.take_complaints()
+
+
 def test_who_leaves_a_chat_while_a_question_is_sent_stays_where_they_went(chat: Visit, two: list[str]) -> None:
     held: list[Route] = []
     chat.tab.route("**/page/ask", lambda route: held.append(route))

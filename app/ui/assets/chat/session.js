@@ -27,10 +27,7 @@ export class Session {
   attach(id) {
     this.leave();
     this.id = id;
-    const lost = (isClosed) => {
-      this.view.lost(true);
-      if (isClosed) this.retry = setTimeout(() => this.reattach(), RETRY_MS);
-    };
+    const lost = (isClosed) => (isClosed ? this.refused() : this.view.lost(true));
     this.leave = listen(`/page/conversations/${id}/events`, (event) => this.receive(event), lost);
   }
 
@@ -42,20 +39,18 @@ export class Session {
     this.view.lost(false);
   }
 
-  // A stream that the server has refused does not come back by itself: it may be gone, or only away.
-  async reattach() {
+  // A stream that the server has refused does not come back by itself: its conversation may be gone, or the server away.
+  async refused() {
     const { id, visit } = this;
-    if (!id) return;
     this.leave();
-    let problem = null;
-    try {
-      await get(`/page/conversations/${id}`);
-    } catch (error) {
-      problem = error;
-    }
+    const problem = await get(`/page/conversations/${id}`).then(() => null, (error) => error);
     if (this.visit !== visit) return;
-    if (problem?.status === 404) this.view.gone();
-    else this.attach(id);
+    if (problem?.status === 404) {
+      this.view.gone();
+      return;
+    }
+    this.view.lost(true);
+    this.retry = setTimeout(() => this.attach(id), RETRY_MS);
   }
 
   receive(event) {

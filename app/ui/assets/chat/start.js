@@ -125,8 +125,9 @@ class Chat {
     }
   }
 
+  // Its address goes with it: the way back would only lead here again.
   gone() {
-    this.open(null);
+    this.open(null, { isStep: false });
     this.composer.fail(words.errors.gone);
   }
 
