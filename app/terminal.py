@@ -23,6 +23,12 @@ def printable(text: str) -> str:
     return text.translate(_ESCAPED)
 
 
+def last_words(lines: Sequence[str]) -> str:
+    """The last thing that a command said, without r1chat's name before it; "" where it said nothing."""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return last.removeprefix("r1chat: ")[:1000]
+
+
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """To stdout, the columns as wide as they need be; the first row is the head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

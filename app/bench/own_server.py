@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,12 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import IO
 
 import httpx2
 
-from ...serve.client import LOOPBACK, Client, ServerUnreachableError
 from ...serve.errors import ModelLoadError
+from ..terminal import last_words
 from .load import Target, open_target
 from .processes import cpu_seconds
 
@@ -26,6 +25,8 @@ NAME = "r1chat"
 _START_S = 600.0
 _STOP_S = 15.0
 _SETTLE_S = 30.0
+# What app/server.py says when the model is loaded.
+_READY = re.compile(r" is ready\. Page: (\S+) ")
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,18 @@ class OwnServer:
 
 @asynccontextmanager
 async def own_server(model: Path | str, banned: dict[str, float], *options: str) -> AsyncIterator[OwnServer]:
-    """`r1chat serve` on a free port for as long as the block runs. Raises ModelLoadError with its last words."""
-    port = _free_port()
-    command = [sys.executable, "-m", "r1chat.app", "serve", "--model", str(model), "--port", str(port), *options]
+    """`r1chat serve` on a free port and beside the person's own files, for as long as the block runs.
+
+    Raises ModelLoadError with its last words.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "R1CHAT_API_KEY"}
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
+    with tempfile.TemporaryDirectory(prefix="r1chat-bench-") as folder:
+        command = [sys.executable, "-m", "r1chat.app", "serve", "--model", str(model), "--port", "0", "--data", folder]
+        said = Path(folder) / "said.txt"
+        with said.open("wb") as out:
+            process = subprocess.Popen([*command, *options], stdout=out, stderr=out, env=environment)
         try:
-            url = f"http://{LOOPBACK[1]}:{port}"
-            await _until_ready(process, url, said)
-            async with open_target(NAME, url, banned) as target:
+            async with open_target(NAME, await _ready(process, said), banned) as target:
                 yield OwnServer(target, process.pid)
         finally:
             await asyncio.to_thread(_stop, process)
@@ -71,30 +74,18 @@ async def read_metrics(target: Target) -> dict[str, float]:
     return {words[0]: float(words[1]) for words in lines if len(words) == 2 and "{" not in words[0]}
 
 
-async def _until_ready(process: subprocess.Popen[bytes], url: str, said: IO[str]) -> None:
+async def _ready(process: subprocess.Popen[bytes], said: Path) -> str:
+    """Its address, once it has told it."""
     deadline = monotonic() + _START_S
-    async with Client(url) as client:
-        while monotonic() < deadline:
-            if process.poll() is not None:
-                raise ModelLoadError(_last_words(said))
-            try:
-                if (await client.health()).get("status") == "ok":
-                    return
-            except ServerUnreachableError:
-                pass
-            await asyncio.sleep(0.2)
+    while monotonic() < deadline:
+        has_ended = process.poll() is not None
+        text = said.read_text(encoding="utf-8", errors="replace")
+        if found := _READY.search(text):
+            return found[1]
+        if has_ended:
+            raise ModelLoadError(last_words(text.splitlines()) or "the server ended without a word")
+        await asyncio.sleep(0.1)
     raise ModelLoadError(f"the server was not ready after {_START_S:.0f} s")
-
-
-def _last_words(said: IO[str]) -> str:
-    said.seek(0)
-    lines = [line.strip() for line in said if line.strip()]
-    return lines[-1] if lines else "the server ended without a word"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from ..terminal import last_words
 from .scenario import Scenario, Trial, Unmeasurable, Values
 
 SHARES = (0.0, 0.5, 0.9)
@@ -35,8 +36,8 @@ async def _child(model: Path, round: int) -> dict[str, float]:
             child.kill()
             await child.wait()
     if child.returncode:
-        last = err.decode(errors="replace").strip().splitlines()[-1:]
-        raise Unmeasurable(f"the measuring process failed: {''.join(last) or child.returncode}")
+        last = last_words(err.decode(errors="replace").splitlines())
+        raise Unmeasurable(f"the measuring process failed: {last or child.returncode}")
     return {m["loop"]: m["tokens_per_s"] for m in map(json.loads, out.splitlines()) if "loop" in m}
 
 

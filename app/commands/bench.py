@@ -96,7 +96,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no scenario; for example: single,streams")
+    return names
 
 
 def _peer(text: str) -> Peer:
@@ -105,7 +108,8 @@ def _peer(text: str) -> Peer:
         name, url = "", text
     if (parts := _address(url)) is None:
         raise argparse.ArgumentTypeError(f"{text!r} names no server; write http://HOST:PORT or NAME=http://HOST:PORT")
-    return Peer(name or parts.netloc, parts._replace(fragment="").geturl(), frozenset(_names(parts.fragment)))
+    only = _names(parts.fragment) if parts.fragment else ()
+    return Peer(name or parts.netloc, parts._replace(fragment="").geturl(), frozenset(only))
 
 
 def _address(url: str) -> SplitResult | None:
@@ -130,17 +134,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_server_bench(args: argparse.Namespace) -> int:
+    from ..bench.own_server import NAME
     from ..bench.rounds import chosen
 
     if args.chart and not args.against:
         raise UsageError("A chart sets this server beside another. Name one: r1chat bench --against URL --chart FILE")
     scenarios = chosen(args.only)
+    for peer in args.against:
+        chosen(sorted(peer.only))
+    _check_names([NAME, *(peer.name for peer in args.against)])
     path = resolve_model(args)
     seed = time.time_ns() % 2**31
     outcomes: list[Outcome] = []
     interrupted = asyncio.run(until_told(_measure(path, scenarios, args.against, seed, args.rounds, outcomes)))
     _report(args, path, seed, scenarios, outcomes)
     return 130 if interrupted else 1 if any(outcome.error for outcome in outcomes) else 0
+
+
+def _check_names(names: list[str]) -> None:
+    """Raises UsageError: figures of two servers of one name could not be told apart."""
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"Two servers are called {twice}. Name them apart: r1chat bench --against OTHER=URL")
 
 
 async def _measure(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...serve.errors import ModelLoadError
-from ..terminal import printable
+from ..terminal import last_words, printable
 from .bench_model import add_model_options, number, resolve_model
 
 STEPS = 64
@@ -79,8 +79,7 @@ def _child_lines(path: Path, rounds: int, streams: tuple[int, ...]) -> Iterator[
                 raise
         if child.returncode != 0:
             said.seek(0)
-            last = [line.strip() for line in said if line.strip()][-1:]
-            raise ModelLoadError(last[0] if last else f"the measuring process ended with {child.returncode}")
+            raise ModelLoadError(last_words(list(said)) or f"the measuring process ended with {child.returncode}")
 
 
 def _with_progress(lines: Iterator[dict[str, Any]], rounds: int) -> Iterator[dict[str, Any]]:

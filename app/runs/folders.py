@@ -14,6 +14,7 @@ import msgspec
 
 from ...serve.errors import NotFoundError
 from ..distilling.progress import STAGES
+from ..terminal import last_words
 from .events import EventLog
 from .processes import BEGUN, LOG, Begun, Processes, begun
 from .rollouts import Rollouts
@@ -198,8 +199,7 @@ def _state(root: Path, *, is_done: bool, begin: Begun, running: bool) -> tuple[R
         return "done", ""
     if not begin.started or begin.stopped:
         return "stopped", ""
-    last = next((line for line in reversed(log_tail(root).splitlines()) if line.strip()), "")
-    return "failed", last.removeprefix("r1chat: ")[:1000]
+    return "failed", last_words(log_tail(root).splitlines())
 
 
 def _plan(record: dict[str, Any]) -> dict[str, str]:

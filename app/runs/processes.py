@@ -76,7 +76,7 @@ class Processes:
         if child is not None:
             return child.pid if child.poll() is None else None
         pid = begun(root).pid
-        return pid if pid and str(root) in _command_line(pid) else None
+        return pid if pid and str(root) in _arguments(pid) else None
 
 
 def begun(root: Path) -> Begun:
@@ -112,9 +112,9 @@ def command() -> list[str]:
     return [sys.executable, "-m", "r1chat.app"]
 
 
-def _command_line(pid: int) -> str:
-    """Empty where it has ended, or cannot be told."""
+def _arguments(pid: int) -> list[str]:
+    """Each alone, for one run's folder may begin as another's; none where it has ended, or cannot be told."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
     except OSError:
-        return ""
+        return []

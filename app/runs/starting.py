@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from ...serve.errors import InvalidRequestError
+from ..terminal import last_words
 from .folders import Runs
 from .processes import Processes, begun, command
 
@@ -64,7 +65,8 @@ class Starter:
             said = _said([*command(), "distill", *arguments])
         lines = said.replace(str(Path(aside) / choice.name), str(root)).replace(f"{aside}/", "").splitlines()
         if not any(line.startswith(_NOTHING_BEGUN) for line in lines):
-            raise InvalidRequestError(_last_word(lines), "recipe" if choice.recipe else "student")
+            words = last_words(lines) or "The command said nothing."
+            raise InvalidRequestError(words, "recipe" if choice.recipe else "student")
         return [line for line in lines if not line.startswith(_NOTHING_BEGUN)]
 
     def start(self, owner: str, choice: Choice, stars: Iterable[bytes]) -> str:
@@ -148,8 +150,3 @@ def _written(path: Path, rows: Iterable[bytes]) -> Path:
         path.unlink()
         raise InvalidRequestError("No turn of your distil set is accepted yet. Star some and review them.", "traces")
     return path
-
-
-def _last_word(lines: list[str]) -> str:
-    last = next((line for line in reversed(lines) if line.strip()), "The command said nothing.")
-    return last.removeprefix("r1chat: ")[:1000]

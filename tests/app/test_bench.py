@@ -14,6 +14,7 @@ import pytest
 from live_server import start_model
 
 from r1chat.app.bench.load import Target
+from r1chat.app.bench.own_server import own_server
 from r1chat.app.bench.scenario import Trial
 from r1chat.app.bench.soak import soak
 from r1chat.serve.client import Client
@@ -68,6 +69,17 @@ def test_signal_ends_it_with_what_it_has_and_without_its_server(number: signal.S
     assert servers_on(noise_model) == []
 
 
+@pytest.mark.slow
+@pytest.mark.anyio
+async def test_its_server_leaves_the_persons_own_files_alone(
+    noise_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R1CHAT_DATA", str(tmp_path / "mine"))
+    async with own_server(noise_model, {}) as server:
+        assert (await server.target.client.health())["status"] == "ok"
+    assert not (tmp_path / "mine").exists()
+
+
 def test_peer_that_does_not_answer_is_one_line(r1chat: Run, noise_model: Path) -> None:
     done = r1chat("bench", "--model", str(noise_model), "--against", "http://127.0.0.1:9")
     assert (done.returncode, done.stdout) == (1, "")
@@ -81,7 +93,9 @@ def test_peer_that_does_not_answer_is_one_line(r1chat: Run, noise_model: Path) -
         ["--shape", "tiny"], ["--rounds", "0"],
         ["--model", "mine", "vote"], ["--json", "accuracy"], ["--chart", "x.svg"],
         ["--against", "http://127.0.0.1:9", "--chart", "/nonexistent/x.svg"],
-        ["budget", "--chart", "/nonexistent/x.svg"],
+        ["budget", "--chart", "/nonexistent/x.svg"], ["--only", ","], ["--against", "http://127.0.0.1:9#sprint"],
+        ["--against", "r1chat=http://127.0.0.1:9"],
+        ["--against", "http://127.0.0.1:9#single", "--against", "http://127.0.0.1:9#soak"],
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_a_usage_error(r1chat: Run, arguments: list[str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from r1chat.app.commands.run import _prompt, summary
-from r1chat.app.terminal import printable
+from r1chat.app.terminal import last_words, printable
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -188,6 +188,13 @@ def test_control_and_direction_characters_are_written_out(code: int) -> None:
 def test_ordinary_text_is_printed_as_it_is() -> None:
     text = "Grüße, 你好 🧠\n\t∀x ∈ ℝ: x² ≥ 0"
     assert printable(text) == text
+
+
+def test_the_last_words_of_a_command_go_without_its_name() -> None:
+    assert last_words(["Loading x ...", "r1chat: x is not here. See: r1chat list\n", "  "]) == (
+        "x is not here. See: r1chat list"
+    )
+    assert last_words([]) == ""
 
 
 def test_summary_counts_thought_and_answer_apart() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,18 @@ def test_answers_that_were_taken_back_are_gone_before_others_come(runs: Runs) ->
     write_rows(folder.rollouts, [row])
     watched.read_on()
     assert len(watched.rows("p", 9)) == 1
+
+
+def test_a_process_of_a_run_whose_name_begins_the_same_is_another_runs(tmp_path: Path) -> None:
+    roots = tmp_path / "tiny-r1", tmp_path / "tiny-r1-2"
+    waits = [sys.executable, "-c", "print(flush=True), input()", "--run-dir", str(roots[1])]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        for root in roots:
+            root.mkdir()
+            (root / BEGUN).write_bytes(msgspec.json.encode(Begun(started=1.0, pid=process.pid)))
+        assert [Processes().works(root) for root in roots] == [False, True]
+        process.kill()
 
 
 def test_where_there_is_no_folder_there_are_no_runs(runs: Runs) -> None:
