@@ -391,6 +391,20 @@ def test_the_dialog_counts_what_earlier_thoughts_and_the_context_take(page: List
     assert page.tab.evaluate("localStorage.getItem('r1chat.trace')") == "closed"
 
 
+def test_a_thought_without_figures_is_told_without_them(page: ListVisit) -> None:
+    broken = whole("broken", thought="hm", answer="")
+    broken["messages"][1]["state"] = "interrupted"
+    page.lay_out(whole("imported", thought="hm"), broken)
+    for title, said in (("imported", "Thought"), ("broken", "Broke off")):
+        page.row(title).locator("a").click()
+        expect(page.tab.locator(".question")).to_have_text(title)
+        expect(page.tab.locator(".trace .header")).to_have_text(said)
+    dialog = opened_settings(page)
+    dialog.get_by_label("Send earlier thoughts").check()
+    expect(dialog).to_contain_text("On: earlier thoughts go with the next question.")
+    page.tab.keyboard.press("Escape")
+
+
 def test_a_system_prompt_is_warned_of(page: ListVisit) -> None:
     dialog = opened_settings(page)
     note = dialog.get_by_text("R1 was trained without one")

@@ -11,8 +11,6 @@ export const phase = (message) => {
 
 export const hasThought = (message) => Boolean(message.reasoning_tokens || message.reasoning_chars || message.reasoning);
 
-const brokenOff = (message) => message.thinking_s > 0 && !message.content;
-
 // What was kept of another thought took no time here, so that counts and seconds do not go together.
 const rateOf = (message) => {
   if (message.state === 'live' && message.tokens_per_s) return message.tokens_per_s;
@@ -27,7 +25,7 @@ export const header = (message, elapsed) => {
   if (state === 'waiting') return words.header.waiting(total + elapsed, message.position ?? 0);
   if (state === 'thinking') return words.header.thinking(thinking + elapsed, tokens, rateOf(message));
   if (!hasThought(message)) return words.header.none;
-  if (state === 'stopped' && brokenOff(message)) return words.header.stopped(thinking, tokens);
-  if (['failed', 'interrupted'].includes(state) && brokenOff(message)) return words.header.brokeOff(thinking, tokens);
+  if (state === 'stopped' && thinking > 0 && !message.content) return words.header.stopped(thinking, tokens);
+  if (['failed', 'interrupted'].includes(state) && !message.content) return words.header.brokeOff(thinking, tokens);
   return words.header.thought(thinking, tokens, rateOf(message));
 };

@@ -70,9 +70,10 @@ export const words = {
   header: {
     waiting: (value, ahead) => (ahead > 0 ? `Waiting ${running(value)}, ${ahead} ahead` : `Waiting ${running(value)}`),
     thinking: (value, n, perSecond) => `Thinking ${running(value)}, ${tokens(n)}${rate(perSecond)}`,
-    thought: (value, n, perSecond) => `Thought ${seconds(value)}, ${tokens(n)}${rate(perSecond)}`,
+    // What was imported, or written by a server that was killed, has no figures.
+    thought: (value, n, perSecond) => (n ? `Thought ${seconds(value)}, ${tokens(n)}${rate(perSecond)}` : 'Thought'),
     stopped: (value, n) => `Stopped after ${seconds(value)}, ${tokens(n)}`,
-    brokeOff: (value, n) => `Broke off after ${seconds(value)}, ${tokens(n)}`,
+    brokeOff: (value, n) => (n ? `Broke off after ${seconds(value)}, ${tokens(n)}` : 'Broke off'),
     stopping: 'Stopping…',
     none: 'No thought',
   },

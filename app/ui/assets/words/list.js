@@ -76,7 +76,7 @@ export const words = {
     keep: 'Send earlier thoughts along with each question',
     keepNone: 'Off: R1 is made to read earlier answers alone.',
     keepSaved: (n) => `Off: ${tokens(n)} of earlier thoughts are left out of this chat’s next question.`,
-    keepCost: (n) => `On: ${tokens(n)} of earlier thoughts go with the next question.`,
+    keepCost: (n) => `On: ${n ? `${tokens(n)} of ` : ''}earlier thoughts go with the next question.`,
     context: 'Context',
     used: (used, size) => `${count(used)} of ${tokens(size)} used, ${Math.round((100 * used) / size)} %`,
     usedOnly: (used) => `${tokens(used)} used`,

@@ -64,8 +64,9 @@ export const words = {
     waiting: (ahead) => (ahead > 0 ? `Waiting, ${ahead} ahead` : 'Waiting'),
     thinking: (value, n) => `Thinking ${Math.floor(value)} s, ${tokens(n)}`,
     answering: (n) => `Answering, ${tokens(n)}`,
-    done: (value, n) => `${seconds(value)}, ${tokens(n)}`,
-    trace: (value, n) => `Thought ${seconds(value)}, ${tokens(n)}`,
+    // What a server wrote that was killed has no figures.
+    done: (value, n) => (n ? `${seconds(value)}, ${tokens(n)}` : ''),
+    trace: (value, n) => (n ? `Thought ${seconds(value)}, ${tokens(n)}` : 'Thought'),
     loading: 'Loading the thought…',
     choose: 'Go on with this', chosen: 'Goes on from here',
     early: 'Stopped early: the majority could not change.',
