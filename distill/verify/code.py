@@ -127,9 +127,9 @@ def _compared(test: ast.expr) -> tuple[ast.expr, Passes]:
                 want = ast.literal_eval(test.comparators[0])
                 return test.left, lambda outcome: bool(decoded(outcome.value) == want)
         raise _TestNotKnown("an assert compares with more than a literal")
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return test.operand, lambda outcome: not decoded(outcome.value)
-    return test, lambda outcome: decoded(outcome.value) is True
+    # what is no plain value does not come out, but whether it is true does
+    truth = ast.UnaryOp(ast.Not(), ast.UnaryOp(ast.Not(), test))
+    return truth, lambda outcome: decoded(outcome.value) is True
 
 
 def decoded(value: Any) -> Any:

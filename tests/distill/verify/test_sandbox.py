@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from live_server import eventually
 
 from r1chat.distill.verify.code import last_program, rule_code, same_output
 from r1chat.distill.verify.config import VerifyConfig
@@ -46,6 +47,8 @@ def ruled(program: str, check: dict[str, Any]) -> Ruling:
         ("def f(a, b): return (a, {b: [1.5, None]})", {"function": "f", "tests": [{"args": [1, "x"], "output": [1, {"x": [1.5, None]}]}]}),
         ("class Solution:\n    def f(self, a): return a[::-1]", {"function": "f", "tests": [{"args": [[1, 2]], "output": [2, 1]}]}),
         ("open('x', 'w').write('7')\ndef f(): return int(open('x').read())", {"asserts": "assert f() == 7\nassert not f() - 7\nassert f() > 6 or False"}),
+        ("import re\ndef f(x): return re.match('1', x)", {"asserts": ["assert f('1')", "assert not f('2')", "assert f('1') and not f('')"]}),
+        ("from collections import UserList\ndef f(): return UserList()", {"asserts": ["assert not f()"]}),
         ("import sys\nprint(int(input()) * 2)\nsys.exit()", PRINTS),
         ("n = int(input())\nprint(n * 2)\nexit()", PRINTS),
         ("import threading\nthreading.Thread(target=lambda: print(int(input()) * 2)).start()", PRINTS),
@@ -80,6 +83,11 @@ def test_no_program_passes_by_saying_so(program: str) -> None:
     assert ruled(program, PRINTS).verdict == "wrong"
 
 
+def test_what_is_not_true_fails_an_assert_of_its_truth() -> None:
+    assert ruled("def f(): return []", {"asserts": ["assert f()"]}).verdict == "wrong"
+    assert ruled("def f(): return 'no'", {"asserts": ["assert not f()"]}).verdict == "wrong"
+
+
 @pytest.mark.parametrize(
     "program",
     [
@@ -97,19 +105,21 @@ def test_no_program_passes_by_saying_so(program: str) -> None:
     ],
 )
 def test_no_program_holds_the_machine_up_or_leaves_a_process(program: str) -> None:
-    began = time.monotonic()
+    began, others = time.monotonic(), processes_of_jails()
     outcome = run(program, 0.5)
     assert outcome.kind in ("failed", "timeout")
     assert time.monotonic() - began < 60
-    assert not processes_of_jails()
+    left = processes_of_jails() - others
+    # What another test runs beside this one ends soon.
+    assert eventually(lambda: not left & processes_of_jails(), 30), left
 
 
-def processes_of_jails() -> list[str]:
-    found = []
+def processes_of_jails() -> set[str]:
+    found = set()
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and b"verify/jailer.py" in (entry / "cmdline").read_bytes():
-                found.append((entry / "stat").read_text())
+                found.add(entry.name)
         except OSError:
             continue
     return found
@@ -182,7 +192,7 @@ def test_there_is_no_network() -> None:
 def test_nothing_is_left_of_a_jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert run("open('x', 'w').write('x')", 30.0).kind == "done"
-    assert run("while True: pass", 0.3).kind == "timeout"
+    assert run("while True: pass", 3.0).kind == "timeout"
     assert os.listdir(tmp_path) == []
 
 
