@@ -14,7 +14,9 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Request
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from .policy import PagePolicy
 from .routes import ROUTERS
@@ -27,6 +29,15 @@ SANS = ("ui-sans-serif", "system-ui", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "monospace")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ASSETS = Path(str(files(__package__) / "assets"))
+
+
+class _Assets(StaticFiles):
+    """Modules that import each other: a browser asks whether they are still the same, so that an upgrade mixes none."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        return response
 
 
 def build_page(label: str) -> gr.Blocks:
@@ -47,7 +58,7 @@ def mount_page(app: FastAPI, services: PageServices) -> FastAPI:
     """
     for make_router in ROUTERS:
         app.include_router(make_router(services), prefix="/page", include_in_schema=False)
-    app.mount("/page/assets", StaticFiles(directory=ASSETS))
+    app.mount("/page/assets", _Assets(directory=ASSETS))
     app.add_api_route("/page/{rest:path}", _no_such_route, methods=METHODS, include_in_schema=False)
     # The frame has no functions, so there is nothing to send to Gradio's own routes: neither files nor calls.
     app.add_api_route("/gradio_api/{rest:path}", _no_such_route, methods=METHODS[1:], include_in_schema=False)

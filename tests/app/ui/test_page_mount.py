@@ -52,6 +52,14 @@ def test_the_api_beside_the_page_keeps_its_routes(server: PageServer) -> None:
         assert client.get("/v1/nothing").status_code == 404
 
 
+def test_a_browser_asks_whether_a_module_is_still_the_same(server: PageServer) -> None:
+    with httpx2.Client(base_url=server.url, trust_env=False) as client:
+        first = client.get("/page/assets/chat/start.js")
+        again = client.get("/page/assets/chat/start.js", headers={"if-none-match": first.headers["etag"]})
+    assert (first.status_code, again.status_code) == (200, 304)
+    assert first.headers["cache-control"] == again.headers["cache-control"] == "no-cache"
+
+
 def test_nothing_can_be_uploaded_and_gradio_has_nothing_to_call(server: PageServer) -> None:
     file = {"files": ("a.txt", b"0123456789", "text/plain")}
     assert httpx2.post(f"{server.url}/gradio_api/upload", files=file, trust_env=False).status_code == 404
