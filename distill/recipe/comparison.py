@@ -61,18 +61,28 @@ def _step(recipe: Recipe, step: Step, root: Path, rows: Sequence[SampleRow] | No
         "training_steps": trained.get("steps"),
         "minutes": seconds / 60 if isinstance(seconds, int | float) else None,
         "sets": {
-            name: {**found["overall"], "families": found["families"], **_form(of_set)}
+            name: {**found["overall"], "families": found["families"], **_form(of_set, _language(recipe, step))}
             for name, found in scores.items()
             if (of_set := [row for row in rows or () if row.set == name])
         },
     }
 
 
-def _form(rows: Sequence[SampleRow]) -> dict[str, float]:
+def _language(recipe: Recipe, step: Step) -> str:
+    """Of its thoughts: as its traces are kept, as its rewards are paid, or else of the student that it continues."""
+    if step.kind == "sft":
+        return str(step.settings.get("filter", {}).get("language", _LANGUAGE))
+    paid = step.settings.get("grpo", {}).get("rewards", {}).get("target_language")
+    if paid is None and step.begins is not None:
+        return _language(recipe, recipe.steps[recipe.step(step.begins)])
+    return str(paid or _LANGUAGE)
+
+
+def _form(rows: Sequence[SampleRow], language: str) -> dict[str, float]:
     """How the answers read, whether right or wrong: each a share of them."""
     return {
-        "readable": fmean(readable(row, _LANGUAGE) for row in rows),
-        "mixing": fmean(mixing(row, _LANGUAGE) for row in rows),
+        "readable": fmean(readable(row, language) for row in rows),
+        "mixing": fmean(mixing(row, language) for row in rows),
         "checks": fmean(checks_itself(row.reasoning) or turns_back(row.reasoning) for row in rows),
         "refused": fmean(is_refused(row.answer) for row in rows),
     }

@@ -159,6 +159,24 @@ def test_where_intervals_are_over_families_those_of_differences_are_too(tmp_path
     assert grouped["mean"] == pytest.approx(plain["mean"])
 
 
+def test_readability_is_that_of_the_language_a_step_is_taught_in(tmp_path: Path) -> None:
+    folder = followed(tmp_path / "run", *RIGHT)
+    for step in RECIPE.steps:
+        own = RunFolder(step_root(folder.root, RECIPE, step))
+        rows = [msgspec.structs.replace(row, reasoning="Это семь.") for row in read_rows(own.samples, SampleRow)]
+        write_rows(own.samples, rows)
+    base, taught, practised = RECIPE.steps
+    taught = replace(taught, settings={**taught.settings, "filter": {"language": "ru"}})
+    paid = {"grpo": {"rewards": {"target_language": "en"}}}
+
+    def readable(*last: Any) -> list[float]:
+        steps = compared(replace(RECIPE, steps=(base, taught, *last)), Choices("mine", "tiny"), folder.root)["steps"]
+        return [step["sets"][SET]["readable"] for step in steps]
+
+    assert readable(replace(practised, begins="taught")) == [0, 1, 1]
+    assert readable(replace(practised, begins="taught", settings=paid)) == [0, 1, 0]
+
+
 def test_a_set_that_is_asked_anew_just_now_is_left_out(tmp_path: Path) -> None:
     folder = followed(tmp_path / "run", "base")
     own = RunFolder(step_root(folder.root, RECIPE, RECIPE.steps[0]))
