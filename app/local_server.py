@@ -17,6 +17,7 @@ from typing import TypeVar
 from ..serve.models.catalog import ModelEntry
 from ..serve.models.fit.machine import look
 from ..serve.models.residents.manager import Limits, ModelManager
+from ..serve.models.residents.resident import ModelSpec
 from ..serve.models.specs import LoadOptions, find_spec, spec_of
 
 T = TypeVar("T")
@@ -31,8 +32,21 @@ def managed(entry: ModelEntry, options: LoadOptions, limits: Limits) -> tuple[Mo
     machine = look()
     if limits.memory_bytes is not None:
         machine = replace(machine, ram_available=min(machine.ram_available, limits.memory_bytes))
+
+    def find(name: str) -> ModelSpec | None:
+        spec = find_spec(name, options, machine)
+        return spec and within(spec, limits)
+
     spec, sentence = spec_of(entry, options, machine)
-    return ModelManager(spec, lambda name: find_spec(name, options, machine), limits, machine), sentence
+    return ModelManager(within(spec, limits), find, limits, machine), sentence
+
+
+def within(spec: ModelSpec, limits: Limits) -> ModelSpec:
+    """Where memory is bounded, what conversations take of it is, too: an eighth of what the model leaves, as always."""
+    if limits.memory_bytes is None or spec.config.host_cache_bytes is not None:
+        return spec
+    left = max(0, limits.memory_bytes - spec.n_bytes)
+    return replace(spec, config=replace(spec.config, host_cache_bytes=left // 8))
 
 
 @asynccontextmanager

@@ -102,6 +102,7 @@ class NextTurns:
                 request_id=f"next-{uuid.uuid4().hex}",
                 prompt=prompt,
                 cache_scope=request.cache_scope,
+                deterministic=request.deterministic,
                 replaces=request.request_id,
             )
         )

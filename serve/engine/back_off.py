@@ -23,18 +23,22 @@ class Ends:
     def __init__(self, back_off: BackOff) -> None:
         self._back_off = back_off
         self._times: deque[float] = deque(maxlen=back_off.limit)
+        self._in_vain = 0  # starts in a row that came to nothing, however long each took
 
     @property
     def pause_s(self) -> float:
         """Before the next start, while the engine is not broken."""
         return self._back_off.first_s * 2 ** len(self._times)
 
-    def count(self) -> bool:
-        """One more, now. True: it has ended too often lately."""
+    def count(self, *, in_vain: bool = False) -> bool:
+        """One more, now; `in_vain`: it never got ready. True: it has ended too often lately."""
         now = time.monotonic()
         self._times.append(now)
-        return len(self._times) == self._back_off.limit and now - self._times[0] < self._back_off.window_s
+        self._in_vain = self._in_vain + 1 if in_vain else 0
+        many = len(self._times) == self._back_off.limit and now - self._times[0] < self._back_off.window_s
+        return many or self._in_vain >= self._back_off.limit
 
     def forget(self) -> None:
         """After the long pause it begins anew."""
         self._times.clear()
+        self._in_vain = 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ..errors import InvalidRequestError
 from ..reasoning import ReasoningParser
 from .closing_run import ClosingRun
+from .constraint import Constraint
 from .detokenizer import CLOSE_TAG, OPEN_TAG, Detokenizer, TextDelta
 from .model_runner import ModelRunner
 from .request import Begun
@@ -22,13 +23,15 @@ PARAM = "at"  # as a fork says it
 class Beginning:
     """`tokens` stand behind the prompt and `detokenizer` behind them; `echo` is the text that is to be said again.
 
-    `answer` are those of the tokens that are in the answer, from its first that is no blank.
+    `answer` are those of the tokens that are in the answer, from its first that is no blank; `constraint` is what binds
+    what follows.
     """
 
     tokens: list[int]
     detokenizer: Detokenizer
     echo: list[TextDelta] = field(default_factory=list)
     answer: list[int] = field(default_factory=list)
+    constraint: Constraint | None = None
 
 
 def begin(begun: Begun, detokenizer: Detokenizer, runner: ModelRunner, run: ClosingRun) -> Beginning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 
 
@@ -47,8 +48,9 @@ class Cells:
         return self._of.get(seq_id, [])
 
     def n_private(self, seq_id: int) -> int:
-        """Cells that no other sequence holds."""
-        return sum(self._ledger.n_holders(cell) == 1 for cell in self.of(seq_id))
+        """Cells that no other sequence holds: its last ones, since beginnings alone are shared."""
+        cells = self.of(seq_id)
+        return len(cells) - bisect_left(cells, True, key=lambda cell: self._ledger.n_holders(cell) == 1)
 
     def extend(self, seq_id: int, n_cells: int) -> list[int]:
         """Gives the sequence `n_cells` free ones more, and returns them."""

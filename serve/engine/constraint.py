@@ -61,17 +61,12 @@ class Grammars:
         """It is compiled already."""
         return grammar in self._compiled
 
-    def compile(self, grammar: Grammar) -> None:
-        """So that `constraint` has nothing left to do. With the first grammar of a large vocabulary it takes a second,
-        a fifth of it during which nothing else happens in this process; later ones take milliseconds, or some seconds
-        at the worst.
+    def constraint(self, grammar: Grammar) -> Constraint:
+        """For one request. With the first grammar of a large vocabulary it takes a second, a fifth of it during which
+        nothing else happens in this process; other new ones take milliseconds, or some seconds at the worst.
 
         Raises InvalidRequestError for what cannot be compiled, is too large, or fits no text.
         """
-        self._matcher(grammar)
-
-    def constraint(self, grammar: Grammar) -> Constraint:
-        """For one request. Raises as `compile` does."""
         return Constraint(self._matcher(grammar).deep_copy(), self._vocabulary.info.n_vocab, grammar.field)
 
     def _matcher(self, grammar: Grammar) -> LLMatcher:

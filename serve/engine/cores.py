@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+from .host_memory import CGROUP
 
 PARAMS_PER_THREAD = 32_000_000
 
 
 def default_threads(n_params: int) -> int:
-    """All cores, but for a small model no more than have enough to do between two barriers."""
-    return max(1, min(_physical_cores(), n_params // PARAMS_PER_THREAD))
+    """All cores that a container may use, but for a small model no more than have enough to do between two barriers."""
+    return max(1, min(_physical_cores(), _quota(), n_params // PARAMS_PER_THREAD))
 
 
 def multiplies_bfloat16() -> bool:
@@ -20,6 +23,15 @@ def multiplies_bfloat16() -> bool:
     except (OSError, ValueError):
         return False
     return bool(flags & {"avx512_bf16", "amx_bf16"})
+
+
+def _quota() -> int:
+    """How many cores' time a container's limit leaves."""
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return sys.maxsize
 
 
 def _physical_cores() -> int:

@@ -94,16 +94,15 @@ class Engine:
         """A request with it is added in no time. Safe from any thread."""
         return self._intake.grammars.has(grammar)
 
-    def compile(self, grammar: Grammar) -> None:
-        """May take seconds. Safe from any thread. Raises InvalidRequestError."""
-        self._intake.grammars.compile(grammar)
-
     def token_text(self, token: int) -> bytes:
         """The bytes of a token, control tokens written out. Safe from any thread."""
         return self._runner.token_text(token)
 
     def beginning(self, request: GenerateRequest) -> Beginning:
-        """What the reply begins with. Safe from any thread. Raises InvalidRequestError."""
+        """What the reply begins with and is bound by, which may take seconds. Safe from any thread.
+
+        Raises InvalidRequestError.
+        """
         return self._intake.beginning(request)
 
     def add_request(

@@ -19,7 +19,7 @@ CELLS_STEP = 256
 # numbers in a block, bytes of a block
 _KV_BLOCKS: dict[KvType, tuple[int, int]] = {"f16": (1, 2), "q8_0": (32, 34), "q4_0": (32, 18)}
 _UNKNOWN_MEMORY = 4 << 30
-_CGROUP = Path("/sys/fs/cgroup")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int:
@@ -67,7 +67,7 @@ def _meminfo(name: str) -> int | None:
 
 def _cgroup_limit() -> int | None:
     try:
-        return int((_CGROUP / "memory.max").read_text())
+        return int((CGROUP / "memory.max").read_text())
     except (OSError, ValueError):
         return None
 
@@ -77,9 +77,9 @@ def _cgroup_available() -> int | None:
     try:
         if limit is None:
             return None
-        used = int((_CGROUP / "memory.current").read_text())
+        used = int((CGROUP / "memory.current").read_text())
         # Files that were read count as used, weights of earlier loads above all; they give way like anywhere.
-        kept = re.findall(r"^(?:in)?active_file (\d+)", (_CGROUP / "memory.stat").read_text(), re.MULTILINE)
+        kept = re.findall(r"^(?:in)?active_file (\d+)", (CGROUP / "memory.stat").read_text(), re.MULTILINE)
         return max(0, limit - used + sum(map(int, kept)))
     except (OSError, ValueError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..errors import ContextLengthError, InvalidRequestError
 from .begun import Beginning, begin
@@ -38,15 +39,19 @@ class Intake:
         return [token for segment in prompt for token in self._runner.tokenize(segment.text, special=segment.special)]
 
     def beginning(self, request: GenerateRequest) -> Beginning:
-        """What the reply begins with, mostly nothing. Safe from any thread. Raises InvalidRequestError."""
+        """What the reply begins with, mostly nothing, and what binds it, which may take seconds. Safe from any thread.
+        Raises InvalidRequestError.
+        """
         detokenizer = Detokenizer(
             reasoning_open=request.reasoning_open,
             stop=request.params.stop,
             quotes_tags=request.grammar is not None,
         )
+        constraint = self.grammars.constraint(request.grammar) if request.grammar else None
         if request.begun is None:
-            return Beginning([], detokenizer)
-        return begin(request.begun, detokenizer, self._runner, self._closing_run)
+            return Beginning([], detokenizer, constraint=constraint)
+        begun = begin(request.begun, detokenizer, self._runner, self._closing_run)
+        return replace(begun, constraint=constraint)
 
     def sequence(self, request: GenerateRequest, prompt: list[int], beginning: Beginning) -> Sequence:
         """Raises ContextLengthError, InvalidRequestError."""
@@ -65,7 +70,7 @@ class Intake:
             deterministic=request.deterministic,
             speculator=self._make_speculator(tokens),
         )
-        self._constrain(sequence, request, beginning.answer)
+        self._constrain(sequence, request, beginning)
         self._govern(sequence, request)
         sequence.sampler = self._runner.make_sampler(request.params, sequence.tokens)
         return sequence
@@ -79,7 +84,8 @@ class Intake:
             tokens=list(tokens),
             max_tokens=len(tokens),
             priority=Priority.BACKGROUND,
-            cache_scope=request.cache_scope,
+            cache_scope=_cache_scope(request),
+            deterministic=request.deterministic,
             only_prepares=True,
             replaces=request.replaces,
         )
@@ -95,17 +101,17 @@ class Intake:
         if not 0 <= (request.params.top_logprobs or 0) <= MAX_TOP:
             raise InvalidRequestError(f"top_logprobs must be between 0 and {MAX_TOP}.", param="top_logprobs")
 
-    def _constrain(self, sequence: Sequence, request: GenerateRequest, answer: list[int]) -> None:
-        """What is no thought is bound from its first token on; `answer` is what there is of it already. A model whose
+    def _constrain(self, sequence: Sequence, request: GenerateRequest, beginning: Beginning) -> None:
+        """What is no thought is bound from its first token on, what there is of it already among it. A model whose
         template leaves it to it may begin with a thought.
         """
         thinks = sequence.detokenizer.state == "reasoning"
-        if request.grammar:
-            sequence.constraint = constraint = self.grammars.constraint(request.grammar)
+        if constraint := beginning.constraint:
+            sequence.constraint = constraint
             if sequence.detokenizer.state == "start" and not sequence.tokens[sequence.reply_at :]:
                 constraint.opening = None if request.params.reasoning_budget == 0 else self._opening
             if not thinks and constraint.opening is None:
-                constraint.bind(answer)
+                constraint.bind(beginning.answer)
         if request.params.top_logprobs is not None:
             sequence.logprobs = LogprobQueue(request.params.top_logprobs, in_thought=thinks)
 
@@ -137,6 +143,6 @@ class Intake:
         sequence.bias = NO_BIAS if isinstance(verdict, Force) else verdict.bias
 
 
-def _cache_scope(request: GenerateRequest) -> str:
+def _cache_scope(request: GenerateRequest | PrepareRequest) -> str:
     """Tokens that other requests left were rounded in their company: deterministic ones share among themselves."""
     return f"{request.cache_scope}\0deterministic" if request.deterministic else request.cache_scope

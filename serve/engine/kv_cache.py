@@ -106,8 +106,9 @@ class KVCache:
 
     def claim(self, sequence: Sequence) -> None:
         """Gives `sequence` a place, on top of the longest beginning there is."""
-        self._fetch(sequence, self._longest(sequence)[1])
         source, n_common = self._longest(sequence)
+        if self._fetch(sequence, n_common):
+            source, n_common = self._longest(sequence)
         seq_id = self._place(source, n_common)
         self._in_use.add(self._cells.of(seq_id))
         sequence.seq_id, sequence.n_computed = seq_id, n_common
@@ -203,24 +204,25 @@ class KVCache:
             self._cells.share(source, seq_id, n_common)
         return seq_id
 
-    def _fetch(self, sequence: Sequence, n_resident: int) -> None:
-        """Brings back from host memory what reaches further than the cache, if there is any."""
+    def _fetch(self, sequence: Sequence, n_resident: int) -> bool:
+        """Brings back from host memory what reaches further than the cache; whether the cache has changed."""
         entry, n_common = self.host.longest(sequence.tokens, sequence.cache_scope)
         if entry is None or min(n_common, _n_usable(sequence)) < n_resident + MIN_HOST_TOKENS:
-            return
+            return False
         began = perf_counter()
         # taken out first: what is evicted to make room for it must not push it out
         tokens, state = entry.tokens, self.host.take(entry)
         if not self.make_room(len(tokens)) or not (self._free_ids or self._idle):
             self.host.put(tokens, entry.scope, state, spare=entry.spare)
-            return
+            return True
         seq_id = self._free_id()
         if not self._memory.restore(seq_id, state):
             self._free_ids.append(seq_id)
-            return
+            return True
         self._cells.extend(seq_id, len(tokens))
         self._idle[seq_id] = _Resident("", tokens, entry.scope)
         self._count_restore(perf_counter() - began)
+        return True
 
     def _free_id(self) -> int:
         """One nobody uses, if need be that of the resident which goes first."""

@@ -39,8 +39,13 @@ class ChildLink:
             self._process.start()
         # while the parent holds the child's end too, the end of the child would not show
         child_pipe.close()
-        for target in (self._receive, self._deliver):
-            Thread(target=target, name=f"engine-{target.__name__}", daemon=True).start()
+        try:
+            for target in (self._receive, self._deliver):
+                Thread(target=target, name=f"engine-{target.__name__}", daemon=True).start()
+        except RuntimeError:
+            self._process.kill()
+            self._process.join()
+            raise
 
     @property
     def pid(self) -> int | None:

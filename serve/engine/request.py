@@ -150,6 +150,7 @@ class PrepareRequest(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
     request_id: str
     prompt: tuple[Segment, ...]
     cache_scope: str = ""
+    deterministic: bool = False
     replaces: str = ""
 
 

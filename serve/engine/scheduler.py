@@ -151,7 +151,7 @@ class Scheduler:
         """Somebody computes a long beginning of this prompt just now: once it is there it can be shared."""
         ahead = max(
             (
-                common_length(sequence.tokens, other.tokens[: other.n_prompt])
+                min(other.n_prompt, common_length(sequence.tokens, other.tokens))
                 for other in self.running
                 if not other.is_decoding
                 and other.cache_scope == sequence.cache_scope

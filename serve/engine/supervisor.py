@@ -100,7 +100,7 @@ class Supervisor:
                 while self.state in ("starting", "restarting"):
                     await self._settled.wait()
         if self.state != "ready" or self.link is None:
-            why = f": {self._load_error}" if self.state == "broken" and self._load_error else "."
+            why = f": {self._load_error}" if self._load_error else "."
             raise EngineStoppedError(f"The engine is not running (state: {self.state}){why}")
         return self.link
 
@@ -146,10 +146,10 @@ class Supervisor:
             f"The engine's process ended ({how}) while it worked on this request; a new one is being started."
         )
 
-    def _count_end(self) -> None:
+    def _count_end(self, *, in_vain: bool = False) -> None:
         """Enters restarting, or broken where the child has ended too often lately."""
         self._close_books()
-        self._enter("broken" if self._ends.count() else "restarting")
+        self._enter("broken" if self._ends.count(in_vain=in_vain) else "restarting")
 
     async def _restart(self) -> None:
         """One attempt, after the pause that the number of ends asks for."""
@@ -166,7 +166,7 @@ class Supervisor:
             logger.error("restart failed: %s", error)
             self._load_error = str(error)
             await self._end_child(grace_s=0)
-            self._count_end()
+            self._count_end(in_vain=True)
 
     async def _load(self) -> ModelInfo:
         """A new child, ready for requests. Raises ModelLoadError."""
@@ -181,7 +181,7 @@ class Supervisor:
             raise ModelLoadError(
                 f"Loading took longer than {self._config.load_timeout_s:.0f} s; the attempt was given up."
             ) from None
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # no more processes, or no more threads
             raise ModelLoadError(f"The engine's process cannot be started: {error}") from error
         if not loaded.done():
             raise ModelLoadError(f"The engine's process ended while it loaded the model ({_describe(link.exit_code)}).")

@@ -63,8 +63,10 @@ class TokenWriter:
 
     def end(self, sequence: Sequence, reason: FinishReason) -> list[Event]:
         """The sequence is over: what was held back is plain text."""
-        sequence.outcome = reason
-        return _outputs(sequence, sequence.detokenizer.finish())
+        held_back = sequence.detokenizer.finish()
+        # a stop string may have been in it
+        sequence.outcome = FinishReason.STOP if sequence.detokenizer.stopped else reason
+        return _outputs(sequence, held_back)
 
     def _advance(self, sequence: Sequence, row: int) -> list[Event]:
         """Draws the request's next token, or puts others there, and says what became certain by it."""

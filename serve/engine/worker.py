@@ -46,6 +46,7 @@ from .request import (
     GenerateRequest,
     PrepareRequest,
     Priority,
+    Segment,
     Timings,
     Usage,
 )
@@ -91,6 +92,7 @@ class Worker:
         self._sending = Lock()
         self._queries = QueryThread(self._send)
         self._side_lane = SideLane(self._tokenized, self._enter)
+        self._last_prompt: tuple[tuple[Segment, ...], list[int]] = ((), [])
 
     def run(self) -> None:
         # reading begins before loading, so that a parent that dies meanwhile is noticed
@@ -207,14 +209,20 @@ class Worker:
     def _tokenized(self, request: GenerateRequest | PrepareRequest) -> _Tokenized | Failed:
         assert self._engine is not None, "requests follow Ready"
         try:
-            tokens = self._engine.tokenize(request.prompt)
+            tokens = self._tokens(self._engine, request.prompt)
             if isinstance(request, PrepareRequest):
                 return _Tokenized(request, tokens)
-            if request.grammar:
-                self._engine.compile(request.grammar)
             return _Tokenized(request, tokens, self._engine.beginning(request))
         except R1ChatError as error:
             return failed(request.request_id, error)
+
+    def _tokens(self, engine: Engine, prompt: tuple[Segment, ...]) -> list[int]:
+        """Several replies to one prompt come as so many requests in a row; it is read once."""
+        known, tokens = self._last_prompt
+        if prompt != known:
+            tokens = engine.tokenize(prompt)
+            self._last_prompt = (prompt, tokens)
+        return tokens
 
     def _send(self, reply: Reply) -> None:
         data = encode(reply)

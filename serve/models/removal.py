@@ -21,7 +21,7 @@ def remove(name: str) -> tuple[str, int]:
     if entry is None or entry.own_path == catalog.BUNDLED:
         raise ModelNotFoundError(f"There is no model {name!r} to delete. See what there is: r1chat list")
     if wanted is not None and (cached := cache.find(wanted)) is not None:
-        return entry.id, cache.remove(cached)
+        return entry.id, cache.remove(cached, revision=wanted.revision)
     parts = catalog.parts_of(entry.own_path)
     freed = sum(part.stat().st_size for part in parts)
     for part in parts:

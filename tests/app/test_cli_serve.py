@@ -201,5 +201,5 @@ def test_the_browser_opens_once_the_server_answers(
 
 
 def test_a_host_that_cannot_be_a_name_is_refused_in_one_line() -> None:
-    with pytest.raises(UsageError, match="is no name of a host. Use: r1chat --host 127.0.0.1"):
+    with pytest.raises(UsageError, match="is no name of a host"):
         bind("a..b", 0, "key")

@@ -116,6 +116,8 @@ class _Planner:
 
     def plan(self, n_ctx: int, kv_type: KvType, n_gpu_layers: int) -> Plan:
         """With the pool of cells that the engine would make, or a half or a quarter of it and so on where that fits."""
+        if self.n_cells:  # no request can have more than all there are
+            n_ctx = min(n_ctx, whole_cells(self.n_cells))
         cells = self.n_cells or self._pool(n_ctx, kv_type)
         least = self.n_cells or n_ctx
         needs = self._needs(n_ctx, kv_type, n_gpu_layers, cells)

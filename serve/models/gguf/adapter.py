@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ModelLoadError
-from .info import check_tensor
-from .reader import Header, MalformedGGUFError, Tensor, read_header
+from .info import checked_header, read_parts
+from .reader import Header, MalformedGGUFError, Tensor
 
 _A, _B = ".lora_a", ".lora_b"
 
@@ -29,10 +29,10 @@ def read_adapter(path: Path, base: Path) -> AdapterInfo:
     is no sound LoRA, or one of another model.
     """
     try:
-        header = _header(path)
+        header = checked_header(path)
         _check_kind(header)
         pairs = _pairs(header)
-        _check_fits(header, pairs, _header(base), base.name)
+        _check_fits(header, pairs, read_parts(base), base.name)
     except MalformedGGUFError as error:
         raise ModelLoadError(f"{path.name}: {error}") from error
     except OSError as error:
@@ -45,14 +45,6 @@ def read_adapter(path: Path, base: Path) -> AdapterInfo:
         n_params=sum(tensor.n_elements for tensor in header.tensors),
         size_bytes=header.file_size,
     )
-
-
-def _header(path: Path) -> Header:
-    with path.open("rb") as file:
-        header = read_header(file, path.stat().st_size)
-    for tensor in header.tensors:
-        check_tensor(tensor, header)
-    return header
 
 
 def _check_kind(header: Header) -> None:
@@ -76,11 +68,11 @@ def _pairs(header: Header) -> dict[str, tuple[Tensor, Tensor]]:
     return pairs
 
 
-def _check_fits(header: Header, pairs: dict[str, tuple[Tensor, Tensor]], model: Header, base: str) -> None:
-    ours, theirs = (header.values.get("general.architecture"), model.values.get("general.architecture"))
+def _check_fits(header: Header, pairs: dict[str, tuple[Tensor, Tensor]], model: list[Header], base: str) -> None:
+    ours, theirs = (header.values.get("general.architecture"), model[0].values.get("general.architecture"))
     if ours != theirs:
         raise MalformedGGUFError(f"the adapter is for {ours!r:.40} models, and {base} is {theirs!r:.40}")
-    weights = {tensor.name: tensor.dims for tensor in model.tensors}
+    weights = {tensor.name: tensor.dims for part in model for tensor in part.tensors}
     for name, (a, b) in pairs.items():
         if name not in weights:
             raise MalformedGGUFError(f"the adapter changes {name}, which {base} has not")

@@ -78,26 +78,37 @@ def read_info(path: Path) -> GgufInfo:
     """What the GGUF at `path` holds. Raises ModelLoadError, in one line, for a file not fit to load."""
     path = Path(path)
     try:
-        header = _checked_header(path)
+        header = checked_header(path)
         if header.values.get("split.no", 0):
             raise MalformedGGUFError("this is a later part of a split model; name the first part")
         if header.values.get("general.type") == "adapter":
             raise MalformedGGUFError("this is an adapter, which is added to a model and is none itself")
         if not header.tensors:
             raise MalformedGGUFError("the file holds no weights")
-        return _info(path, header, [header, *(_checked_header(part) for part in _later_parts(path, header))])
+        return _info(path, header, [header, *_later_headers(path, header)])
     except MalformedGGUFError as error:
         raise ModelLoadError(f"{path.name}: {error}") from error
     except OSError as error:
         raise ModelLoadError(f"{path}: {error.strerror or error}") from error
 
 
-def _checked_header(path: Path) -> Header:
+def read_parts(path: Path) -> list[Header]:
+    """The headers of all files that the model at `path` has. Raises MalformedGGUFError, OSError."""
+    header = checked_header(path)
+    return [header, *_later_headers(path, header)]
+
+
+def checked_header(path: Path) -> Header:
+    """Of one file, its tensors within it. Raises MalformedGGUFError, OSError."""
     with path.open("rb") as file:
         header = read_header(file, path.stat().st_size)
     for tensor in header.tensors:
         check_tensor(tensor, header)
     return header
+
+
+def _later_headers(path: Path, header: Header) -> Iterator[Header]:
+    return map(checked_header, _later_parts(path, header))
 
 
 def _later_parts(path: Path, header: Header) -> Iterator[Path]:

@@ -152,10 +152,11 @@ def note_revision(repo: str, revision: str, commit: str) -> None:
     ref.write_text(commit)
 
 
-def remove(cached: Cached) -> int:
-    """Deletes a model's files and what only they needed; bytes freed."""
+def remove(cached: Cached, *, revision: str | None) -> int:
+    """Deletes a model's files, those of one revision where it was named, and what only they needed; bytes freed."""
     folder = repo_folder(cached.repo)
-    links = [link for name in cached.variant.files for link in folder.glob(f"snapshots/*/{_literal(name)}")]
+    where = f"snapshots/{_literal(cached.snapshot.name)}" if revision else "snapshots/*"
+    links = [link for name in cached.variant.files for link in folder.glob(f"{where}/{_literal(name)}")]
     return sum(_unlink(folder, link) for link in links) + _sweep(cached.repo)
 
 

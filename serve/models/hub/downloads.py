@@ -204,6 +204,7 @@ class Download:
             if response.status_code == 200:
                 # This server knows no Range, or nothing was here yet.
                 part.restart()
+                self._enter("fetching", file)
             for chunk in response.iter_bytes():
                 if part.size + len(chunk) > file.size:
                     raise self._wrong_size(file, f"more than {human(file.size)}")

@@ -87,8 +87,9 @@ def _folder(files: list[tuple[str, int]]) -> list[Variant]:
     shards = [name for name, _ in members if name.endswith(".safetensors")]
     if not shards or ("config.json" not in {name for name, _ in members}) or len(shards) < max(map(_parts, shards)):
         return []
-    # config.json first: a variant's first file tells where it lies.
-    return [_variant(SAFETENSORS, sorted(members, key=lambda member: member[0] != "config.json"))]
+    # config.json first: a variant's first file tells where it lies. Weights last: with all of them it counts as whole.
+    order = sorted(members, key=lambda member: (member[0] != "config.json", member[0].endswith(".safetensors")))
+    return [_variant(SAFETENSORS, order)]
 
 
 def pick(found: list[Variant], quant: str | None) -> Variant | None:

@@ -225,6 +225,7 @@ class ModelManager:
         resident.state, resident.transition = "loaded", None
         self._lookup.forgive(resident.spec.id)
         self.books.n_loads += 1
+        self._arm(resident)  # whoever asked may have left
         self._tell()
 
     async def _make_room(self, resident: Resident) -> None:

@@ -23,6 +23,7 @@ from r1chat.serve.engine.request import (
     GenerateRequest,
     PrepareRequest,
     Priority,
+    SamplingParams,
     Segment,
     TokenOutput,
 )
@@ -301,6 +302,27 @@ def test_a_prepared_prompt_makes_no_events_and_saves_its_tokens() -> None:
     usage = finish_of(run(engine, [turn])["turn"]).usage
     assert usage.prompt_tokens - usage.cached_tokens == 2
     assert engine.stats().prepared_tokens_total == 6
+
+
+def test_the_turn_after_a_deterministic_reply_is_prepared_where_it_looks_for_it() -> None:
+    engine, _ = scripted_engine()
+    prompt = (Segment("one two three four five six", False),)
+    engine.prepare(PrepareRequest(request_id="next", prompt=prompt, deterministic=True))
+    run(engine)
+    later = (Segment("one two three four five six seven eight", False),)
+    for deterministic, n_new in ((False, 8), (True, 2)):
+        name = f"turn {deterministic}"
+        turn = GenerateRequest(request_id=name, prompt=later, deterministic=deterministic)
+        usage = finish_of(run(engine, [turn])[name]).usage
+        assert usage.prompt_tokens - usage.cached_tokens == n_new
+
+
+def test_a_stop_string_that_was_held_back_to_the_end_is_why_the_text_ended() -> None:
+    engine, _ = scripted_engine(script="b\n")
+    params = SamplingParams(stop=("\n",), max_tokens=2, governed=False)
+    raw = GenerateRequest(request_id="r", prompt=(Segment("a", False),), params=params)
+    finished = finish_of(run(engine, [raw])["r"])
+    assert (finished.reason, finished.stop) == (FinishReason.STOP, "\n")
 
 
 def test_a_prompt_that_cannot_fit_is_not_prepared() -> None:

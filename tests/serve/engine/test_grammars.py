@@ -159,7 +159,7 @@ def test_an_answer_goes_on_from_what_there_is_of_it(runner: LlamaModelRunner, gr
 )
 def test_what_cannot_be_kept_to_is_refused(grammars: Grammars, grammar: Grammar, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message) as caught:
-        grammars.compile(grammar)
+        grammars.constraint(grammar)
     assert caught.value.param == grammar.field
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
@@ -168,11 +168,11 @@ def test_what_cannot_be_kept_to_is_refused(grammars: Grammars, grammar: Grammar,
 @pytest.mark.slow
 def test_nobody_waits_for_the_grammar_of_another(runner: LlamaModelRunner) -> None:
     grammars = Grammars(runner)
-    grammars.compile(CHOICE)
+    grammars.constraint(CHOICE)
 
     def compile_endless() -> None:
         with pytest.raises(InvalidRequestError):
-            grammars.compile(ENDLESS)
+            grammars.constraint(ENDLESS)
 
     thread = Thread(target=compile_endless)
     thread.start()

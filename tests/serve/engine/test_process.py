@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_tools import finish_of, request, scripted_config, text_of
+from engine_tools import finish_of, request, scripted_config, scripted_engine, text_of
 
+from r1chat.serve.engine import link
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.messages import encode
 from r1chat.serve.engine.process import BackOff, EngineProcess
 from r1chat.serve.engine.request import Channel, Event, Finished, FinishReason, GenerateRequest, Segment
+from r1chat.serve.engine.worker import Worker
 from r1chat.serve.engine.worker import main as worker_main
 from r1chat.serve.errors import (
     ContextLengthError,
@@ -172,6 +175,37 @@ async def test_repeated_crashes_open_the_breaker_for_a_while() -> None:
         assert finish_of(await collect(process, request("r")))
 
 
+async def test_loads_that_fail_one_after_the_other_break_it_however_long_each_takes() -> None:
+    config = scripted_config()
+    args = config.runner_args
+    # no two ends lie within so short a window
+    async with engine(config, BackOff(first_s=0.01, limit=2, window_s=0.0)) as process:
+        args["load_error"] = "The disk is away."
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        await eventually(lambda: process.state == "broken")
+        with pytest.raises(EngineStoppedError, match="The disk is away"):
+            await collect(process, request("told"))
+
+
+async def test_a_child_that_cannot_be_heard_is_ended_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with engine(scripted_config(), BackOff(first_s=0.01)) as process:
+        assert process.pid is not None
+        refused: list[str] = []
+
+        class Refusing(threading.Thread):
+            def start(self) -> None:
+                if not refused and self.name == "engine-_deliver":
+                    refused.append(self.name)
+                    raise RuntimeError("can't start new thread")
+                super().start()
+
+        monkeypatch.setattr(link, "Thread", Refusing)
+        os.kill(process.pid, signal.SIGKILL)
+        await eventually(lambda: bool(refused) and process.state == "ready")
+        assert finish_of(await collect(process, request("r")))
+
+
 @pytest.mark.slow
 async def test_a_load_that_failed_once_is_not_blamed_for_what_crashes_after_the_next() -> None:
     config = scripted_config()
@@ -230,6 +264,16 @@ async def test_readers_that_leave_at_any_moment_leave_nothing_behind() -> None:
             await asyncio.gather(*(leave_after(process, f"{turn}-{i}", n) for i, n in enumerate(moments)))
         await eventually(lambda: process.stats()["sequences"] == process.stats()["waiting"] == 0)
         assert process.restarts == 0
+
+
+async def test_a_prompt_that_comes_once_for_each_choice_is_tokenised_once() -> None:
+    here, _ = multiprocessing.Pipe()
+    worker, (loaded, _) = Worker(scripted_config(), here), scripted_engine()
+    read: list[str] = []
+    loaded.tokenize = lambda prompt: read.append(prompt[0].text) or [1, 2]  # type: ignore[method-assign, func-returns-value]
+    prompts = [(Segment(text, False),) for text in ("long", "long", "other", "long")]
+    assert [worker._tokens(loaded, prompt) for prompt in prompts] == [[1, 2]] * 4
+    assert read == ["long", "other", "long"]
 
 
 async def test_a_prompt_that_takes_long_to_tokenise_holds_no_stream_up(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import struct
 from pathlib import Path
 
+import gguf
 import pytest
 from adapters import PARTS, SPEC, WIDE, make_base, make_lora
 
@@ -179,3 +180,21 @@ def test_numbers_are_stamped_where_they_stand_and_nowhere_else(tmp_path: Path) -
     assert read_info(path).context_length == 77 and len(after) == len(before)
     assert sum(a != b for a, b in zip(before, after, strict=True)) <= 8
     assert SPEC.n_ctx != 77
+
+
+def split_in_two(whole: Path) -> Path:
+    """Its first part; the names, kinds and shapes of all weights, and no vocabulary."""
+    tensors = gguf.GGUFReader(whole).tensors
+    writer = gguf.GGUFWriter(whole.with_name("split.gguf"), "qwen2", split_max_tensors=-(-len(tensors) // 2))
+    for tensor in tensors:
+        writer.add_tensor(tensor.name, tensor.data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return whole.with_name("split-00001-of-00002.gguf")
+
+
+def test_an_adapter_may_change_weights_of_a_later_part_of_its_base(tmp_path: Path) -> None:
+    whole, lora = make_base(tmp_path / "base.gguf"), make_lora(tmp_path / "lora.gguf")
+    assert read_adapter(lora, split_in_two(whole)).rank == 4

@@ -224,6 +224,15 @@ def test_rm_frees_what_only_the_model_needed(pulled: LoopbackHub, cache: Path) -
         remove("r1:1.5b")
 
 
+def test_rm_of_a_revision_leaves_the_others(pulled: LoopbackHub, cache: Path) -> None:
+    path = catalog.resolve("r1:1.5b").path
+    older = path.parent.with_name("0" * 40) / path.name
+    older.parent.mkdir()
+    older.symlink_to(os.path.relpath(path.resolve(), older.parent))
+    remove(f"{REPO}:q4_k_m@{'0' * 40}")
+    assert not older.exists() and path.read_bytes()
+
+
 def test_rm_leaves_what_another_tool_keeps_in_the_same_folder(pulled: LoopbackHub) -> None:
     other = catalog.resolve("r1:1.5b").path.with_name("tokenizer.json")
     other.write_text("{}")

@@ -119,11 +119,15 @@ def test_a_stopped_download_keeps_its_part_and_the_next_continues(hub: LoopbackH
     assert [ask.start for ask in hub.asks] == [0, kept]
 
 
-def test_a_server_without_range_sends_all_of_it_anew(hub: LoopbackHub) -> None:
+def test_a_server_without_range_sends_all_of_it_anew(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repos[REPO] = {FILE: DATA}
     hub.ranges = False
     hub.cut_at = [100_000]
-    assert download().run().paths[0].read_bytes() == DATA
+    arriving = download()
+    rates: list[float] = []
+    monkeypatch.setattr(arriving, "_check_cancelled", lambda: rates.append(arriving.snapshot().rate or 0))
+    assert arriving.run().paths[0].read_bytes() == DATA
+    assert min(rates) >= 0, "what was thrown away does not run backwards"
 
 
 def test_a_part_too_long_for_its_file_is_fetched_anew(hub: LoopbackHub) -> None:

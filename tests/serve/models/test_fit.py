@@ -56,6 +56,12 @@ def test_what_is_asked_for_is_kept() -> None:
     assert "5000-token context" in chosen.sentence and "q4_0" in chosen.sentence
 
 
+def test_a_pool_smaller_than_the_context_is_the_context() -> None:
+    chosen = plan(info_of("qwen2-7b"), machine(24), n_cells=4000)
+    assert chosen.n_ctx == chosen.n_cells == 4096
+    assert chosen.sentence.endswith("; 4k context")
+
+
 def test_the_sentence_says_need_free_memory_and_context() -> None:
     chosen = plan(info_of("qwen2-7b"), machine(8))
     assert chosen.sentence == f"needs {chosen.estimate.total / GB:.1f} GB of 8.0 GB free; 32k context"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from r1chat.serve.engine import host_memory
+from r1chat.serve.engine import cores, host_memory
 from r1chat.serve.models.fit.machine import BuildError, LlamaBuild, ask_llama_cpp, look
 
 
@@ -50,7 +50,7 @@ def test_a_containers_limit_counts_before_the_machines_memory(tmp_path: Path, mo
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("700000\n")
     (tmp_path / "memory.stat").write_text("anon 300000\ninactive_file 250000\nactive_file 50000\nslab 9\n")
-    monkeypatch.setattr(host_memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(host_memory, "CGROUP", tmp_path)
     assert (host_memory.total_memory(), host_memory.available_memory()) == (1_000_000, 600_000)
     (tmp_path / "memory.max").write_text("max\n")
     assert host_memory.total_memory() > 1_000_000
@@ -62,3 +62,15 @@ def test_planning_loads_neither_numpy_nor_llama_cpp() -> None:
         "sys.exit(any(m in sys.modules for m in ('numpy', 'gguf', 'llama_cpp')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("limit", "n_threads"), [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("max 100000", 64)]
+)
+def test_a_container_gets_no_more_threads_than_it_may_use_cores(
+    limit: str, n_threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    monkeypatch.setattr(cores, "CGROUP", tmp_path)
+    monkeypatch.setattr(cores, "_physical_cores", lambda: 64)
+    assert cores.default_threads(7_000_000_000) == n_threads

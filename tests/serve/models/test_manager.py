@@ -327,3 +327,13 @@ def _needing(roster: Roster, name: str, n_bytes: int) -> ModelSpec:
 
 def _with_config(roster: Roster, name: str, **fields: Any) -> ModelSpec:
     return replace(roster.specs[name], config=replace(roster.specs[name].config, **fields))
+
+
+async def test_a_model_whose_asker_left_while_it_loaded_leaves_after_its_time() -> None:
+    slow = Roster({"a": {}, "b": {"load_s": 0.5}})
+    async with running(slow, keep_alive_s=0.05) as manager:
+        asker = asyncio.create_task(manager.acquire("b"))
+        await eventually(lambda: any(one.spec.id == "b" and one.state == "loading" for one in manager.residents))
+        asker.cancel()
+        await eventually(lambda: manager.books.n_loads == 2)
+        await eventually(lambda: "b" not in loaded(manager))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from r1chat.serve.errors import ModelNotFoundError
-from r1chat.serve.models.hub.variants import Variant, choose, variants
+from r1chat.serve.models.hub.variants import SAFETENSORS, Variant, choose, variants
 
 
 def labels(*names: str) -> dict[str, tuple[str, ...]]:
@@ -58,3 +58,8 @@ def test_a_missing_quantisation_lists_the_others_with_sizes() -> None:
         with pytest.raises(ModelNotFoundError) as caught:
             choose("u/r", found, quant)
         assert str(caught.value) == expected.format(named)
+
+
+def test_of_a_folder_the_weights_come_last_so_that_with_them_all_is_there() -> None:
+    weights = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    assert labels("tokenizer.json", *weights, "config.json")[SAFETENSORS] == ("config.json", "tokenizer.json", *weights)
