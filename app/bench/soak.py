@@ -30,14 +30,15 @@ async def soak(trial: Trial, n_requests: int = REQUESTS) -> Values:
         ends, warm = await _all_requests(trial, server, n_requests)
         metrics = await _when_idle(server)
         memory = _memory(server)
+    # Zero where the system does not tell.
+    grown = {"memory": memory / 2**20, "drift": (memory / warm - 1) * 100} if warm else {}
     return {
         "finished": ends["finished"],
         "left": ends["left"],
         "failed": ends["failed"],
         "without an end": n_requests - ends.total(),
         "leaked sequences": metrics["r1chat_sequences"],
-        "memory": memory / 2**20,
-        "drift": (memory / warm - 1) * 100,
+        **grown,
     }
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import comb
 from typing import Any
 
@@ -14,13 +15,15 @@ import httpx2
 from ...distill.evaluate.accuracy import Accuracy, Sample, accuracy, shares_right
 from ...distill.evaluate.paired import Difference, paired_difference
 from ...distill.problems import Problem
-from ...distill.verify.boxed import boxed, is_right
+from ...distill.verify.boxed import is_right
+from ...serve.answers.extraction import boxed, comparable
 from ...serve.client import ApiError, ServerUnreachableError
 from ...serve.errors import R1ChatError
 
 # Votes at the same time: their thoughts fill the server's batch.
 _CONCURRENCY = 2
-_TIMEOUT_S = 600.0
+# Nothing comes before all thoughts have ended.
+_TIMEOUT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Worth:
-    """What all trials come to. `one_sample` is over every whole sample, `first` the first of each problem.
+    """What all trials come to. `one_sample` is over every whole sample.
 
     `gain` is paired by problem, the vote less the mean of that problem's whole samples. Of the problems on
     which vote and first sample differ the vote is right in `n_won` and the sample in `n_lost`; `p_value` is
@@ -131,9 +134,9 @@ def _trial(problem: Problem, voted: dict[str, Any], whole: dict[str, Any]) -> Tr
     return Trial(
         problem,
         right=winner["finish_reason"] == "stop" and is_right(winner["message"]["content"], problem),
-        samples=[_sample(problem, choice, whole) for choice in whole["choices"]],
+        samples=_samples(problem, whole),
         answered=report["answer"],
-        as_decided=majority(answers) == report["answer"],
+        as_decided=majority(answers) == majority([report["answer"]]),
         n_stopped=report["n_stopped"],
         tokens=tokens,
         reasoning_tokens=reasoning_tokens,
@@ -142,12 +145,22 @@ def _trial(problem: Problem, voted: dict[str, Any], whole: dict[str, Any]) -> Tr
     )
 
 
-def _sample(problem: Problem, choice: dict[str, Any], whole: dict[str, Any]) -> Sample:
-    """The usage is that of all choices, so each counts as the mean of them."""
+def _samples(problem: Problem, whole: dict[str, Any]) -> list[Sample]:
+    """The usage is that of all choices, so each counts as an equal part of it."""
+    choices = whole["choices"]
+    parts = zip(*(_parts(count, len(choices)) for count in _generated(whole)), strict=True)
+    return [_sample(problem, choice, *part) for choice, part in zip(choices, parts, strict=True)]
+
+
+def _sample(problem: Problem, choice: dict[str, Any], tokens: int, reasoning_tokens: int) -> Sample:
     truncated = choice["finish_reason"] == "length"
     right = not truncated and is_right(choice["message"]["content"], problem)
-    tokens, reasoning = (count // len(whole["choices"]) for count in _generated(whole))
-    return Sample(problem, right, truncated, tokens, reasoning)
+    return Sample(problem, right, truncated, tokens, reasoning_tokens)
+
+
+def _parts(total: int, n: int) -> list[int]:
+    """Whole numbers that come to the total, at most one apart."""
+    return [total * (i + 1) // n - total * i // n for i in range(n)]
 
 
 def _generated(reply: dict[str, Any]) -> tuple[int, int]:
@@ -156,9 +169,9 @@ def _generated(reply: dict[str, Any]) -> tuple[int, int]:
     return usage["completion_tokens"], usage["completion_tokens_details"]["reasoning_tokens"]
 
 
-def majority(answers: Sequence[str | None]) -> str | None:
-    """The commonest answer; among equals the one that was given first."""
-    counts = Counter(answer for answer in answers if answer is not None)
+def majority(answers: Sequence[str | None]) -> Fraction | str | None:
+    """What the commonest answer is compared by, as the server does; among equals the one that was given first."""
+    counts = Counter(comparable(answer, "boxed") for answer in answers if answer is not None)
     return counts.most_common(1)[0][0] if counts else None
 
 

@@ -8,6 +8,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .bench_model import number
+
 if TYPE_CHECKING:
     from ...distill.problems import Problem
     from ...serve.models.catalog import ModelEntry
@@ -24,7 +26,7 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     parser.add_argument("--model", metavar="MODEL", default="demo", help="demo, a .gguf file, or user/repo:QUANT")
-    parser.add_argument("--samples", type=int, default=4, metavar="K", help="draws per problem (default: 4)")
+    parser.add_argument("--samples", type=number, default=4, metavar="K", help="draws per problem (default: 4)")
     parser.add_argument("--json", action="store_true", help="print one object")
 
 
@@ -32,9 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from ...distill.problems.held_out import held_out, strangers
     from ...serve.models.catalog import resolve
 
-    evaluation = asyncio.run(
-        _measure(resolve(args.model), {**held_out(), "strangers": strangers()}, max(1, args.samples))
-    )
+    evaluation = asyncio.run(_measure(resolve(args.model), {**held_out(), "strangers": strangers()}, args.samples))
     print(json.dumps(evaluation) if args.json else accuracy_table(evaluation))
     return 0
 

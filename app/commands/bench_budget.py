@@ -88,21 +88,30 @@ def _budgets(text: str) -> tuple[int, ...]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..bench.budget import SAMPLING, Curves, table
-    from ..bench.curve import curve
+    from ..bench.budget import Curves
 
     problems = chosen_problems(args.split, args.problems)
     curves = Curves([], [])
-    interrupted = asyncio.run(until_told(_measure(args, problems, curves)))
+    try:
+        interrupted = asyncio.run(until_told(_measure(args, problems, curves)))
+    finally:  # one request that fails does not take along what was measured before
+        if curves.points:
+            _report(args, len(problems), curves)
+    return 130 if interrupted else 0
+
+
+def _report(args: argparse.Namespace, n_problems: int, curves: Curves) -> None:
+    from ..bench.budget import SAMPLING, table
+    from ..bench.curve import curve
+
     if args.json:
-        about = {"model": args.model, "split": args.split, "n": len(problems), "k": args.samples, **SAMPLING}
+        about = {"model": args.model, "split": args.split, "n": n_problems, "k": args.samples, **SAMPLING}
         print(json.dumps({**about, **asdict(curves)}))
     else:
         print(printable(table(curves)))
     if args.chart:
-        title = f"{args.model}: accuracy over thought, {len(problems)} held-out problems ({args.split})"
+        title = f"{args.model}: accuracy over thought, {n_problems} held-out problems ({args.split})"
         write_chart(args.chart, curve(curves, title))
-    return 130 if interrupted else 0
 
 
 async def _measure(args: argparse.Namespace, problems: list[Problem], curves: Curves) -> None:

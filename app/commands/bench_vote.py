@@ -67,17 +67,24 @@ def _temperature(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..bench.vote import table, worth
-
     problems = chosen_problems(args.split, args.problems)
     trials: list[Trial] = []
-    interrupted = asyncio.run(until_told(_measure(args, problems, trials)))
-    if trials and args.json:
+    try:
+        interrupted = asyncio.run(until_told(_measure(args, problems, trials)))
+    finally:  # one request that fails does not take along what was measured before
+        if trials:
+            _report(args, trials)
+    return 130 if interrupted else 0
+
+
+def _report(args: argparse.Namespace, trials: list[Trial]) -> None:
+    from ..bench.vote import table, worth
+
+    if args.json:
         about = {"model": args.model, "split": args.split, "temperature": args.temperature}
         print(json.dumps({**about, **asdict(worth(trials)), "trials": [_brief(trial) for trial in trials]}))
-    elif trials:
+    else:
         print(printable(table(worth(trials))))
-    return 130 if interrupted else 0
 
 
 def _brief(trial: Trial) -> dict[str, object]:

@@ -15,7 +15,7 @@ from ..errors import CommandError
 from ..folders import CONVERSATIONS, data_folder
 from ..parser import Parser
 from ..terminal import printable
-from .engine_options import context
+from .engine_options import KV_TYPES, context
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import ModelEntry
@@ -64,7 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "--measure", action="store_true", help="load the model twice and set its memory against what was estimated"
     )
     parser.add_argument(
-        "--kv-type", choices=("f16", "q8_0", "q4_0"), default="f16", help="with --measure: how the cache is stored"
+        "--kv-type", choices=KV_TYPES, default=KV_TYPES[0], help="with --measure: how the cache is stored"
     )
     parser.add_argument(
         "--ctx",

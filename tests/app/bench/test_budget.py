@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from r1chat.app.bench.budget import ARMS, FREE, Curves, Gain, Point, table
 from r1chat.app.bench.curve import curve
 from r1chat.app.cli import main
+from r1chat.app.commands import bench_budget
 from r1chat.app.commands.bench_budget import chosen_problems
 from r1chat.distill.evaluate.accuracy import Accuracy
 from r1chat.distill.evaluate.paired import Difference
+from r1chat.serve.client import ServerUnreachableError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -42,6 +45,19 @@ def test_what_was_measured_until_it_was_stopped_is_shown() -> None:
     assert "30.0%" in table(Curves([point(20, soft, 0.3, 24)], []))
     assert table(Curves([], [])).count("\n") == 1
     ElementTree.fromstring(curve(Curves([], []), "nothing yet"))
+
+
+def test_what_was_measured_before_a_request_failed_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fails(args: Any, problems: Any, curves: Curves) -> None:
+        curves.points.append(point(None, FREE, 0.97, 70))
+        raise ServerUnreachableError("No answer from the server: it hung up")
+
+    monkeypatch.setattr(bench_budget, "_measure", fails)
+    assert main(["bench", "budget"]) == 1
+    out, err = capsys.readouterr()
+    assert "97.0%" in out and err == "r1chat: No answer from the server: it hung up\n"
 
 
 def test_the_picture_has_a_line_for_each_arm_that_rises_with_the_share() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from r1chat.app.bench.vote import Trial, majority, mcnemar, measure_votes, table, worth
+from r1chat.app.bench.vote import Trial, _parts, majority, mcnemar, measure_votes, table, worth
 from r1chat.app.cli import main
+from r1chat.app.commands import bench_vote
 from r1chat.distill.evaluate.accuracy import Sample
 from r1chat.distill.problems import Problem
 from r1chat.serve.client import ServerUnreachableError
@@ -23,9 +24,27 @@ def trial(i: int, right: bool, samples: list[bool], **fields: Any) -> Trial:
 
 
 def test_the_majority_is_the_commonest_and_among_equals_the_first() -> None:
-    assert majority(["2", "1", "1", None]) == "1"
-    assert majority(["2", "1", "1", "2"]) == "2"
+    assert majority(["2", "1", "1", None]) == 1
+    assert majority(["2", "1", "1", "2"]) == 2
+    assert majority(["2", "0.5", r"\frac{1}{2}"]) == 0.5, "one answer in two spellings"
     assert majority([None, None]) is None
+
+
+def test_the_parts_of_a_count_come_to_it() -> None:
+    assert _parts(10, 4) == [2, 3, 2, 3]
+
+
+def test_what_was_measured_before_a_request_failed_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fails(args: Any, problems: Any, trials: list[Trial]) -> None:
+        trials.append(trial(0, True, [True, False]))
+        raise ServerUnreachableError("No answer from the server: it hung up")
+
+    monkeypatch.setattr(bench_vote, "_measure", fails)
+    assert main(["bench", "vote"]) == 1
+    out, err = capsys.readouterr()
+    assert "vote of 2" in out and err == "r1chat: No answer from the server: it hung up\n"
 
 
 def test_the_exact_test_is_that_of_a_fair_coin() -> None:
