@@ -129,6 +129,17 @@ def test_over_families_the_interval_covers_where_over_problems_it_does_not() -> 
     assert hits["problems"] / 300 <= 0.75
 
 
+def test_the_interval_covers_where_families_are_few() -> None:
+    rng = random.Random(8)
+    groups = [family for family in range(4) for _ in range(50)]
+    hits = 0
+    for _ in range(400):
+        chances = [min(0.95, max(0.05, rng.gauss(0.5, 0.15))) for _ in range(4)]
+        low, high = interval([float(rng.random() < chances[family]) for family in groups], groups)
+        hits += low <= 0.5 <= high
+    assert 0.92 <= hits / 400 <= 0.99
+
+
 def test_a_paired_interval_over_families_covers_the_truth() -> None:
     rng = random.Random(5)
     hits = 0
