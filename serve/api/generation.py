@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -268,7 +268,7 @@ async def collect(outputs: Outputs) -> list[Reply]:
     """All replies, whole, in order."""
     texts: dict[tuple[int, Channel], list[str]] = {}
     logprobs: dict[tuple[int, Channel], list[TokenLogprob]] = {}
-    calls: dict[int, list[ToolCall]] = {}
+    calls: dict[int, list[_Call]] = {}
     finished: dict[int, Finished] = {}
     votes: dict[int, VoteReport] = {}
     async with aclosing(outputs):
@@ -289,7 +289,7 @@ async def collect(outputs: Outputs) -> list[Reply]:
             finished[index],
             "".join(texts.get((index, Channel.REASONING), ())),
             "".join(texts.get((index, Channel.CONTENT), ())),
-            calls.get(index, []),
+            [call.whole() for call in calls.get(index, [])],
             logprobs.get((index, Channel.REASONING), []),
             logprobs.get((index, Channel.CONTENT), []),
             votes.get(index),
@@ -298,9 +298,17 @@ async def collect(outputs: Outputs) -> list[Reply]:
     ]
 
 
-def _add_call(calls: list[ToolCall], delta: ToolCallDelta) -> None:
+@dataclass(slots=True)
+class _Call:
+    id: str
+    name: str
+    arguments: list[str]
+
+    def whole(self) -> ToolCall:
+        return ToolCall(self.id, self.name, "".join(self.arguments))
+
+
+def _add_call(calls: list[_Call], delta: ToolCallDelta) -> None:
     if delta.call == len(calls):
-        calls.append(ToolCall(delta.id or "", delta.name or "", delta.arguments))
-    else:
-        call = calls[delta.call]
-        calls[delta.call] = replace(call, arguments=call.arguments + delta.arguments)
+        calls.append(_Call(delta.id or "", delta.name or "", []))
+    calls[delta.call].arguments.append(delta.arguments)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
+import msgspec
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
+from starlette.responses import Response
 
+from ..engine.messages import QueryAnswer
 from ..engine.request import Segment
 from ..errors import InvalidRequestError, NotSupportedError
 from .chat.protocol import ChatRequest
@@ -73,17 +77,16 @@ def tokens_router(models: ServedModels) -> APIRouter:
     """The routes, with and without /v1."""
     router = APIRouter()
 
-    async def tokenize(body: TokenizeRequest, request: Request) -> Tokens:
+    async def tokenize(body: TokenizeRequest, request: Request) -> Response:
         backend = (await models.lease(body.model, request)).backend
         bos = backend.info.bos_token if body.add_special else ""
         segments = (Segment(bos, True), Segment(body.content, body.parse_special))
         answer = await backend.tokenize(tuple(segment for segment in segments if segment.text))
-        if not body.with_pieces:
-            return Tokens(tokens=list(answer.tokens))
-        if len(answer.pieces) < len(answer.tokens):
+        if body.with_pieces and len(answer.pieces) < len(answer.tokens):
             raise NotSupportedError("This model's server does not tell the text of single tokens.", "with_pieces")
-        pieces = zip(answer.tokens, answer.pieces, strict=True)
-        return Tokens(tokens=[TokenPiece(id=token, piece=_text_or_bytes(piece)) for token, piece in pieces])
+        # there may be a million: the event loop has streams to serve meanwhile
+        written = await asyncio.to_thread(_tokens_body, answer, with_pieces=body.with_pieces)
+        return Response(written, media_type="application/json")
 
     async def detokenize(body: DetokenizeRequest, request: Request) -> Content:
         backend = (await models.lease(body.model, request)).backend
@@ -114,6 +117,14 @@ def tokens_router(models: ServedModels) -> APIRouter:
     for path in ("/detokenize", "/v1/detokenize"):
         router.post(path, response_model=Content, responses=ERRORS)(detokenize)
     return router
+
+
+def _tokens_body(answer: QueryAnswer, *, with_pieces: bool) -> bytes:
+    """The JSON of Tokens."""
+    if not with_pieces:
+        return msgspec.json.encode({"tokens": answer.tokens})
+    pieces = zip(answer.tokens, answer.pieces, strict=True)
+    return msgspec.json.encode({"tokens": [{"id": token, "piece": _text_or_bytes(piece)} for token, piece in pieces]})
 
 
 def _text_or_bytes(piece: bytes) -> str | list[int]:
