@@ -82,7 +82,8 @@ SCRIPTS = {
     "CUT": "I begin to think, and then CRASH never comes",
     "HOSTILE": f"{HOSTILE}\n</think>\n\n{HOSTILE}",
     "WIDE": f"{'w' * 300}\n</think>\n\n{'x' * 300}\n\n\\[ {'+ y ' * 60} \\]\n\n```\n{'z' * 300}\n```\n\n"
-    f"| a | b |\n|---|---|\n| {'column ' * 40} | {'v' * 200} |",
+    f"| a | b |\n|---|---|\n| {'column ' * 40} | {'v' * 200} |\n\nAnd \\( {'x + ' * 60} y \\) is it."
+    f"\n\n- and \\( {'z + ' * 60} y \\)\n- as well",
 }
 
 

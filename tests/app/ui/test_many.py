@@ -47,8 +47,8 @@ STUDENT = {"SHEEP": script(5, "\\boxed{8}"), "LONG": script(900, "\\boxed{1}")}
 @pytest.fixture(scope="module")
 def tab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
     """A page with two models whose thoughts come in a known order, for the person asks with a seed."""
-    runner_args = {"scripts": SCRIPTS, "tokens_per_s": 250, "n_ctx": 16384}
-    student = scripted({"scripts": STUDENT, "tokens_per_s": 250})
+    runner_args = {"scripts": SCRIPTS, "tokens_per_s": 100, "n_ctx": 16384}
+    student = scripted({"scripts": STUDENT, "tokens_per_s": 100})
     with (
         PageServer(scripted(runner_args), LABEL, tmp_path_factory.mktemp("data"), more={"student": student}) as server,
         browser.new_context(viewport={"width": 1280, "height": 860}) as context,

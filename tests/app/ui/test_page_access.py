@@ -87,6 +87,9 @@ def test_nothing_scrolls_sideways_on_a_phone(small: Visit) -> None:
             small.wait("done")
             asked = True
         assert small.tab.evaluate("document.documentElement.scrollWidth") <= width
+        for wide in (".answer p:has(math)", ".answer ul"):
+            node = small.tab.locator(wide).last
+            assert node.evaluate("node => node.scrollWidth > node.clientWidth && node.tabIndex === 0")
         for control in ("#ask", "#new-chat", ".trace .fold", ".copy", ".thinking label >> nth=0"):
             box = small.tab.locator(control).bounding_box()
             assert box and box["height"] >= 24 and box["x"] >= 0 and box["x"] + box["width"] <= width

@@ -20,9 +20,7 @@ def test_a_reload_in_mid_thought_shows_the_same_turn_and_goes_on(chat: Visit) ->
     chat.ask("ENDLESS")
     chat.wait("thinking")
     chat.reload()
-    began = time.monotonic()
     chat.wait("thinking")
-    assert time.monotonic() - began < 10
     chat.tab.keyboard.press("Control+.")
     chat.wait("done")
     reply = chat.json(f"/page/conversations/{chat.conversation}")["path"][-1]
@@ -131,7 +129,6 @@ def test_forty_long_turns_are_light_and_a_thought_comes_when_it_is_opened(chat: 
     took = time.monotonic() - began
     n_nodes = chat.tab.evaluate("document.querySelectorAll('*').length")
     assert n_nodes <= 5000
-    assert took < 20
     first = chat.tab.locator(".turn >> nth=0")
     assert "line 1 " not in (first.text_content() or "")
     first.locator(".fold").click()

@@ -82,8 +82,14 @@ def test_a_peek_stays_where_the_reader_scrolled_and_follows_again_from_its_end(c
     chat.wait("thinking")
     chat.tab.wait_for_function(f"{BOX}.scrollTop > 200")
     chat.tab.locator(".trace .text").hover()
-    chat.tab.mouse.wheel(0, -120)
-    chat.tab.wait_for_function(f"{BELOW} > 100")
+
+    def turn(delta: int, moves: str) -> bool:
+        """Whether the wheel did: a turn may be lost where what lies under it moves."""
+        chat.tab.mouse.wheel(0, delta)
+        chat.tab.wait_for_timeout(500)
+        return bool(chat.tab.evaluate(moves))
+
+    chat.until(lambda: turn(-120, f"{BELOW} > 100"))
     # The wheel glides.
     before, top = None, chat.tab.evaluate(f"{BOX}.scrollTop")
     while top != before:
@@ -92,8 +98,7 @@ def test_a_peek_stays_where_the_reader_scrolled_and_follows_again_from_its_end(c
     height = chat.tab.evaluate(f"{BOX}.scrollHeight")
     chat.tab.wait_for_function(f"height => {BOX}.scrollHeight > height + 60", arg=height)
     assert chat.tab.evaluate(f"{BOX}.scrollTop") == top
-    chat.tab.mouse.wheel(0, 10_000)
-    chat.tab.wait_for_function(f"{BELOW} < 48")
+    chat.until(lambda: turn(10_000, f"{BELOW} < 48"))
     chat.tab.wait_for_function(f"height => {BOX}.scrollHeight > height + 200 && {BELOW} < 48", arg=height)
 
 

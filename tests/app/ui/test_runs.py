@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from playwright.sync_api import expect
 
 from r1chat.app.distilling.progress import STAGES
 from r1chat.distill.rows import ProblemRow, RolloutRow, SampleRow, Teacher, TraceRow, write_rows
@@ -169,6 +170,7 @@ def test_a_hidden_tab_does_not_ask(folder: RunFolder, visit: Visit) -> None:
     visit.tab.click("#room-runs-button")
     visit.tab.wait_for_selector(".numbers path.line")
     visit.tab.click("#room-stars-button")
+    expect(visit.tab.locator("#runs")).to_be_hidden()
     visit.tab.wait_for_timeout(300)
     asked.clear()
     visit.tab.wait_for_timeout(2500)

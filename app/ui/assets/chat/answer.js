@@ -1,5 +1,5 @@
 // The answer of one reply: paragraphs that are complete come as safe markup, the one being written as plain text.
-import { make, markup } from '../common/dom.js';
+import { make, markup, reachWide } from '../common/dom.js';
 import { words } from '../words/chat.js';
 
 export class Answer {
@@ -18,10 +18,13 @@ export class Answer {
       if (this.html && html.startsWith(this.html)) this.done.insertAdjacentHTML('beforeend', html.slice(this.html.length));
       else markup(this.done, html);
       this.html = html;
+      this.settle();
     }
     this.tail.data = tail;
     this.node.hidden = !html && !tail;
   }
+
+  settle() { reachWide(this.done); }
 
   // What was added: with new paragraphs `tail` is the whole new one, else it goes on.
   append(html, tail) {

@@ -57,7 +57,7 @@ export class Transcript {
     for (const [key, turn] of this.turns) if (kept.get(key) !== turn) { turn.end(); turn.node.remove(); }
     this.place([...kept.values()]);
     this.turns = kept;
-    for (const turn of fresh) turn.question?.settle();
+    for (const turn of fresh) turn.settle();
     handOn();
     this.follow();
   }

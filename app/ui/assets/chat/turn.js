@@ -94,6 +94,13 @@ export class Turn {
     this.clear();
     this.reply = reply;
     this.node.append(reply.node);
+    reply.answer.settle();
+  }
+
+  // Called once it is in the page.
+  settle() {
+    this.question?.settle();
+    this.reply?.answer.settle();
   }
 
   clear() {

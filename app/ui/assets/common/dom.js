@@ -35,6 +35,11 @@ export const onPressOutside = (node, act) => document.addEventListener('pointerd
 // HTML that app/ui/markup.py rendered: raw HTML in it is text already.
 export const markup = (node, html) => { node.innerHTML = html; };
 
+// To be called when `root` is in the page: what has a formula that is wider scrolls, so the keyboard must reach it.
+export const reachWide = (root) => {
+  for (const block of root.querySelectorAll('p:has(math), .answer :is(ul, ol):has(math)')) if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
+};
+
 // Where dialogs and panels go: Gradio gives our styles their full weight only in there.
 export const overlay = () => document.querySelector('.gradio-container .contain');
 

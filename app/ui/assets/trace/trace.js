@@ -2,7 +2,7 @@
 // the model can go on another way. Comes from GET /page/messages/{id}/thought when it is opened.
 import { get } from '../common/api.js';
 import { CodePoints } from '../common/codepoints.js';
-import { make, markup } from '../common/dom.js';
+import { make, markup, reachWide } from '../common/dom.js';
 import { words } from '../words/trace.js';
 import { notes } from './notes.js';
 import { Overview } from './overview.js';
@@ -40,9 +40,7 @@ export class FinishedThought {
       this.list, ...(thought.cut ? [make('p', { class: 'soft' }, words.cut(thought.cut))] : []));
     this.sentences = new Sentences(this.list, new CodePoints(thought.text), this.onFork);
     this.markKept(this.message.kept_chars ?? 0);
-    for (const block of this.list.querySelectorAll('p:has(math)')) {
-      if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
-    }
+    reachWide(this.list);
     this.node.addEventListener('keydown', (event) => this.onKey(event));
   }
 
