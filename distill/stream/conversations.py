@@ -22,6 +22,7 @@ WEIGHTS = {
 HISTORY_SHARE = 0.08  # of the examples come after one or two earlier turns
 BOXED_SHARE = 0.06  # carry the instruction that R1's README advises for math
 SLOPPY_SHARE = 0.15  # are typed in lower case, without marks, or with a slip of the finger
+SEEDS = 10**9  # those of the held-out problems begin there
 SPELT = ("letter_count", "format", "code")  # families in which every letter of the prompt may matter
 SYSTEM_SHARE = 0.03
 SYSTEM_TEXTS = (
@@ -38,7 +39,7 @@ def problem_at(index: int, turn: int = 0, weights: Mapping[str, float] = WEIGHTS
     rng = random.Random(f"family/{index}/{turn}")
     family = rng.choices(list(weights), list(weights.values()))[0]
     for attempt in range(100):
-        problem = generate(family, (index * 4 + turn) * 100 + attempt)
+        problem = generate(family, ((index * 4 + turn) * 100 + attempt) % SEEDS)
         if not is_held_out(problem) and not repeats_riddle(problem.prompt):
             return problem
     raise RuntimeError(f"family {family} has nothing left that is not held out")

@@ -15,7 +15,7 @@ from ..problems import OPENERS, countdown
 from ..problems import generate as generate_problem
 from ..problems.held_out import is_held_out
 from ..problems.problem import Problem
-from .conversations import conversation_at, problem_at
+from .conversations import SEEDS, conversation_at, problem_at
 from .vocabulary import BOS, EOS
 
 PRACTISED = "countdown"
@@ -79,7 +79,7 @@ def text_at(index: int) -> str:
 
 def practised_at(index: int) -> Problem:
     """A problem of Countdown that is not held out, with what somebody wrote who tried it, right or wrong."""
-    drawn = (generate_problem(PRACTISED, index * 100 + attempt) for attempt in range(100))
+    drawn = (generate_problem(PRACTISED, (index * 100 + attempt) % SEEDS) for attempt in range(100))
     problem = next(found for found in drawn if not is_held_out(found))
     assert problem.check is not None
     rng = random.Random(f"tries/{index}")

@@ -11,9 +11,10 @@ pytest.importorskip("tokenizers", reason="needs the extra `distill`")
 
 from tokenizers import Tokenizer
 
-from r1chat.distill.problems import RIDDLES, prompt_key, repeats_riddle
+from r1chat.distill.problems import RIDDLES, Problem, generate, prompt_key, repeats_riddle
 from r1chat.distill.problems.held_out import held_out
 from r1chat.distill.stream import conversations as corpus
+from r1chat.distill.stream import zero
 from r1chat.distill.stream.batches import Place, batches
 from r1chat.distill.stream.vocabulary import EOS, PAD, THINK_CLOSE, THINK_OPEN, VOCAB_SIZE, train_tokenizer
 from r1chat.serve.models.templates import R1_DISTILL
@@ -34,6 +35,23 @@ def test_no_held_out_prompt_and_no_riddle_occurs_in_training() -> None:
         assert prompt_key(prompt) not in forbidden
         assert not repeats_riddle(prompt)
         assert "strawberry" not in prompt.lower()
+
+
+@pytest.mark.parametrize("index", [2_500_000, 10_000_000, 12_345_678])
+def test_however_many_are_read_none_is_drawn_from_the_seeds_that_are_held_out(
+    index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def told(family: str, seed: int) -> Problem:
+        seeds.append(seed)
+        return generate(family, seed)
+
+    monkeypatch.setattr(corpus, "generate", told)
+    monkeypatch.setattr(zero, "generate_problem", told)
+    corpus.problem_at(index)
+    zero.practised_at(index)
+    assert max(seeds) < 10**9
 
 
 def test_held_out_prompts_are_all_different() -> None:
