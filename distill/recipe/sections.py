@@ -151,7 +151,7 @@ def cost_section(found: Finished) -> Section:
          duration(done.get(step["name"], {}).get("seconds")))
         for step in found.steps
     ]  # fmt: skip
-    head = ("Step", "Kind", "Continues", "Optimizer steps", "Training", "Together, last attempt")
+    head = ("Step", "Kind", "Continues", "Steps", "Training", "Together, last attempt")
     return Section("cost", "Cost", tables=[Table("Time on the clock", head, rows, range(3, 6))])
 
 
