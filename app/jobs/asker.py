@@ -183,7 +183,7 @@ class Asker:
 
     async def _reply_of(self, owner: str, message_id: str) -> tuple[Message, Conversation]:
         def read() -> tuple[Message, Conversation]:
-            message = self._store.message(owner, message_id)
+            message = self._jobs.settled(owner, message_id)
             return message, self._store.get(owner, message.conversation)
 
         message, conversation = await asyncio.to_thread(read)
@@ -199,7 +199,7 @@ class Asker:
         return self._store.update(owner, conversation_id, settings=settings)
 
     def _message_of(self, owner: str, conversation: Conversation, message_id: str) -> Message:
-        message = self._store.message(owner, message_id)
+        message = self._jobs.settled(owner, message_id)
         if message.conversation != conversation.id:
             raise InvalidRequestError("That message is of another conversation.", "parent")
         return message

@@ -19,7 +19,7 @@ from ...serve.errors import InvalidRequestError
 from ..conversations.records import Conversation, Group, Message, Origin, Settings
 from ..conversations.store import ConversationStore, new_id
 from .asker import Asker, new_reply
-from .events import ConversationChanged, GroupChanged, MessageChanged
+from .events import ConversationChanged, GroupChanged
 from .group_run import GroupRun
 from .prompts import params, prompt
 from .registry import JobRegistry
@@ -83,15 +83,7 @@ class Many:
     async def stop(self, owner: str, group_id: str) -> bool:
         """Ends all its replies and keeps what they have; False where none was being written."""
         group = await asyncio.to_thread(self._store.group, owner, group_id)
-        names = _names(group)
-        stopped = await asyncio.gather(*(self._jobs.stop(name) for name in names))
-        for name, was_running in zip(names, stopped, strict=True):
-            # one that could not be saved at its end is still live in the file
-            if not was_running and (await asyncio.to_thread(self._store.message, owner, name)).state == "live":
-                await asyncio.to_thread(self._store.settle, name)
-                message = await asyncio.to_thread(self._store.message, owner, name)
-                self._jobs.tell(message.conversation, MessageChanged(message))
-        return any(stopped)
+        return any(await asyncio.gather(*(self._jobs.stop_or_settle(owner, name) for name in _names(group))))
 
     async def set_gold(self, owner: str, group_id: str, gold: str) -> Group:
         """The right answer as the person knows it; "" takes it back. Its replies are judged again."""

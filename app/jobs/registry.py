@@ -74,6 +74,24 @@ class JobRegistry:
         await job.end("stopped")
         return True
 
+    async def stop_or_settle(self, owner: str, message_id: str) -> bool:
+        """As stop(); where it has ended already, everybody who looks at it is told how."""
+        stopped = await self.stop(message_id)
+        if not stopped:
+            message = await asyncio.to_thread(self.settled, owner, message_id)
+            self.tell(message.conversation, MessageChanged(message))
+        return stopped
+
+    def settled(self, owner: str, message_id: str) -> Message:
+        """The record. One that could not be saved at its end is live in the file and written by nobody: it is
+        interrupted now. From any thread.
+        """
+        message = self.store.message(owner, message_id)
+        if message.state == "live" and self.live(message_id) is None:
+            self.store.settle(message_id)
+            message = self.store.message(owner, message_id)
+        return message
+
     async def answer_now(self, message_id: str) -> bool:
         job = self._jobs.get(message_id)
         return job is not None and await job.answer_now()

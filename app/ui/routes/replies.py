@@ -14,7 +14,6 @@ from ....serve.client import ApiError
 from ....serve.errors import InvalidRequestError
 from ...conversations.defaults import default_settings
 from ...conversations.records import Message, Settings
-from ...jobs.events import MessageChanged
 from ..services import PageServices
 from ..views import conversation_json, message_json
 from .bodies import Strict, changed_settings
@@ -115,13 +114,7 @@ async def _steer(services: PageServices, owner: str, message_id: str, body: Cont
             raise InvalidRequestError("A budget is a number of tokens, or null for none.", "tokens")
         return jobs.limit(message_id, body.tokens)
     if body.action == "stop":
-        stopped = await jobs.stop(message_id)
-        if not stopped:
-            # One that could not be saved at its end is still live in the file.
-            await asyncio.to_thread(services.store.settle, message_id)
-            message = await asyncio.to_thread(services.store.message, owner, message_id)
-            jobs.tell(message.conversation, MessageChanged(message))
-        return stopped
+        return await jobs.stop_or_settle(owner, message_id)
     try:
         return await (jobs.answer_now(message_id) if body.action == "answer_now" else jobs.think_more(message_id))
     except ApiError as error:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from r1chat.app.conversations.database import StoreError
 from r1chat.app.conversations.records import Message
 from r1chat.app.conversations.store import ConversationStore
+from r1chat.app.jobs.asker import Asker
 from r1chat.app.jobs.events import MessageChanged
 from r1chat.app.jobs.live import Event
 from r1chat.app.jobs.registry import JobRegistry
@@ -99,6 +101,33 @@ def test_a_reply_that_cannot_be_saved_ends_and_says_so(store: ConversationStore,
 
     left = asyncio.run(scenario())
     assert left.state == "failed" and "could not be saved" in left.error and left.reasoning == "so far "
+
+
+@pytest.mark.parametrize("then", ["ask", "go_on", "stop"])
+def test_one_that_could_not_be_saved_at_its_end_bars_nothing_once_there_is_room(
+    store: ConversationStore, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    def full(message: Message) -> Message:
+        raise StoreError("The disk is full.")
+
+    async def scenario() -> None:
+        jobs, message = registry(store), begun(store)
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "finish", full)
+            jobs.start("", message, broken)
+            assert "could not be saved" in (await ended(jobs, message)).error
+        assert store.message("", "r").state == "live"
+        asker = Asker(store, jobs)
+        if then == "ask":
+            assert (await asker.ask("", message.conversation, "And then?")).question.parent == "r"
+        elif then == "go_on":
+            assert (await asker.go_on("", "r")).state == "live"
+        else:
+            assert await jobs.stop_or_settle("", "r") is False
+        await jobs.stop_all()
+
+    asyncio.run(scenario())
+    assert store.message("", "r").state == "interrupted"
 
 
 def test_what_runs_when_the_server_ends_is_interrupted_and_nothing_starts_then(store: ConversationStore) -> None:
