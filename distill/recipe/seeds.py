@@ -28,8 +28,8 @@ def seeds_section(found: Finished) -> Section | None:
     watched = [step for step in found.steps if step["kind"] == "grpo"]
     pictures = [picture for step in watched for picture in _pictures(step["name"], runs)]
     text = (
-        f"{count(len(runs))} runs that differ in nothing but the seed of every draw. Line: their mean; band: lowest to "
-        "highest."
+        f"{count(len(runs))} runs that differ in nothing but the seed. Of a stream it draws the first weights, not the "
+        "examples, which are the same in all. Line: their mean; band: lowest to highest."
     )
     return Section("seeds", "Other seeds", text=(text,), pictures=pictures, tables=[_table(runs)])
 

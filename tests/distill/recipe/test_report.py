@@ -206,7 +206,7 @@ def test_other_seeds_beside_it_are_its_band_and_nothing_else_is(tmp_path: Path) 
     (tmp_path / "damaged" / "run.json").write_text('{"recipe": "two-ways", "config": 3')
     assert [path.name for path in siblings(tmp_path / "seed-1")] == ["seed-0", "seed-1", "seed-2", "half"]
     page, _ = reported(RunFolder(tmp_path / "seed-1"))
-    assert "3 runs that differ in nothing but the seed" in page
+    assert "3 runs that differ in nothing but the seed. Of a stream it draws the first weights, not the" in page
     assert (tmp_path / "seed-1" / "report" / "seeds-practised.png").exists()
 
 
