@@ -117,12 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
         end = len(data) if cut is None else cut
         for offset in range(start, end, BLOCK):
             block = data[offset : min(offset + BLOCK, end)]
+            ask.sent += len(block)  # before whoever gets it looks at this
             try:
                 self.wfile.write(block)
             except OSError:
+                ask.sent -= len(block)
                 self.close_connection = True
                 return
-            ask.sent += len(block)
             if self.hub.bytes_per_s:
                 time.sleep(len(block) / self.hub.bytes_per_s)
         if cut is not None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import httpx2
-from live_server import QUESTION, LiveServer, StartServer
+from live_server import QUESTION, LiveServer, StartServer, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
 from r1chat.serve.api.metrics import COUNTERS, GAUGES
@@ -68,13 +67,13 @@ def test_counts_agree_with_the_replies(start_server: StartServer) -> None:
 
 def test_the_waits_of_a_reply_are_timed_by_priority(start_server: StartServer) -> None:
     server = start_server({"tokens_per_s": 20})
-    usage = ask(server, max_tokens=4, priority="background").json()["usage"]
+    usage = ask(server, max_tokens=40, priority="background").json()["usage"]
     counts = scrape(server)
     assert counts["r1chat_time_to_first_token_seconds_count", "background"] == 1
     # what a busy machine delivers together is one
     assert 1 <= counts["r1chat_inter_token_seconds_count", "background"] <= usage["completion_tokens"] - 1
-    # A busy machine may deliver what was due earlier all at once.
-    assert 0 < counts["r1chat_inter_token_seconds_sum", "background"] < 5
+    # A busy machine may deliver what was due earlier all at once, or late; about a second is due.
+    assert 0 < counts["r1chat_inter_token_seconds_sum", "background"] < 60
     assert counts["r1chat_time_to_first_answer_seconds_count", "background"] == 1
 
 
@@ -85,9 +84,7 @@ def test_leaving_and_failing_are_counted_apart(start_server: StartServer) -> Non
     ) as response:
         assert json.loads(next(response.iter_lines()).removeprefix("data: "))
     assert ask(server, messages=[{"role": "user", "content": "word " * 500}]).status_code == 400
-    deadline = time.monotonic() + 5
-    while ("r1chat_requests_total", "interactive", "abort") not in scrape(server) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert eventually(lambda: ("r1chat_requests_total", "interactive", "abort") in scrape(server))
     counts = {key: value for key, value in scrape(server).items() if key[0] == "r1chat_requests_total"}
     assert counts == {
         ("r1chat_requests_total", "interactive", "abort"): 1,
