@@ -194,6 +194,36 @@ def test_a_save_that_takes_long_is_that_of_its_star_and_what_is_being_typed_stay
     tab.unroute(f"**/page/stars/{ids[0]}")
 
 
+def test_what_is_drawn_anew_keeps_the_focus_and_the_answer_that_is_being_typed(visit: Visit) -> None:
+    tab = visit.tab
+    visit.ask("PLAIN focus")
+    visit.wait("done")
+    tab.focus(".turn:last-child .star")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".dialog .primary")
+    tab.keyboard.press("Enter")  # it may collect
+    tab.wait_for_selector(".dialog .gates")
+    tab.keyboard.press("Escape")
+    tab.wait_for_selector(".dialog", state="detached")
+    assert tab.evaluate("document.activeElement.matches('.star')")
+    tab.click("#room-stars-button")
+    tab.click("#stars .row >> text=PLAIN focus")
+    tab.fill("#known-answer", "don")
+    tab.focus(".review .tick input")
+    tab.keyboard.press("Space")
+    tab.wait_for_selector(".review .badge[data-state=accepted]")
+    assert tab.evaluate("document.activeElement.matches('.review .tick input')")
+    assert tab.input_value("#known-answer") == "don"
+    tab.click(".part[data-part=question] button")
+    tab.keyboard.type("My ")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector(".part[data-part=question] .diff")
+    assert tab.evaluate("document.activeElement.matches('.part[data-part=question] h3 button')")
+    tab.click(".review >> text=Open the chat")
+    tab.wait_for_selector(".reply.found, .turn .found", state="attached")
+
+
 def _hold(route: Any, held: list[Any]) -> None:
     if route.request.method == "PATCH":
         held.append(route)

@@ -10,7 +10,7 @@ const PARTS = ['question', 'thought', 'answer'];
 
 export class Review {
   id = null;
-  // part -> text that was typed and not saved
+  // part or 'gold' -> text that was typed and not saved
   #drafts = {};
   #on;
   #star = null;
@@ -45,6 +45,7 @@ export class Review {
 
   #draw(star) {
     this.#star = star;
+    const handOn = this.#holdFocus();
     this.said.textContent = '';
     this.node.replaceChildren(
       button(words.back, () => this.#on.onClose(), { class: 'quiet back' }),
@@ -59,22 +60,38 @@ export class Review {
       ...this.#similar(),
       this.#made(),
       make('div', { class: 'buttons' },
-        button(words.openChat, () => { emit('show-room', { name: 'chat' }); emit('open-conversation', { id: star.source.conversation }); }),
+        button(words.openChat, () => { emit('show-room', { name: 'chat' }); emit('open-conversation', { id: star.source.conversation, message: star.source.message }); }),
         button(words.remove, () => this.#askToRemove(), { class: 'danger' })),
     );
-    for (const part of Object.keys(this.#drafts)) this.#edit(part, this.node.querySelector(`[data-part="${part}"]`));
+    for (const part of PARTS) if (part in this.#drafts) this.#edit(part, this.node.querySelector(`[data-part="${part}"]`));
+    handOn();
+  }
+
+  // What is drawn anew takes the focus away: it goes to what stands for the same, at the same place of a text.
+  #holdFocus() {
+    const held = this.node.contains(document.activeElement) ? document.activeElement : null;
+    return () => {
+      const heir = held?.dataset.key && this.node.querySelector(`[data-key="${held.dataset.key}"]`);
+      heir?.focus({ preventScroll: true });
+      if (heir?.matches('textarea, [type=text]') && held.matches('textarea, [type=text]')) heir.setSelectionRange(held.selectionStart, held.selectionEnd);
+    };
   }
 
   // What only a person can say.
   #word() {
     const star = this.#star;
     const tick = (name, text) => {
-      const box = make('input', { type: 'checkbox', checked: star[name], onchange: () => this.#save({ [name]: box.checked }) });
+      const box = make('input', { type: 'checkbox', 'data-key': name, checked: star[name], onchange: () => this.#save({ [name]: box.checked }) });
       return make('label', { class: 'tick' }, box, text);
     };
-    const gold = make('input', { type: 'text', id: 'known-answer', value: star.gold, autocomplete: 'off', 'aria-describedby': 'known-answer-hint' });
-    const form = make('form', { class: 'gold', onsubmit: (event) => { event.preventDefault(); this.#save({ gold: gold.value.trim() }); } },
-      make('label', { for: 'known-answer' }, words.gold), gold, make('button', { type: 'submit' }, words.compare),
+    const gold = make('input', { type: 'text', id: 'known-answer', 'data-key': 'gold', value: this.#drafts.gold ?? star.gold, autocomplete: 'off',
+      'aria-describedby': 'known-answer-hint', oninput: () => { this.#drafts.gold = gold.value; } });
+    const compare = () => {
+      gold.value = this.#drafts.gold = gold.value.trim();
+      this.#save({ gold: gold.value });
+    };
+    const form = make('form', { class: 'gold', onsubmit: (event) => { event.preventDefault(); compare(); } },
+      make('label', { for: 'known-answer' }, words.gold), gold, make('button', { type: 'submit', 'data-key': 'compare' }, words.compare),
       make('p', { class: 'soft small', id: 'known-answer-hint' }, words.goldHint));
     const later = star.source.n_before > 0 || star.source.system;
     return make('div', { class: 'word' }, tick('checked', words.checked), later ? tick('alone', words.alone) : null, form);
@@ -86,7 +103,7 @@ export class Review {
     const shown = make('div', { class: `text ${part}`, tabindex: '0', role: 'group', 'aria-label': words[part] });
     if (part === 'answer') markup(shown, star.html);
     else shown.textContent = text;
-    const edit = button(words.edit, () => this.#edit(part, section).focus(), { class: 'quiet', 'aria-label': `${words.edit}: ${words[part]}` });
+    const edit = button(words.edit, () => this.#edit(part, section).focus(), { class: 'quiet', 'data-key': part, 'aria-label': `${words.edit}: ${words[part]}` });
     const section = make('section', { class: 'part', 'data-part': part }, make('h3', {}, words[part], edit), shown,
       star.edited.includes(part) ? this.#changes(part) : null);
     return section;
@@ -101,12 +118,12 @@ export class Review {
   }
 
   #edit(part, section) {
-    const area = make('textarea', { rows: part === 'question' ? 3 : 12, 'aria-label': words[part], spellcheck: 'false',
+    const area = make('textarea', { rows: part === 'question' ? 3 : 12, 'data-key': part, 'aria-label': words[part], spellcheck: 'false',
       oninput: () => { this.#drafts[part] = area.value; } });
     area.value = this.#drafts[part] ??= this.#star.turn[part];
     const done = () => { delete this.#drafts[part]; this.#draw(this.#star); };
-    const save = button(words.save, () => this.#save({ [part]: area.value }), { class: 'primary' });
-    section.replaceChildren(make('h3', {}, words[part]), area, make('div', { class: 'buttons' }, save, button(words.cancel, done)));
+    const save = button(words.save, () => this.#save({ [part]: area.value }), { class: 'primary', 'data-key': part });
+    section.replaceChildren(make('h3', {}, words[part]), area, make('div', { class: 'buttons' }, save, button(words.cancel, done, { 'data-key': part })));
     return area;
   }
 

@@ -44,7 +44,7 @@ class StarButton {
 
   #show(mark) {
     this.#mark = mark;
-    this.button.disabled = false;
+    this.button.removeAttribute('aria-disabled');
     this.button.dataset.state = mark?.state ?? '';
     this.sign.textContent = mark && mark.state !== 'refused' ? '★' : '☆';
     this.label.textContent = mark ? words.mark[mark.state] : words.star;
@@ -96,16 +96,18 @@ class StarButton {
         button(words.cancel, () => dialog.close(), { class: 'quiet' })));
   }
 
+  // aria-disabled and not disabled: a disabled button would drop the focus.
   async #work(work) {
+    if (this.button.hasAttribute('aria-disabled')) return;
     this.said.textContent = '';
-    this.button.disabled = true;
+    this.button.setAttribute('aria-disabled', true);
     try {
       await work();
     } catch (error) {
       this.said.textContent = error.message;
       this.#show(this.#mark);
     }
-    this.button.disabled = false;
+    this.button.removeAttribute('aria-disabled');
   }
 }
 
