@@ -157,7 +157,7 @@ def test_ctrl_c_ends_the_command_and_its_engine(endless_model: Path) -> None:
 
 def assert_no_process_left(group: int) -> None:
     """The group's last member may take a moment to be reaped."""
-    for _ in range(50):
+    for _ in range(600):
         try:
             os.killpg(group, 0)
         except ProcessLookupError:

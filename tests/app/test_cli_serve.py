@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from live_server import eventually
 from served import served
 
 from r1chat.app.errors import UsageError
@@ -33,13 +34,14 @@ def get(url: str, **headers: str) -> tuple[int, bytes]:
 
 
 def group_is_gone(group: int) -> bool:
-    for _ in range(50):
+    def is_gone() -> bool:
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
             return True
-        time.sleep(0.1)
-    return False
+        return False
+
+    return eventually(is_gone)
 
 
 OPTIONS = "--threads 1 --kv-tokens 4096 --ctx 512 --host-cache 1M --parallel 2".split()
@@ -71,10 +73,9 @@ def test_ctrl_c_during_a_stream_ends_it_with_one_error_event(noise_model: Path) 
         )
         with urllib.request.urlopen(request, timeout=30) as stream:
             first = stream.readline()
-            started = time.monotonic()
             status = server.stop(signal.SIGINT)
             events = [line for line in (first + stream.read()).split(b"\n") if line.startswith(b"data: ")]
-        assert (status, time.monotonic() - started < 15) == (130, True)
+        assert status == 130
         assert [b'"error"' in event or event == b"data: [DONE]" for event in events].count(True) == 1
         assert b'"error"' in events[-1]
         assert "Traceback" not in "".join(server.lines)
@@ -88,9 +89,7 @@ def test_an_open_page_does_not_keep_the_server_alive(noise_model: Path) -> None:
         url = server.url()
         with urllib.request.urlopen(f"{url}/gradio_api/heartbeat/a-session", timeout=30) as page:
             assert page.readline().startswith(b"data:")
-            started = time.monotonic()
             assert server.stop(signal.SIGINT) == 130
-            assert time.monotonic() - started < 15
         assert "Traceback" not in "".join(server.lines), server.lines
 
 

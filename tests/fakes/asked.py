@@ -84,7 +84,7 @@ class Asked:
         return True
 
     def wait_until_idle(self) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.server.running():
             assert time.monotonic() < deadline, "its sequences are not free"
             time.sleep(0.02)

@@ -45,7 +45,7 @@ class Served:
     def stop(self, number: signal.Signals) -> int:
         """To the whole group, as a terminal's Ctrl-C goes."""
         os.killpg(self.process.pid, number)
-        status = self.process.wait(timeout=30)
+        status = self.process.wait(timeout=60)
         self._reader.join(timeout=10)
         return status
 

@@ -82,7 +82,7 @@ def test_a_body_that_does_not_arrive_ends_with_408(live: LiveServer, monkeypatch
     with socket.create_connection(("127.0.0.1", live.port), timeout=10) as sock:
         sock.sendall(head.encode())
         started, answer = time.monotonic(), b""
-        for _ in range(20):  # a byte now and then does not help
+        for _ in range(600):  # a byte now and then does not help
             time.sleep(0.1)
             try:
                 sock.sendall(b" ")
@@ -91,7 +91,7 @@ def test_a_body_that_does_not_arrive_ends_with_408(live: LiveServer, monkeypatch
         while part := sock.recv(65536):
             answer += part
     assert b" 408 " in answer.split(b"\r\n")[0] and b"request_timeout" in answer
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert httpx2.post(f"{live.url}/v1/chat/completions", json=BODY, timeout=30).status_code == 200
 
 

@@ -257,7 +257,7 @@ async def test_leaving_a_vote_ends_all_its_thoughts(demo: Generations) -> None:
     outputs = await vote(demo, asked(APPLES), "left", Vote(), MathJudge(), streamed=True)
     await anext(outputs)
     await outputs.aclose()
-    for _ in range(200):
+    for _ in range(3000):
         if not demo.engine.stats()["running"] + demo.engine.stats()["waiting"]:
             return
         await asyncio.sleep(0.02)

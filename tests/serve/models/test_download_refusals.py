@@ -173,7 +173,7 @@ def test_without_network_it_fails_at_once_and_offers_the_demo(cache: Path) -> No
     text = refusal()
     assert text.startswith("user/repo-GGUF is not in the cache and the hub cannot be reached (")
     assert text.endswith("The bundled model needs no network: r1chat run demo")
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 def test_without_network_a_pull_of_what_is_here_says_that_it_is(
