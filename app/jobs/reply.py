@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 
 import msgspec
 
-from ...serve.client import Client, ReasoningDelta
+from ...serve.client import ApiError, Client, ReasoningDelta
 from ...serve.errors import R1ChatError
 from ..conversations.records import Message, State
 from ..conversations.store import ConversationStore
@@ -150,7 +150,7 @@ class ReplyJob:
         return "failed", OUR_FAULT
 
     async def _read(self) -> None:
-        self.live.model = self.live.message.model or await _loaded(self._client)
+        self.live.model = self.live.message.model or await _default_model(self._client)
         now = asyncio.get_running_loop().time
         rested_at = 0.0
         async with aclosing(self._source(self._client)) as events:
@@ -173,8 +173,15 @@ class ReplyJob:
             self._owed.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
-async def _loaded(client: Client) -> str:
-    """The default model's name. Whoever asks while it loads means to wait for it."""
-    while (health := await client.health())["status"] == "starting":
-        await asyncio.sleep(HEALTH_S)
-    return str(health.get("model", ""))
+async def _default_model(client: Client) -> str:
+    """Its name. Whoever asks while it loads means to wait for it. Servers of other makes have none, so that the first
+    they list is asked for.
+    """
+    with suppress(ApiError):
+        while (health := await client.health()).get("status") == "starting":
+            await asyncio.sleep(HEALTH_S)
+        if name := health.get("model"):
+            return str(name)
+    with suppress(ApiError):
+        client.model = next((str(card["id"]) for card in await client.models()), None)
+    return client.model or ""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from live_server import LiveServer, start
 from terminal_session import CTRL_C, CTRL_D, UP, TerminalSession, on_terminal
+from vllm_stand_in import ANSWER, MODEL, VllmStandIn
 
 from r1chat.app.conversations.records import Conversation, Message
 from r1chat.app.conversations.store import ConversationStore
@@ -225,6 +226,13 @@ def test_what_is_not_kept_is_gone_when_the_terminal_closes(
         session.process.send_signal(number)
         assert session.end() == 128 + number
     assert not list(tmp_path.iterdir())
+
+
+def test_servers_of_another_make_are_asked_for_the_first_model_they_list(r1chat: Run) -> None:
+    with VllmStandIn() as server:
+        done = r1chat("chat", "--url", server.url, "--no-save", input="How many are left?\n")
+    assert (done.returncode, done.stdout.strip()) == (0, ANSWER)
+    assert server.bodies[0]["model"] == MODEL
 
 
 def test_a_wrong_command_in_a_pipe_ends_it_with_a_line(r1chat: Run, server: LiveServer) -> None:
