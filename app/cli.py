@@ -8,6 +8,7 @@ loadable, 4 out of context or memory, 5 ended without an answer, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import re
@@ -80,6 +81,24 @@ folder that --data would.
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; the status for the shell."""
     _prepare_streams()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            # Here, where it can be told: at exit Python would complain.
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader left (`| head`)
+        _forget_stdout()
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        _forget_stdout()
+        print(f"r1chat: Writing failed: {error.strerror}. See how much room there is: df -h", file=sys.stderr)
+        return 1
+
+
+def _run(argv: list[str] | None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     args = _parser().parse_args(_with_command(arguments))
     if "api_key" in args and args.api_key is None:
@@ -95,10 +114,11 @@ def main(argv: list[str] | None = None) -> int:
         return _status(error)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader left (`| head`). Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+
+
+def _forget_stdout() -> None:
+    """What is still to be written would fail once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _line(error: R1ChatError, args: argparse.Namespace) -> str:
@@ -148,9 +168,12 @@ def _color_wanted() -> bool:
 
 def _prepare_streams() -> None:
     """No character, however odd, may break printing; log lines show control characters as escapes."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever began this (`>&-`)
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    if isinstance(sys.stdin, TextIOWrapper):  # there may be none
+    if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter("%(levelname)s %(name)s: %(message)s"))

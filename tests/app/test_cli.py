@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 from r1chat.app.cli import _parser
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+R1CHAT = [sys.executable, "-m", "r1chat.app"]
 
 HEAVY = {
     "fastapi", "gradio", "gguf", "httpx", "httpx2", "huggingface_hub", "jinja2", "llama_cpp", "msgspec", "numpy",
@@ -177,3 +180,26 @@ def test_control_characters_in_a_name_do_not_reach_the_terminal(r1chat: Run) -> 
     done = r1chat("run", "\x1b[2Jevil\u202e", "hi")
     assert "\x1b" not in done.stderr
     assert "\u202e" not in done.stderr
+
+
+@pytest.mark.parametrize("argument", ["list", "--version"])
+def test_a_reader_that_left_is_no_fault(argument: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*R1CHAT, argument], stdout=write, stderr=subprocess.PIPE, timeout=60)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_disk_that_is_full_is_told_in_a_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*R1CHAT, "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "r1chat: Writing failed: No space left on device. See how much room there is: df -h\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_as_none(closed: str) -> None:
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *R1CHAT, "list"], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
