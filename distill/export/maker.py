@@ -18,13 +18,12 @@ from ...serve.models.gguf.stamp import stamp
 from ...serve.models.gguf.writer import FileType, MetadataValue, OnProgress
 from ..errors import DistillError
 from ..hf.adapter import read_lora
-from ..hf.gguf import HfModel, write_model
+from ..hf.gguf import DIRECT, HfModel, write_model
 from ..hf.parity import MOST_ERROR, ParityReport, Reference, compare, reference
 from ..rows import content_id
 from .manifest import Manifest, Record
 from .steps import Steps
 
-DIRECT: dict[str, FileType] = {"F32": "F32", "F16": "F16", "Q8_0": "Q8_0"}
 # Above, the file to compare is not widened to F32: 8 GB of disk are enough for that.
 MAX_WIDENED = 2_000_000_000
 # The first in units of the logits' spread, where that is above 1: nothing but the order of sums differs, which may

@@ -12,6 +12,9 @@ from .folder import read_spec
 from .tensors import SafetensorsFolder, read_json
 from .tokenizer import read_tokenizer
 
+# What the writer makes by itself; every other type goes through llama.cpp.
+DIRECT: dict[str, FileType] = {"F32": "F32", "F16": "F16", "Q8_0": "Q8_0"}
+
 
 @dataclass(frozen=True)
 class HfModel:

@@ -20,13 +20,11 @@ from ...serve.models.gguf.quant_size import file_bytes
 from ...serve.models.gguf.quantize import quantize
 from ...serve.models.gguf.writer import FileType
 from ..files import replace_file
-from .gguf import HfModel, write_model
+from .gguf import DIRECT, HfModel, write_model
 from .parity import MOST_ERROR, ParityReport, Reference, compare, reference, round_trip_failures
 
 # told a stage ("write", "compare", "quantize", "compare again"), what is done of it, and all
 OnStage = Callable[[str, int, int], None]
-# What the writer makes by itself; every other type goes through llama.cpp.
-_DIRECT: dict[str, FileType] = {"F32": "F32", "F16": "F16", "Q8_0": "Q8_0"}
 
 
 class ImportRefusedError(Exception):
@@ -61,7 +59,7 @@ def needed_bytes(model: HfModel, quant: str) -> tuple[int, int]:
     """Disk the finished file takes, and the most that is taken while it is made."""
     shapes = model.spec.tensor_shapes()
     final = file_bytes(shapes, quant)
-    return final, final if quant in _DIRECT else final + file_bytes(shapes, model.lossless_type)
+    return final, final if quant in DIRECT else final + file_bytes(shapes, model.lossless_type)
 
 
 def import_model(model: HfModel, target: Path, quant: str, on_stage: OnStage, *, note: dict[str, Any]) -> Imported:
@@ -73,7 +71,7 @@ def import_model(model: HfModel, target: Path, quant: str, on_stage: OnStage, *,
     started = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
     with _hidden(target) as (wide, made):
-        direct = _DIRECT.get(quant)
+        direct = DIRECT.get(quant)
         first, kind = (made, direct) if direct else (wide, model.lossless_type)
         write_model(model, first, kind, on_progress=lambda done, of: on_stage("write", done, of))
         read_info(first)
