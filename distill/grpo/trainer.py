@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import DistillError
 from ..rewards.functions import Limits, Reward, reward_functions
 from ..sft.rows import RowEncoder
-from ..sft.trainer import never, peak_resident, quieten
+from ..sft.trainer import never, quieten, trained_with
 from ..stream.training import bound_openmp
 from ..verify.config import VerifyConfig
 from ..verify.judge import Judge
@@ -158,9 +158,6 @@ def _save(trainer: PolicyTrainer, job: GrpoJob) -> None:
 
 
 def _outcome(trainer: PolicyTrainer, watch: Watch, device: Device) -> Outcome:
-    import torch
-
-    on_gpu = device.kind == "cuda"
     return Outcome(
         steps=watch.step,
         loss=watch.last.get("loss", 0.0),
@@ -169,8 +166,5 @@ def _outcome(trainer: PolicyTrainer, watch: Watch, device: Device) -> Outcome:
         rows=watch.completions,
         tokens=watch.tokens,
         seconds=watch.seconds,
-        peak_memory=torch.cuda.max_memory_allocated() if on_gpu else peak_resident(),
-        device=torch.cuda.get_device_name() if on_gpu else "CPU",
-        dtype="float32" if device.half is None else str(device.half).removeprefix("torch."),
-        trained_parameters=sum(p.numel() for p in trainer.policy.parameters() if p.requires_grad),
+        **trained_with(trainer.policy, device),
     )

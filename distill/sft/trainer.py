@@ -153,23 +153,30 @@ def _save(trainer: StudentTrainer, job: Job) -> None:
 
 
 def _outcome(trainer: StudentTrainer, watch: Watch, steps: Steps, device: Device) -> Outcome:
-    import torch
-
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     last = losses[-max(1, len(losses) // 10) :]
-    on_gpu = device.kind == "cuda"
     return Outcome(
         steps=len(steps),
         loss=sum(last) / len(last),
         rows=len(steps.rows),
         tokens=sum(steps.tokens(step) for step in range(len(steps))),
         seconds=watch.seconds,
-        peak_memory=torch.cuda.max_memory_allocated() if on_gpu else peak_resident(),
-        device=torch.cuda.get_device_name() if on_gpu else "CPU",
-        dtype="float32" if device.half is None else str(device.half).removeprefix("torch."),
-        trained_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         processes=trainer.args.world_size,
+        **trained_with(trainer.model, device),
     )
+
+
+def trained_with(model: Any, device: Device) -> dict[str, Any]:
+    """The fields of an outcome that tell what it took."""
+    import torch
+
+    on_gpu = device.kind == "cuda"
+    return {
+        "peak_memory": torch.cuda.max_memory_allocated() if on_gpu else peak_resident(),
+        "device": torch.cuda.get_device_name() if on_gpu else "CPU",
+        "dtype": "float32" if device.half is None else str(device.half).removeprefix("torch."),
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
 
 
 def peak_resident() -> int:
