@@ -104,7 +104,7 @@ class _Runner:
 
         def say(text: str) -> None:
             if not text.endswith(": already done"):
-                self.host.say(f"{self.step.name}: {_as_settings(text)}")
+                self.host.say(f"{self.step.name}: {_as_settings(text, _again(self.whole))}")
 
         def register(path: Path, name: str, card: dict[str, Any]) -> Path:
             return self.host.register(path, name, {**card, "source": str(self.whole.root.resolve())})
@@ -142,19 +142,20 @@ def for_recipe(text: str, again: str) -> str:
     if options.startswith("--recipe") or f"{command}{options}".startswith(again):
         return text
     given = re.findall(r"--([a-z-]+)((?: (?!--)\S+)?)", options.partition(";")[0])
-    settings = ", ".join(
-        _SETTINGS.get(name, name.replace("-", "_") + (f":{value}" if value else ""))
-        for name, value in given
-        if name != "run-dir"
-    )
+    settings = ", ".join(_setting(name, value) for name, value in given if name != "run-dir")
     return f"{before}{settings} in the recipe, then: {again}" if settings else f"{before}{again}"
 
 
-def _as_settings(text: str) -> str:
-    """Options of the command by the names that they have in a recipe's file."""
-    return (
-        text if "r1chat " in text else re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), text)
-    )
+def _as_settings(text: str, again: str) -> str:
+    """What a stage says, with options of the command by the names that they have in a recipe's file."""
+    if "r1chat distill " in text:
+        return for_recipe(text, again)
+    return text if "r1chat " in text else re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: _setting(found[1]), text)
+
+
+def _setting(option: str, value: str = "") -> str:
+    """An option of the command, with the blank before its value, as a recipe's file has it."""
+    return _SETTINGS.get(option, option.replace("-", "_") + (f":{value}" if value else ""))
 
 
 class _Repeater:

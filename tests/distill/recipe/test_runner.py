@@ -195,8 +195,12 @@ def test_a_step_that_is_done_anew_takes_what_was_said_of_those_behind_it_back(tm
 
 
 def test_options_of_the_command_are_told_as_settings_of_the_file() -> None:
-    assert _as_settings("Use a smaller --batch-size, or more --epochs") == "Use a smaller batch_size, or more epochs"
-    assert _as_settings("Again: r1chat distill --run-dir x") == "Again: r1chat distill --run-dir x"
+    again = "r1chat distill --run-dir x"
+    smaller = _as_settings("Use a smaller --batch-size, or more --epochs", again)
+    assert smaller == "Use a smaller batch_size, or more epochs"
+    assert _as_settings(f"Again: {again}", again) == f"Again: {again}"
+    of_a_step = "1 got no reply. Ask again: r1chat distill generate --run-dir x/steps/2-b --concurrency 8"
+    assert _as_settings(of_a_step, again) == f"1 got no reply. Ask again: concurrency: 8 in the recipe, then: {again}"
 
 
 def test_only_the_last_students_name_is_in_the_list_of_models(whole: Done) -> None:
