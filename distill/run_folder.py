@@ -34,29 +34,14 @@ class DamagedArtifactError(DistillError, ValueError):
         super().__init__(f"{path} is damaged ({reason}). Take it away, and a run makes it anew: rm {path}")
 
 
-class LoggedFolder:
-    """A folder with events.jsonl, made where it is not there. `listener` is told each number as it is logged."""
+class RunFolder:
+    """Paths and records of one run, made where it is not there. `listener` is told each number as it is logged."""
 
     def __init__(self, root: Path, listener: Listener = lambda event: None) -> None:
+        root.mkdir(parents=True, exist_ok=True)
         self.root = root
         self._events = root / "events.jsonl"
         self._listener = listener
-        root.mkdir(parents=True, exist_ok=True)
-
-    def log(self, stage: str, step: int, *, sample: str | None = None, **metrics: float) -> None:
-        """Appends the numbers to events.jsonl and tells the listener. A metric `share` (0..1) is progress."""
-        with self._events.open("a", encoding="utf-8") as lines:
-            for metric, value in metrics.items():
-                line = {"time": time.time(), "stage": stage, "step": step, "metric": metric, "value": value}
-                lines.write(json.dumps(line if sample is None else {**line, "sample": sample}) + "\n")
-                self._listener(Event(stage, step, metric, value, sample))
-
-
-class RunFolder(LoggedFolder):
-    """Paths and records of one run."""
-
-    def __init__(self, root: Path, listener: Listener = lambda event: None) -> None:
-        super().__init__(root, listener)
         self.record = root / "run.json"
         self.preflight = root / "preflight.json"  # what was foreseen before the first step
         self.problems = root / "problems.jsonl"  # ProblemRow: what the teacher is asked
@@ -79,6 +64,14 @@ class RunFolder(LoggedFolder):
         self.samples = root / "samples.jsonl"  # every answer of the evaluation
         self.evaluation = root / "evaluation.json"
         self.report = root / "report"  # index.html and the pictures
+
+    def log(self, stage: str, step: int, *, sample: str | None = None, **metrics: float) -> None:
+        """Appends the numbers to events.jsonl and tells the listener. A metric `share` (0..1) is progress."""
+        with self._events.open("a", encoding="utf-8") as lines:
+            for metric, value in metrics.items():
+                line = {"time": time.time(), "stage": stage, "step": step, "metric": metric, "value": value}
+                lines.write(json.dumps(line if sample is None else {**line, "sample": sample}) + "\n")
+                self._listener(Event(stage, step, metric, value, sample))
 
     def read_events(self, stage: str | None = None) -> list[dict[str, Any]]:
         """What was logged, oldest first; a line that a crash cut off is left out, with what stands behind it."""

@@ -80,25 +80,14 @@ class Reference:
     chats: dict[int, str]
 
 
-def parity_report(
-    hf_dir: Path, gguf: Path, *, prompts: Sequence[str] | None = None, texts: Sequence[str] | None = None
-) -> ParityReport:
-    """Compares the folder with the file. `prompts` and `texts` default to the built-in sets.
-
-    Raises ImportError where torch or transformers are not installed.
-    """
-    return compare(reference(hf_dir, prompts=prompts, texts=texts), gguf)
-
-
 def reference(
     hf_dir: Path,
     *,
     tokenizer_dir: Path | None = None,
     adapter: Path | None = None,
-    prompts: Sequence[str] | None = None,
-    texts: Sequence[str] | None = None,
 ) -> Reference:
-    """The folder's side of a comparison, to be held against any number of files. Raises ImportError as above.
+    """The folder's side of a comparison, to be held against any number of files. Raises ImportError where torch or
+    transformers are not installed.
 
     `tokenizer_dir` has the tokeniser and template where they are not the folder's; `adapter` is peft's folder.
     """
@@ -106,10 +95,9 @@ def reference(
 
     # Not AutoTokenizer: it picks a class by model type, which rewrites the splitter and adds tokens.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_dir or hf_dir, local_files_only=True)
-    texts = parity_texts(list(tokenizer.get_added_vocab())) if texts is None else texts
-    ids = [_encode(tokenizer, text) for text in (_PROMPTS if prompts is None else prompts)]
+    ids = [_encode(tokenizer, text) for text in _PROMPTS]
     chats = _chats(tokenizer)
-    strings = [*texts, *chats.values()]
+    strings = [*parity_texts(list(tokenizer.get_added_vocab())), *chats.values()]
     tokens = [_encode(tokenizer, text) for text in strings]
     return Reference(ids, reference_logits(hf_dir, ids, adapter), strings, tokens, chats)
 

@@ -11,7 +11,7 @@ import gguf
 import pytest
 
 from r1chat.distill.hf.gguf import export_gguf
-from r1chat.distill.hf.parity import parity_report
+from r1chat.distill.hf.parity import ParityReport, compare, reference
 from r1chat.serve.models.gguf.info import read_info
 
 torch = pytest.importorskip("torch")
@@ -48,6 +48,10 @@ def make_tokenizer(split: str, *, ignore_merges: bool) -> Any:
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS, pad_token=PAD, chat_template=TEMPLATE
     )
+
+
+def parity_report(folder: Path, file: Path) -> ParityReport:
+    return compare(reference(folder), file)
 
 
 def make_model(architecture: str, folder: Path, *, tied: bool, dtype: Any = None, **changes: Any) -> Path:
