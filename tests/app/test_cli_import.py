@@ -189,9 +189,12 @@ def test_damaged_source_is_refused_before_anything_is_written(r1chat: Run, model
 
 @pytest.fixture
 def quantizing(models: Path, middling: Path) -> Iterator[subprocess.Popen[str]]:
-    """`r1chat quantize` while llama.cpp writes, on one core: many would be done before they are stopped."""
+    """`r1chat quantize` while llama.cpp writes, on one core, and behind whoever is to stop it: else it would be done
+    before that.
+    """
 
     def on_one_core() -> None:
+        os.nice(19)
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 

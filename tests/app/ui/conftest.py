@@ -76,6 +76,7 @@ SCRIPTS = {
     "ENDLESS": _lines(ENDLESS_WORDS),
     "PLAIN": "".join(f"word{n} " for n in range(60)) + "</think>\n\ndone",
     "EMOJI": "".join(f"word{n} 😀 " for n in range(60)) + "</think>\n\ndone",
+    "LASTING": _lines(10 * TOKENS_PER_S),
     "SPEECH": "".join(f"word{n} " for n in range(LONG_WORDS // 2)) + "</think>\n\ndone",
     "MARKUP": "Let me write it down.\n</think>\n\nSo \\( \\frac{36}{240} < 1 \\) and **36** it is:\n\n"
     "```python\nif x < 2:\n\tprint(36)\n```\n\n\\[ \\boxed{36} \\]",

@@ -62,9 +62,9 @@ def test_answer_now_has_a_key(chat: Visit) -> None:
 @pytest.mark.slow
 def test_think_more_lets_it_go_on_where_it_would_have_ended(chat: Visit) -> None:
     chat.tab.evaluate(PRESS_WHEN_SHOWN, ".steer:not([hidden]) .think-more")
-    chat.ask("LONG")
+    chat.ask("LASTING")
     chat.wait("done")
-    assert re.search(r"word239\W+Wait", chat.thought())
+    assert re.search(r"word1499\W+Wait", chat.thought())
 
 
 def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Visit) -> None:

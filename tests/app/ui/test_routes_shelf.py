@@ -88,7 +88,7 @@ def test_requests_to_v1_fetch_nothing(page: PageServer, hub: LoopbackHub) -> Non
 
 
 def test_a_download_is_its_owners_alone(one: Person, two: Person, hub: LoopbackHub) -> None:
-    hub.bytes_per_s = 100_000
+    hub.bytes_per_s = 20_000
     pull = one.post("/shelf/pulls", model=f"{REPO}:Q4_K_M")["pull"]
     assert pull["live"] and [mine["id"] for mine in one.get("/shelf/pulls")["pulls"]] == [pull["id"]]
     assert two.get("/shelf/pulls")["pulls"] == []

@@ -113,10 +113,11 @@ def test_no_hostile_answer_is_right_or_takes_long(hasty: Judge, name: str) -> No
 
 
 @pytest.mark.slow
-def test_one_answer_that_kills_its_child_costs_the_others_nothing_and_order_is_kept(hasty: Judge) -> None:
+def test_one_answer_that_kills_its_child_costs_the_others_nothing_and_order_is_kept() -> None:
     answers = [f"\\boxed{{{i}+x}}" for i in range(30)]
     answers[7] = answers[11] = HOSTILE["tower"]
-    rulings = list(hasty.verdicts((problem(f"x+{i}"), answer) for i, answer in enumerate(answers)))
+    with Judge(VerifyConfig(timeout_s=10.0)) as judge:  # long enough for the others on a busy machine
+        rulings = list(judge.verdicts((problem(f"x+{i}"), answer) for i, answer in enumerate(answers)))
     assert [i for i, ruling in enumerate(rulings) if ruling.verdict != "right"] == [7, 11]
     assert {rulings[i].reason for i in (7, 11)} == {"timeout"}
     assert [ruling.extracted for ruling in rulings[:7]] == [f"{i}+x" for i in range(7)]

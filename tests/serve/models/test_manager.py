@@ -130,14 +130,16 @@ async def test_many_who_want_a_model_have_it_loaded_once() -> None:
             manager.release(one)
 
 
-async def test_those_who_wait_for_a_model_are_bounded_in_number() -> None:
-    roster = Roster({"a": {}, "b": {"load_s": 0.5}})
+async def test_those_who_wait_for_a_model_are_bounded_in_number(tmp_path: Path) -> None:
+    gate = tmp_path / "loaded"
+    roster = Roster({"a": {}, "b": {"load_gate": str(gate)}})
     roster.specs["b"] = _with_config(roster, "b", n_seq_max=1, max_waiting=2)
     async with running(roster) as manager:
         waiting = [asyncio.create_task(manager.acquire("b")) for _ in range(3)]
-        await asyncio.sleep(0.2)
+        await eventually(lambda: any(one.n_leases == 3 for one in manager.residents))
         with pytest.raises(QueueFullError):
             await manager.acquire("b")
+        gate.touch()
         for one in await asyncio.gather(*waiting):
             manager.release(one)
 
