@@ -19,6 +19,7 @@ from .serve import key
 
 if TYPE_CHECKING:
     from ...serve.client import Client
+    from ..conversations.records import Conversation
     from ..conversations.store import ConversationStore
 
 HISTORY = "typed"
@@ -44,7 +45,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         allow_abbrev=False,
     )
     parser.mixed = True
-    parser.add_argument("model", metavar="MODEL", nargs="?", help="as for run, or a name of --url's (default: demo)")
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="as for run, or one of --url's (default: yours or demo)"
+    )
     parser.add_argument("--url", metavar="URL", help="talk to a server that runs, instead of loading a model here")
     parser.add_argument(
         "--api-key", type=key, action="append", metavar="KEY", help="for --url (default: $R1CHAT_API_KEY)"
@@ -82,16 +85,19 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal(color=args.color, trace=not args.hide_thinking, as_json=args.json)
     folder = data_folder(args)
     changes = _changes(args)
-    server = _server(args)
     _end_on(signal.SIGTERM, signal.SIGHUP)
-    if args.url is None and sys.stdin.isatty():
-        terminal.say(f"Loading {args.model} ...")
     with _store(None if args.no_save else folder) as store:
+        newest = _newest(store, _owner(args)) if args.go_on else None
+        if args.url is None:
+            args.model = args.model or _usual_model(store, newest)
+            if sys.stdin.isatty():
+                terminal.say(f"Loading {args.model} ...")
+        server = _server(args)
         background = Background(store, server, lambda url, model: _client(args, url, model))
         lines = Lines(None if args.no_save else folder / HISTORY)
         try:
             session = Session(background, _owner(args), changes)
-            if args.go_on and (newest := session.newest()):
+            if newest is not None:
                 session.open(newest.id)
                 session.change(**changes)
             return Loop(background, session, terminal, lines, _owner(args)).run()
@@ -126,12 +132,25 @@ def _store(folder: Path | None) -> Iterator[ConversationStore]:
             store.close()
 
 
+def _newest(store: ConversationStore, owner: str) -> Conversation | None:
+    """The one changed last; the list has those that are pinned first, however old."""
+    return max(store.list(owner, 1), key=lambda conversation: conversation.updated, default=None)
+
+
+def _usual_model(store: ConversationStore, newest: Conversation | None) -> str:
+    """The one that will be asked, where it is here: another would be loaded for nothing."""
+    from ...serve.models.catalog import find_local
+    from ..conversations.defaults import default_settings
+
+    settings = newest.settings if newest else default_settings(store.database, "")
+    return settings.model if settings.model and find_local(settings.model) else "demo"
+
+
 def _server(args: argparse.Namespace) -> AbstractAsyncContextManager[str]:
     if args.url is not None:
         return _running(args.url, _key(args))
     from ..local_server import local_server
 
-    args.model = args.model or "demo"
     return local_server(entry_of(args), load_options(args))
 
 

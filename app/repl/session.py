@@ -110,10 +110,6 @@ class Session:
     def list(self, limit: int) -> list[Conversation]:
         return self._store.list(self._owner, limit)[:limit]
 
-    def newest(self) -> Conversation | None:
-        """The one changed last; the list has those that are pinned first, however old."""
-        return max(self._store.list(self._owner, 1), key=lambda conversation: conversation.updated, default=None)
-
 
 def _changed(settings: Settings, changes: dict[str, Any]) -> Settings:
     name = next(iter(changes), "")

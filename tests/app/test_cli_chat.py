@@ -14,7 +14,8 @@ from live_server import LiveServer, start
 from terminal_session import CTRL_C, CTRL_D, UP, TerminalSession, on_terminal
 from vllm_stand_in import ANSWER, MODEL, VllmStandIn
 
-from r1chat.app.conversations.records import Conversation, Message
+from r1chat.app.conversations.defaults import keep_default
+from r1chat.app.conversations.records import Conversation, Message, Settings
 from r1chat.app.conversations.store import ConversationStore
 from r1chat.app.folders import CONVERSATIONS
 
@@ -254,6 +255,20 @@ def test_what_cannot_begin_is_told_in_a_line(r1chat: Run, arguments: tuple[str, 
     done = r1chat("chat", *arguments, "--no-save", input="Q?\n")
     assert (done.returncode, done.stdout) == (status, "")
     assert re.match(f"r1chat: {says}", done.stderr) and done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_model_of_the_settings_is_the_one_that_is_loaded(noise_model: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "mine.gguf").symlink_to(noise_model)
+    store = ConversationStore(tmp_path / CONVERSATIONS)
+    keep_default(store.database, "", Settings(model="mine"))
+    store.close()
+    with on_terminal("chat", "--data", str(tmp_path), R1CHAT_MODELS=str(models)) as session:
+        session.expect("Loading mine ...")
+        session.ask("/bye")
+        assert session.end() == 0
 
 
 @pytest.mark.slow
