@@ -16,7 +16,7 @@ from ..jobs.live import Phase
 from .background import Background
 
 Interrupt = Literal["interrupt"]
-Seen = Message | Delta | Interrupt | Future[None]
+Seen = Message | Delta | Interrupt | Future[None] | BaseException
 
 HINT = "Ctrl-C: answer now · twice: stop · three times: leave"
 
@@ -75,7 +75,7 @@ def _show(
         event = seen.get()
         if event == "interrupt":
             try:
-                _steer(background, reply.id, phase, interrupts, screen)
+                _steer(background, reply.id, phase, interrupts, screen, seen)
             except Leave:
                 background.call(background.jobs.stop(reply.id))
                 raise
@@ -88,6 +88,8 @@ def _show(
                 return event
         elif isinstance(event, Future):
             event.result()
+        elif isinstance(event, BaseException):
+            screen.note(f"it could not be told: {event}")
 
 
 class _Shown:
@@ -109,10 +111,21 @@ class _Shown:
         self.more(message.reasoning[self._n_reasoning :], message.content[self._n_content :])
 
 
-def _steer(background: Background, message_id: str, phase: Phase, interrupts: Interrupts, screen: Screen) -> None:
+def _steer(
+    background: Background,
+    message_id: str,
+    phase: Phase,
+    interrupts: Interrupts,
+    screen: Screen,
+    seen: SimpleQueue[Seen],
+) -> None:
+    def told(asked: Future[bool]) -> None:
+        if not asked.cancelled() and (error := asked.exception()):
+            seen.put(error)
+
     if interrupts.pressed() == 1 and phase != "answering":
         screen.note("answering now")
-        background.begin(background.jobs.answer_now(message_id))
+        background.begin(background.jobs.answer_now(message_id)).add_done_callback(told)
     else:
         screen.note("stopping")
         background.begin(background.jobs.stop(message_id))

@@ -7,7 +7,11 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from queue import SimpleQueue
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from live_server import LiveServer, start
@@ -18,6 +22,8 @@ from r1chat.app.conversations.defaults import keep_default
 from r1chat.app.conversations.records import Conversation, Message, Settings
 from r1chat.app.conversations.store import ConversationStore
 from r1chat.app.folders import CONVERSATIONS
+from r1chat.app.repl import watching
+from r1chat.serve.client import ApiError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -100,6 +106,28 @@ def test_ctrl_c_once_has_it_answer_now(session: TerminalSession, tmp_path: Path)
     assert (reply.state, reply.content.strip()) == ("done", "Cut to nine.")
     assert "Step 5 goes on." in reply.reasoning
     assert session.shown.count("Step 5 goes on.") == 1
+
+
+def test_a_server_that_cannot_have_it_answer_now_says_so() -> None:
+    ended = Message(id="r", conversation="c", parent="q", role="assistant", state="stopped")
+    seen: SimpleQueue[Any] = SimpleQueue()
+    seen.put("interrupt")
+    said: list[str] = []
+
+    def begin(work: None) -> Future[bool]:
+        refused: Future[bool] = Future()
+        refused.set_exception(ApiError(404, None, "Not Found"))
+        return refused
+
+    def note(text: str) -> None:
+        said.append(text)
+        if "Not Found" in text:
+            seen.put(ended)
+
+    background: Any = SimpleNamespace(begin=begin, jobs=SimpleNamespace(answer_now=lambda reply_id: None))
+    silent: Any = SimpleNamespace(note=note, reasoning=print, answer=print)
+    assert watching._show(background, ended, seen, silent, watching.Interrupts()) is ended
+    assert said == ["answering now", "it could not be told: Not Found"]
 
 
 def test_ctrl_c_twice_stops_the_reply_and_three_times_leaves(session: TerminalSession, tmp_path: Path) -> None:
