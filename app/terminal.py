@@ -16,11 +16,17 @@ _CONTROLS = {
     *range(0x2066, 0x206A),
 }
 _ESCAPED = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for code in _CONTROLS}
+_ESCAPED_IN_JSON = {code: f"\\u{code:04x}" for code in _CONTROLS}
 
 
 def printable(text: str) -> str:
     """The text with control and direction characters written as escapes; newline and tab stay."""
     return text.translate(_ESCAPED)
+
+
+def printable_json(text: str) -> str:
+    """JSON that says the same, as harmless: escapes that are its own."""
+    return text.translate(_ESCAPED_IN_JSON)
 
 
 def last_words(lines: Sequence[str]) -> str:

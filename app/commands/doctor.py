@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
     if args.mend:
         from ..conversation_health import mended
 
-        print(printable(mended(data_folder(args) / CONVERSATIONS)))
+        text = mended(data_folder(args) / CONVERSATIONS)
+        print(json.dumps({"ok": True, "text": text}) if args.json else printable(text))
         return 0
     checks = _checks(args)
     is_well = all(check.state != "broken" for check in checks)

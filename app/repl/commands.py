@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from .typing_in import Lines
 from .watching import Leave
 
 LISTED = 20
+# Of a search: many may lie in one conversation.
+MOST_HITS = 1000
 # Python turns no more than some thousand digits into a number.
 MAX_DIGITS = 20
 SYSTEM_WARNING = "DeepSeek advises R1 models to be asked without a system prompt: instructions belong in the question."
@@ -161,10 +164,11 @@ class Commands:
         self._terminal.say(f"saved as {path}")
 
     def _export(self, rest: str) -> None:
-        if (rest or "md") not in FORMATS:
+        form = rest or "md"
+        if form not in FORMATS:
             raise InvalidRequestError(f"Formats: {', '.join(FORMATS)}. Try: /export md")
-        for part in FORMATS[rest or "md"].write([self._session.tree()], thoughts=True):
-            self._terminal.answer(part)
+        for part in FORMATS[form].write([self._session.tree()], thoughts=True):
+            self._terminal.export(part, as_json=form != "md")
         self._terminal.say("")
 
     def _new(self, rest: str) -> None:
@@ -173,7 +177,8 @@ class Commands:
 
     def _list(self, rest: str) -> None:
         if rest:
-            found = {hit.conversation: hit.title for hit in self._session.search(rest, LISTED)}
+            hits = self._session.search(rest, MOST_HITS)
+            found = dict(islice({hit.conversation: hit.title for hit in hits}.items(), LISTED))
         else:
             found = {one.id: one.title for one in self._session.list(LISTED)}
         self._shown = list(found)

@@ -7,7 +7,7 @@ import sys
 
 from ..commands.run import summary
 from ..conversations.records import Message
-from ..terminal import DIM, PLAIN, printable
+from ..terminal import DIM, PLAIN, printable, printable_json
 
 
 class Terminal:
@@ -28,6 +28,11 @@ class Terminal:
         if not self._as_json:
             self._begin("answer")
             print(printable(text), end="", flush=True)
+
+    def export(self, text: str, *, as_json: bool) -> None:
+        """To stdout, whatever else goes there."""
+        self._begin("answer")
+        print(printable_json(text) if as_json else printable(text), end="", flush=True)
 
     def note(self, text: str) -> None:
         """A line of its own, in the midst of a reply or between two."""

@@ -264,6 +264,32 @@ def test_servers_of_another_make_are_asked_for_the_first_model_they_list(r1chat:
     assert server.bodies[0]["model"] == MODEL
 
 
+def test_an_exported_conversation_is_json_whatever_is_in_it(r1chat: Run, server: LiveServer) -> None:
+    lines = "TWICE \x9b31m\u202e\n/export json\n"
+    for option in ((), ("--json",)):
+        done = r1chat("chat", "--url", server.url, "--no-save", *option, input=lines)
+        _, _, exported = done.stdout.partition("\n")
+        assert (done.returncode, "\x9b" in exported) == (0, False)
+        (conversation,) = json.loads(exported)["conversations"]
+        assert conversation["messages"][0]["content"] == "TWICE \x9b31m\u202e"
+
+
+def test_a_conversation_full_of_hits_hides_no_other_in_the_list(
+    r1chat: Run, server: LiveServer, tmp_path: Path
+) -> None:
+    store = ConversationStore(tmp_path / CONVERSATIONS)
+    for title, n_messages in (("Older sheep", 1), ("Newer sheep", 30)):
+        conversation = store.create("")
+        for n in range(n_messages):
+            message = Message(
+                id=f"{title}{n}", conversation=conversation.id, parent=None, role="user", content=f"{title} {n}"
+            )
+            store.add(message)
+    store.close()
+    done = r1chat("chat", "--url", server.url, "--data", str(tmp_path), input="/list sheep 0\n/list sheep\n")
+    assert [done.stderr.count(f"{title} sheep 0  (") for title in ("Newer", "Older")] == [2, 2]
+
+
 def test_a_wrong_command_in_a_pipe_ends_it_with_a_line(r1chat: Run, server: LiveServer) -> None:
     done = r1chat("chat", "--url", server.url, "--no-save", input="/dance\nTWICE\n")
     assert (done.returncode, done.stdout) == (2, "")

@@ -71,7 +71,8 @@ def test_damaged_conversations_are_marked_with_the_command_that_mends_them(r1cha
     store.close()
     whole = conversation_check(path)
     assert (whole.state, whole.text.partition(",")[0]) == ("ok", "1 with 0 messages")
-    assert "is whole: 1 conversations" in r1chat("doctor", "--mend", "--data", str(tmp_path)).stdout
+    told = json.loads(r1chat("doctor", "--mend", "--json", "--data", str(tmp_path)).stdout)
+    assert told["ok"] and "is whole: 1 conversations" in told["text"]
     path.write_bytes(path.read_bytes()[:5000])
     damaged = conversation_check(path)
     assert damaged.state == "broken"
