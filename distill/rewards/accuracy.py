@@ -81,7 +81,7 @@ def _plain_ruling(said: Said) -> Ruling | None:
 def _same_number(gold: str, value: Fraction, answer: str) -> Ruling:
     """Numbers are compared here and never worked out: the box holds one, as the gold does, with no more than a unit."""
     text = _NAME.sub("", _UNIT.sub("", answer.replace("−", "-")))
-    if any(sign.isdigit() and not sign.isascii() for sign in text):
+    if any(sign.isnumeric() and not sign.isascii() for sign in text):
         return wrong("digits of another script", answer)
     text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", _WORDS.sub(" ", text))
     same, said = comparable(text, "boxed") == value, _NUMBER.findall(text)
@@ -92,7 +92,7 @@ def _same_number(gold: str, value: Fraction, answer: str) -> Ruling:
 
 def _is_in_lowest_terms(said: list[str], value: Fraction) -> bool:
     """Of the numbers of a fraction that is worth `value`: it is worked out, also with a whole number before it."""
-    *whole, numerator, denominator = map(Fraction, said)
+    *whole, numerator, denominator = (Fraction(number.replace(",", "")) for number in said)
     return value.denominator == denominator != 1 and (not whole or numerator < denominator)
 
 
