@@ -195,6 +195,27 @@ def test_a_disk_that_is_too_small_is_told_before_it_starts(tab: Tab, house: Hous
     tab.page.locator(".shelf .pull").wait_for(state="hidden")
 
 
+def test_a_look_at_the_shelf_leaves_rows_alone_that_are_as_they_were(tab: Tab) -> None:
+    told = tab.page.request.get(f"{tab.url}/page/shelf").json()
+    tab.page.route("**/page/shelf", lambda route: route.fulfill(json=told))
+    rows = tab.page.locator("#shelf .row:not(.choice)")
+
+    def made_anew() -> Any:
+        """Names in the rows that the next look does not leave."""
+        rows.evaluate_all("nodes => nodes.forEach((node) => { node.isOld = true; })")
+        with tab.page.expect_response("**/page/shelf"):
+            tab.page.evaluate("import('/page/assets/common/bus.js').then((bus) => bus.emit('models-changed'))")
+        tab.page.wait_for_timeout(200)
+        return rows.evaluate_all("nodes => nodes.filter((node) => !node.isOld).map((node) => node.dataset.model)")
+
+    made_anew()
+    assert made_anew() == []
+    changed = told["catalogue"][0]
+    changed["parameters"] = "many"
+    assert made_anew() == [changed["choices"][0]["id"]]
+    tab.page.unroute("**/page/shelf")
+
+
 def test_a_name_that_the_hub_does_not_know_is_told_beside_the_field(tab: Tab) -> None:
     for name, told in (("nobody/nothing", "no public model"), ("../../etc", "looks like user/repo")):
         tab.page.fill("#shelf-lookup", name)

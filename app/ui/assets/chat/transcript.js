@@ -1,5 +1,5 @@
 // The turns of the conversation that is shown, kept in step with its path.
-import { make } from '../common/dom.js';
+import { make, place } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { Follower } from './follow.js';
 import { holdFocus } from './focus.js';
@@ -54,19 +54,12 @@ export class Transcript {
       if (!this.turns.has(key)) fresh.push(turn);
       kept.set(key, turn);
     }
-    for (const [key, turn] of this.turns) if (kept.get(key) !== turn) { turn.end(); turn.node.remove(); }
-    this.place([...kept.values()]);
+    for (const [key, turn] of this.turns) if (kept.get(key) !== turn) turn.end();
+    place(this.node, [...kept.values()].map(({ node }) => node));
     this.turns = kept;
     for (const turn of fresh) turn.settle();
     handOn();
     this.follow();
-  }
-
-  // Moving a node drops its scroll position and the focus within, so only what is out of place is moved.
-  place(turns) {
-    turns.forEach((turn, index) => {
-      if (this.node.children[index] !== turn.node) this.node.insertBefore(turn.node, this.node.children[index] ?? null);
-    });
   }
 
   toEnd() { this.follower.toEnd(); }

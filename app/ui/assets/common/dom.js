@@ -15,6 +15,16 @@ export const make = (tag, attributes = {}, ...children) => {
 
 export const button = (text, onclick, attributes = {}) => make('button', { type: 'button', onclick, ...attributes }, text);
 
+// `nodes` become the children of `parent`. Moving a node drops its scroll position, the focus and a press within, so only
+// what is out of place is moved.
+export const place = (parent, nodes) => {
+  const staying = new Set(nodes);
+  for (const node of [...parent.children]) if (!staying.has(node)) node.remove();
+  nodes.forEach((node, index) => {
+    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
+  });
+};
+
 // For a press that starts something: further ones are ignored until that is through. aria-disabled and not disabled: a
 // disabled button would drop the focus.
 export const once = (act) => async ({ currentTarget: pressed }) => {

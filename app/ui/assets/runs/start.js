@@ -3,7 +3,7 @@
 import '../common/rooms.js';
 import { get } from '../common/api.js';
 import { on } from '../common/bus.js';
-import { button, make } from '../common/dom.js';
+import { button, make, place } from '../common/dom.js';
 import { words } from '../words/runs.js';
 import { offerRun } from './begin.js';
 import { takeWanted } from './opening.js';
@@ -65,8 +65,7 @@ class RunsRoom {
       if (!this.#rows.has(run.id)) this.#rows.set(run.id, new Row(run, () => this.#open(run.id, true)));
       this.#rows.get(run.id).show(run);
     }
-    const shown = runs.map(({ id }) => this.#rows.get(id).node);
-    if (shown.length !== this.list.children.length || shown.some((node, i) => node !== this.list.children[i])) this.list.replaceChildren(...shown);
+    place(this.list, runs.map(({ id }) => this.#rows.get(id).node));
   }
 
   async #open(id, focus = false) {

@@ -2,7 +2,7 @@
 import '../common/rooms.js';
 import { get } from '../common/api.js';
 import { on } from '../common/bus.js';
-import { make } from '../common/dom.js';
+import { make, place } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { CatalogueRow, LocalRow, upstreamRow } from './rows.js';
 import { firstRun } from './first_run.js';
@@ -11,6 +11,12 @@ import { Arriving } from './arriving.js';
 import { pulls } from './pulls.js';
 
 const LOADING_MS = 1000;
+
+// A row that would look the same stays, and with it what is being pressed or marked there.
+const renew = (list, rows) => {
+  const before = new Map([...list.children].map((row) => [row.dataset.model, row]));
+  place(list, rows.map((row) => (before.get(row.dataset.model)?.isEqualNode(row) ? before.get(row.dataset.model) : row)));
+};
 
 class ShelfView {
   #machine = make('p', { class: 'machine' });
@@ -97,15 +103,16 @@ class ShelfView {
     }
   }
 
-  // Rows are made anew; what has the focus keeps it, what was unfolded stays so.
+  // What has the focus keeps it, what was unfolded stays so.
   #rows(told) {
     const focus = document.activeElement?.dataset?.key;
     const open = new Set([...this.#toFetch.querySelectorAll('details[open]')].map((fold) => fold.dataset.fold));
     const act = (work) => this.#act(work);
-    this.#here.replaceChildren(...told.models.map((model) => new LocalRow(model, act).node));
-    this.#toFetch.replaceChildren(...told.catalogue.map((entry) => new CatalogueRow(entry, told, act).node));
-    for (const fold of this.#toFetch.querySelectorAll('details')) fold.open = open.has(fold.dataset.fold);
-    if (focus) document.querySelector(`.shelf [data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+    const toFetch = told.catalogue.map((entry) => new CatalogueRow(entry, told, act).node);
+    for (const fold of toFetch.flatMap((row) => [...row.querySelectorAll('details')])) fold.open = open.has(fold.dataset.fold);
+    renew(this.#here, told.models.map((model) => new LocalRow(model, act).node));
+    renew(this.#toFetch, toFetch);
+    if (focus && document.activeElement?.dataset?.key !== focus) document.querySelector(`.shelf [data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
   }
 
   // Does what a button asks for and tells where that fails.
