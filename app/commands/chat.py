@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     terminal = Terminal(color=args.color, trace=not args.hide_thinking, as_json=args.json)
     folder = data_folder(args)
     changes = _changes(args)
-    _end_on(signal.SIGTERM, signal.SIGHUP)
+    _end_on(signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))  # Windows has none
     with _store(None if args.no_save else folder) as store:
         newest = _newest(store, _owner(args)) if args.go_on else None
         if args.url is None:
