@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HOSTILE = "<img src=x onerror=window.pwned=1> \\boxed{1}"
 N_STEPS = 1200
+LOG = "document.querySelector('#runs .log pre')"
 
 
 @pytest.fixture
@@ -161,6 +162,40 @@ def test_a_double_click_has_a_run_go_on_once(folder: RunFolder, visit: Visit) ->
     tab.wait_for_timeout(300)
     assert len(asked) == 1
     asked[0].fulfill(json={"run": visit.json("/page/runs/one")["run"]})
+
+
+def test_what_grows_while_it_is_read_is_followed_and_nothing_is_taken_away(folder: RunFolder, visit: Visit) -> None:
+    stop(folder)
+    lines = folder.verified.read_text(encoding="utf-8").splitlines(keepends=True)
+    folder.verified.write_text("".join(lines[:3]), encoding="utf-8")
+    folder.samples.unlink()
+    (folder.root / "begun.json").write_text('{"started": 1.0}', encoding="utf-8")
+    said = folder.root / "log.txt"
+    said.write_text("line\n" * 100, encoding="utf-8")
+    tab = visit.tab
+    tab.click("#room-runs-button")
+    tab.click("[data-run=one]")
+    tab.wait_for_selector(".pages >> text=1 to 3 of 3")
+    first = tab.locator(".problem >> nth=0").element_handle()
+    tab.click(".log summary")
+    tab.wait_for_function(f"{LOG}.textContent.startsWith('line')")
+    assert tab.is_disabled(".pages >> text=Next")
+    with folder.verified.open("a", encoding="utf-8") as file:
+        file.writelines(lines[3:])
+    with said.open("a", encoding="utf-8") as file:
+        file.write("the last word\n")
+    tab.wait_for_selector(".pages >> text=1 to 5 of 12")
+    assert tab.locator(".problem").count() == 5 and first.evaluate("(node) => node.isConnected")
+    tab.wait_for_function(f"{LOG}.textContent.includes('the last word')")
+    tab.wait_for_function(f"{LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2 && {LOG}.scrollTop > 0")
+    tab.click(".pages >> text=Next")
+    tab.wait_for_selector(".pages >> text=6 to 10 of 12")
+    tab.evaluate(f"{LOG}.scrollTop = 7")
+    with said.open("a", encoding="utf-8") as file:
+        file.write("and one more\n")
+    tab.wait_for_function(f"{LOG}.textContent.includes('and one more')")
+    assert tab.evaluate(f"{LOG}.scrollTop") == 7
+    assert tab.inner_text(".pages [role=status]") == "6 to 10 of 12"
 
 
 @pytest.mark.slow

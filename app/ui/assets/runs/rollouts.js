@@ -37,27 +37,46 @@ export class Rollouts {
     }
     this.#known = known;
     this.node.hidden = !rows.length;
-    if (fresh) this.notRight.checked = false;
-    if (rows.length && (fresh || this.of.value !== before || !this.list.children.length)) await this.#turn(0);
+    if (fresh) [this.notRight.checked, this.#asked] = [false, this.#asked + 1];
+    if (!rows.length) return;
+    if (fresh || this.of.value !== before || !this.list.children.length) await this.#turn(0);
+    else await this.#grow();
   }
 
   async #turn(start) {
     // of two questions the later one counts, whichever is answered first
     this.#asked += 1;
-    const [run, asked] = [this.#run, this.#asked];
-    const [of, step = ''] = this.of.value.split(' ');
-    const query = new URLSearchParams({ of, step, not_right: this.notRight.checked, start: Math.max(0, start), n: PAGE });
+    const asked = this.#asked;
     try {
-      const { total, groups } = await get(`/page/runs/${encodeURIComponent(run)}/rollouts?${query}`);
-      if (run !== this.#run || asked !== this.#asked) return;
+      const { total, groups } = await this.#page(start);
+      if (asked !== this.#asked) return;
       this.#start = Math.max(0, start);
       this.list.replaceChildren(...groups.map(problem));
-      this.place.textContent = total ? words.place(this.#start + 1, this.#start + groups.length, total) : words.noRollouts;
-      this.previous.disabled = this.#start === 0;
-      this.next.disabled = this.#start + PAGE >= total;
+      this.#tell(total, groups.length);
     } catch (error) {
       this.place.textContent = error.message;
     }
+  }
+
+  // What came since to the page that is shown, unless another was asked for meanwhile.
+  async #grow() {
+    const [asked, start] = [this.#asked, this.#start];
+    const { total, groups } = await this.#page(start);
+    if (asked !== this.#asked || start !== this.#start) return;
+    this.list.append(...groups.slice(this.list.children.length).map(problem));
+    this.#tell(total, groups.length);
+  }
+
+  #page(start) {
+    const [of, step = ''] = this.of.value.split(' ');
+    const query = new URLSearchParams({ of, step, not_right: this.notRight.checked, start: Math.max(0, start), n: PAGE });
+    return get(`/page/runs/${encodeURIComponent(this.#run)}/rollouts?${query}`);
+  }
+
+  #tell(total, n) {
+    this.place.textContent = total ? words.place(this.#start + 1, this.#start + n, total) : words.noRollouts;
+    this.previous.disabled = this.#start === 0;
+    this.next.disabled = this.#start + PAGE >= total;
   }
 }
 

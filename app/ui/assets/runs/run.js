@@ -33,7 +33,7 @@ export class RunView {
 
   // Also to look again at the run that is shown.
   async show(id) {
-    if (id !== this.id) [this.said.open, this.refused] = [false, ''];
+    if (id !== this.id) [this.said.open, this.refused, this.log.textContent] = [false, '', ''];
     this.id = id;
     this.whole.hidden = !id;
     this.none.hidden = Boolean(id);
@@ -42,7 +42,7 @@ export class RunView {
       const { run, metrics, rows } = await get(`/page/runs/${encodeURIComponent(id)}`);
       if (id !== this.id) return;
       this.#draw(run);
-      await Promise.all([this.learning.show(id, metrics), this.rollouts.show(id, rows), this.numbers.show(id, metrics)]);
+      await Promise.all([this.#readLog(), this.learning.show(id, metrics), this.rollouts.show(id, rows), this.numbers.show(id, metrics)]);
     } catch (error) {
       this.error.textContent = error.message;
     }
@@ -93,10 +93,14 @@ export class RunView {
     }
   }
 
+  // Follows what is said for a reader at its end.
   async #readLog() {
     if (!this.said.open) return;
-    const { text } = await get(`/page/runs/${encodeURIComponent(this.id)}/log`).catch((error) => ({ text: error.message }));
+    const { id } = this;
+    const { text } = await get(`/page/runs/${encodeURIComponent(id)}/log`).catch((error) => ({ text: error.message }));
+    if (id !== this.id || text === this.log.textContent) return;
+    const isAtEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < 2;
     this.log.textContent = text;
-    this.log.scrollTop = this.log.scrollHeight;
+    if (isAtEnd) this.log.scrollTop = this.log.scrollHeight;
   }
 }
