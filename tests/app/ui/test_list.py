@@ -405,6 +405,22 @@ def test_a_thought_without_figures_is_told_without_them(page: ListVisit) -> None
     page.tab.keyboard.press("Escape")
 
 
+def test_a_reply_that_was_stopped_before_it_began_says_so(page: ListVisit) -> None:
+    stopped = whole("stopped", answer="")
+    stopped["messages"][1]["state"] = "stopped"
+    page.lay_out(stopped)
+    page.row("stopped").locator("a").click()
+    expect(page.tab.locator(".notes")).to_have_text("Stopped before it began.")
+
+
+def test_settings_that_cannot_be_asked_for_say_why(page: ListVisit) -> None:
+    page.tab.route("**/page/state", lambda route: route.abort())
+    page.tab.click("#open-settings")
+    page.tab.wait_for_selector("#composer .alarm:not(:empty)")
+    page.tab.unroute("**/page/state")
+    assert all("ERR_FAILED" in complaint for complaint in page.take_complaints())
+
+
 def test_a_system_prompt_is_warned_of(page: ListVisit) -> None:
     dialog = opened_settings(page)
     note = dialog.get_by_text("R1 was trained without one")

@@ -110,6 +110,18 @@ def test_stopping_is_said_at_once_by_button_header_and_key(chat: Visit) -> None:
     assert not chat.tab.is_visible("#stop")
 
 
+def test_enter_while_a_reply_is_written_says_what_to_do_and_keeps_the_text(chat: Visit) -> None:
+    chat.ask("ENDLESS")
+    chat.wait("thinking")
+    chat.tab.fill("#question", "And how many goats?")
+    chat.tab.press("#question", "Enter")
+    chat.tab.wait_for_selector("#composer .alarm >> text=Wait for the reply")
+    assert chat.tab.input_value("#question") == "And how many goats?"
+    chat.tab.keyboard.press("Escape")
+    chat.wait("stopped")
+    chat.tab.wait_for_selector("#composer .alarm", state="hidden")
+
+
 @pytest.mark.slow
 def test_new_chat_in_the_middle_of_a_thought_lets_it_go_on_elsewhere(chat: Visit) -> None:
     chat.ask("ENDLESS")

@@ -80,6 +80,22 @@ def test_a_budget_ends_the_thought_and_its_gauge_shows_how_near_that_is(chat: Vi
     assert "word3999" not in chat.thought()
 
 
+def test_what_goes_on_with_another_budget_shows_that_one(chat: Visit) -> None:
+    think(chat, "budget")
+    set_budget(chat, 9000)
+    chat.ask("ENDLESS")
+    chat.wait("thinking")
+    chat.tab.wait_for_selector(".gauge[aria-valuemax='9000']")
+    chat.tab.keyboard.press("Escape")
+    chat.wait("stopped")
+    set_budget(chat, 8000)
+    chat.until(
+        lambda: chat.json(f"/page/conversations/{chat.conversation}")["conversation"]["settings"]["budget"] == 8000
+    )
+    chat.tab.click(".go-on")
+    chat.tab.wait_for_selector(".gauge[aria-valuemax='8000']")
+
+
 @pytest.mark.slow
 def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
     # One that no thought reaches: to choose a budget sets the one that stands there.

@@ -58,7 +58,11 @@ export class Composer {
   focus() { this.box.focus({ preventScroll: true }); }
 
   async ask(text = this.text) {
-    if (!text || this.isAsking || this.isLive) return;
+    if (!text || this.isAsking) return;
+    if (this.isLive) {
+      this.fail(words.composer.busy);
+      return;
+    }
     this.isAsking = true;
     this.fail('');
     const { id } = this;
@@ -109,6 +113,7 @@ export class Composer {
   live(isLive) {
     if (isLive === this.isLive) return;
     this.isLive = isLive;
+    if (this.error.textContent === words.composer.busy) this.fail('');
     if (isLive) rescueFocus(this.askButton, this.box);
     else rescueFocus(this.stopButton);
     this.ready();

@@ -8,7 +8,9 @@ export const notes = (message) => {
   if (message.origin === 'fork') lines.push(said.forked);
   const isOff = message.settings?.thinking === 'off';
   if (!isOff && ends[message.reasoning_end] && message.state !== 'stopped') lines.push(ends[message.reasoning_end](budget));
-  if (message.state === 'stopped' && hasText(message)) lines.push(message.content ? said.stopped(message.total_s || 0) : said.goesOn);
+  if (message.state === 'stopped') {
+    lines.push(!hasText(message) ? said.notBegun : message.content ? said.stopped(message.total_s || 0) : said.goesOn);
+  }
   if (message.state === 'interrupted') lines.push(said.interrupted);
   if (message.state === 'done' && message.finish_reason === 'length') {
     if (message.reasoning_end !== 'length') lines.push(said.length);

@@ -39,9 +39,11 @@ export class Reply {
 
   // The message as a whole.
   update(message) {
+    const goesOn = this.message && this.isLive;
     this.message = message;
     this.isStopping = false;
-    this.budget ??= message.settings?.thinking === 'budget' ? message.settings.budget : null;
+    // While it is written, what was said since holds.
+    if (!goesOn) this.budget = message.settings?.thinking === 'budget' ? message.settings.budget : null;
     this.heard = performance.now();
     this.thought.update(message);
     this.answer.update(message.html ?? '', message.tail ?? '');

@@ -4,6 +4,7 @@ import { get } from '../common/api.js';
 import { emit, on } from '../common/bus.js';
 import { make } from '../common/dom.js';
 import { words } from '../words/chat.js';
+import { words as shared } from '../words/shared.js';
 import { Announcer } from './announcer.js';
 import { Composer } from './composer.js';
 import { current } from './current.js';
@@ -209,8 +210,12 @@ class Chat {
 
   // Of a chat that does not exist yet: those of new ones.
   async openSettings() {
-    const { openSettings } = await import('../list/settings.js');
-    return openSettings(current().conversation);
+    try {
+      const { openSettings } = await import('../list/settings.js');
+      await openSettings(current().conversation);
+    } catch (error) {
+      this.composer.fail(error.code ? error.message : shared.unreachable);
+    }
   }
 
   async openShortcuts() {

@@ -41,7 +41,7 @@ export const words = {
   conversation: 'Conversation',
   composer: {
     label: 'Your question', placeholder: 'Ask a question', ask: 'Ask', stop: 'Stop', stopping: 'Stopping…',
-    stopKey: 'Stop (Esc)',
+    stopKey: 'Stop (Esc)', busy: 'Wait for the reply, or stop it.',
   },
 
   thinking: {
@@ -116,6 +116,7 @@ export const words = {
     length: 'Cut off: the reply reached its token limit. Continue goes on from here.',
     noAnswer: 'The model ended without an answer.',
     stopped: (value) => `Stopped after ${seconds(value)}. Continue goes on from here.`,
+    notBegun: 'Stopped before it began.',
     goesOn: 'Continue goes on from here.',
     interrupted: 'The server ended while this was written; what had come is kept. Continue goes on from here.',
     forked: 'Goes on from an edited thought.',
