@@ -85,6 +85,11 @@ class Many:
         group = await asyncio.to_thread(self._store.group, owner, group_id)
         return any(await asyncio.gather(*(self._jobs.stop_or_settle(owner, name) for name in _names(group))))
 
+    def votes(self, group_id: str | None) -> bool:
+        """Whether its replies are being written as one vote."""
+        run = self._runs.get(group_id or "")
+        return run is not None and run.last_word is not None
+
     async def set_gold(self, owner: str, group_id: str, gold: str) -> Group:
         """The right answer as the person knows it; "" takes it back. Its replies are judged again."""
         await asyncio.to_thread(self._store.group, owner, group_id)

@@ -20,6 +20,8 @@ from .bodies import Strict, changed_settings
 
 Id = Annotated[Text, Field(max_length=64)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+# The server takes a word for all of them alone: the first to reach its budget would end the others.
+VOTE_IS_ONE = "The thoughts of this vote go on as they were asked; the budget holds from the next question on."
 
 
 class Question(Strict):
@@ -101,7 +103,9 @@ def replies_router(services: PageServices) -> APIRouter:
 
     @router.post("/messages/{message_id}/control")
     async def control(message_id: str, body: Control, request: Request) -> dict[str, Any]:
-        await asyncio.to_thread(services.store.message, owner_of(request), message_id)
+        message = await asyncio.to_thread(services.store.message, owner_of(request), message_id)
+        if body.tokens is not None and services.many.votes(message.group):
+            raise InvalidRequestError(VOTE_IS_ONE, "tokens")
         return {"success": await _steer(services, owner_of(request), message_id, body)}
 
     return router

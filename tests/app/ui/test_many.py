@@ -353,6 +353,15 @@ def test_a_press_elsewhere_closes_what_is_open_and_esc_does_so_before_it_stops_a
     many.wait("stopped")
 
 
+def test_a_budget_that_is_set_beside_a_vote_says_from_when_on_it_holds(many: Visit) -> None:
+    ask(many, "LONG please", n=2)
+    many.tab.click(".thinking label:has(input[value=budget])")
+    many.tab.wait_for_selector("#composer .alarm >> text=from the next question on")
+    many.tab.keyboard.press("Escape")
+    over(many)
+    assert all("400" in complaint for complaint in many.take_complaints())
+
+
 def test_narrow_they_are_stacked_and_nothing_is_cut_off(many: Visit) -> None:
     many.tab.set_viewport_size({"width": 320, "height": 700})
     many.tab.click(".ask-many > button")

@@ -226,6 +226,22 @@ def test_stopping_one_lets_the_others_go_on(person: Person) -> None:
     assert group["report"]["answer"] == "36"
 
 
+def test_a_budget_cannot_end_the_thoughts_of_a_vote_that_have_not_reached_it(person: Person) -> None:
+    asked = ask(person, "LONG", n=2)
+    first, second = (reply["id"] for reply in asked["replies"])
+    person.until(first, lambda message: message["reasoning"])
+    control = f"/messages/{first}/control"
+    told = person.post(control, status=400, action="budget", tokens=1)["error"]
+    assert "as they were asked" in told["message"] and told["param"] == "tokens"
+    assert person.post(control, action="budget", tokens=None)["success"]
+    person.post(f"/messages/{second}/control", action="stop")
+    person.post(control, action="stop")
+    alone = person.post(f"/messages/{first}/continue")["reply"]
+    assert alone["state"] == "live"
+    assert person.post(control, action="budget", tokens=1)["success"], "gone on with, it is one by itself"
+    assert person.ended(first)["reasoning_end"] == "user"
+
+
 def test_a_vote_goes_on_behind_the_one_that_the_person_chose(person: Person) -> None:
     asked = ask(person, "VOTES please")
     chosen = asked["replies"][2]["id"]
