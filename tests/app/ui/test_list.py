@@ -413,6 +413,20 @@ def test_a_reply_that_was_stopped_before_it_began_says_so(page: ListVisit) -> No
     expect(page.tab.locator(".notes")).to_have_text("Stopped before it began.")
 
 
+def test_a_question_without_a_reply_is_asked_as_it_is(page: ListVisit) -> None:
+    lonely = whole("MARKUP please")
+    del lonely["messages"][1]
+    lonely["conversation"]["head"] = "q"
+    page.lay_out(lonely)
+    page.row("MARKUP please").locator("a").click()
+    expect(page.tab.locator(".question")).to_have_text("MARKUP please")
+    page.tab.hover(".turn")
+    page.tab.click(".edit")
+    page.tab.press(".editing textarea", "Enter")
+    page.wait("done")
+    assert page.text(".question") == "MARKUP please"
+
+
 def test_settings_that_cannot_be_asked_for_say_why(page: ListVisit) -> None:
     page.tab.route("**/page/state", lambda route: route.abort())
     page.tab.click("#open-settings")

@@ -309,6 +309,15 @@ def test_the_conversation_goes_on_behind_the_chosen_one(many: Visit) -> None:
     assert many.tab.locator(".turn").count() == 2 and many.tab.locator(".many .card").count() == 5
 
 
+def test_the_answer_of_one_of_several_is_copied(many: Visit) -> None:
+    ask(many, "TIE please", n=4)
+    over(many)
+    many.tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    many.tab.click(".many .card >> nth=1 >> .copy")
+    many.tab.wait_for_selector(".many .card .copy >> text=Copied")
+    assert many.tab.evaluate("navigator.clipboard.readText()") == "\\boxed{3}"
+
+
 def test_a_thought_is_read_on_demand(many: Visit) -> None:
     ask(many, "TIE please", n=4)
     over(many)
@@ -360,6 +369,25 @@ def test_a_budget_that_is_set_beside_a_vote_says_from_when_on_it_holds(many: Vis
     many.tab.keyboard.press("Escape")
     over(many)
     assert all("400" in complaint for complaint in many.take_complaints())
+
+
+def test_a_vote_that_broke_off_can_be_asked_again(many: Visit) -> None:
+    ask(many, "TIE please", n=4)
+    over(many)
+    assert not many.tab.is_visible(".many > .again"), "all came to their end"
+    ask(many, "LONG please", n=2, gold="1")
+    many.tab.keyboard.press("Escape")
+    over(many)
+    first = many.json(f"/page/conversations/{many.conversation}")["path"]
+    many.tab.dblclick(".turn:last-child .many > .again")
+    many.tab.wait_for_selector(".turn:last-child .asked .at >> text=2 / 2")
+    many.tab.wait_for_selector(".turn:last-child .many .card")
+    second = many.json(f"/page/conversations/{many.conversation}")["path"]
+    assert [message["content"] for message in second[:3]] == [message["content"] for message in first[:3]]
+    assert (many.tab.locator(".turn").count(), many.tab.locator(".turn:last-child .card").count()) == (2, 2)
+    assert many.tab.input_value(".turn:last-child .gold input") == "1"
+    many.tab.keyboard.press("Escape")
+    over(many)
 
 
 def test_narrow_they_are_stacked_and_nothing_is_cut_off(many: Visit) -> None:

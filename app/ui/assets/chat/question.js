@@ -40,8 +40,9 @@ export class Question {
       const text = box.value.trim();
       if (isSending) return;
       isSending = true;
-      // What was not taken stays to be sent again.
-      const isDone = !text || text === this.message.content || await this.commands.ask(text, { parent: this.message.parent });
+      // What was not taken stays to be sent again; what was never answered may be sent as it is.
+      const isSame = this.isAnswered && text === this.message.content;
+      const isDone = !text || isSame || await this.commands.ask(text, { parent: this.message.parent });
       isSending = false;
       if (isDone) end();
     };

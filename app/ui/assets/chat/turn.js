@@ -43,6 +43,7 @@ export class Turn {
   // over when all of it stands.
   update(entry, fold) {
     if (entry.question && entry.question !== this.question.message) this.question.update(entry.question);
+    if (this.question) this.question.isAnswered = Boolean(entry.reply);
     let standing = null;
     if (entry.group) standing = this.showMany(entry);
     else if (!entry.reply) this.clear();

@@ -2,6 +2,7 @@
 import { post } from '../common/api.js';
 import { button, make } from '../common/dom.js';
 import { Answer } from '../chat/answer.js';
+import { copyButton } from '../chat/copy.js';
 import { words } from '../words/many.js';
 import { Tail } from './tail.js';
 
@@ -27,13 +28,21 @@ export class Card {
     this.answer = new Answer();
     this.note = make('p', { class: 'note' });
     this.error = make('p', { class: 'alarm' });
+    this.copy = copyButton(words.card.copy, 'copy', () => this.message.content);
+    this.copy.hidden = true;
     this.choice = button(words.card.choose, onChoose, { class: 'quiet', 'aria-pressed': 'false' });
     this.node = make('section', { class: 'card', 'aria-labelledby': this.name.id },
-      make('header', {}, this.name, this.mark), this.state, this.answer.node, this.trace, this.note, this.error, this.choice);
+      make('header', {}, this.name, this.mark), this.state, this.answer.node, this.trace, this.note, this.error, this.copy, this.choice);
     this.update(message);
   }
 
   get isLive() { return this.message.state === 'live'; }
+
+  // It came to no end of its own, nor to one that the vote chose for it.
+  get isBroken() {
+    const { state, finish_reason: reason } = this.message;
+    return ['failed', 'interrupted', 'stopped'].includes(state) && reason !== 'stopped';
+  }
 
   // The whole message: new, or as it ended.
   update(message) {
@@ -47,6 +56,7 @@ export class Card {
       // One that is open, with what is typed in it, stays where nothing has changed.
       this.tail = null;
       this.trace.replaceChildren(...this.fold());
+      this.copy.hidden = !message.content;
       this.addStar();
     }
     this.draw();

@@ -1,7 +1,7 @@
 // Replies that were asked together: a vote of several thoughts, or one prompt to two models, side by side.
-import { patch } from '../common/api.js';
+import { patch, post } from '../common/api.js';
 import { on } from '../common/bus.js';
-import { make } from '../common/dom.js';
+import { button, make, once } from '../common/dom.js';
 import { current } from '../chat/current.js';
 import { words } from '../words/many.js';
 import { Card } from './card.js';
@@ -18,10 +18,11 @@ export class ManyReplies {
     this.said = make('p', { class: 'standing' });
     this.gold = new Gold(group.id);
     this.gold.onSet = (told) => this.update(told);
+    this.again = button(words.again, once(() => this.askAgain()), { class: 'quiet again' });
     this.error = make('p', { class: 'alarm', role: 'alert' });
     this.grid = make('div', { class: 'cards', role: 'group', 'aria-label': words.replies });
     this.node = make('section', { class: `many ${group.kind}`, 'aria-label': this.isVote ? words.vote : words.compare },
-      this.isVote ? this.tally.node : this.said, this.gold.node, this.error, this.grid);
+      this.isVote ? this.tally.node : this.said, this.gold.node, this.error, this.grid, this.again);
     this.group = group;
     for (const message of messages) this.place(message);
     this.draw();
@@ -64,6 +65,7 @@ export class ManyReplies {
     if (this.isVote) this.tally.update(report, this.isOpen);
     else this.said.textContent = compared(this.group, [...this.cards.values()].map(({ message }) => message), this.isOpen);
     this.gold.update(this.group);
+    this.again.hidden = this.isLive || ![...this.cards.values()].some((card) => card.isBroken);
     const chosen = this.chosen();
     for (const [id, card] of this.cards) {
       card.show(this.mark(id, card.message), id === chosen);
@@ -103,6 +105,20 @@ export class ManyReplies {
     this.error.textContent = '';
     try {
       await patch(`/page/conversations/${this.group.conversation}`, { head: id });
+    } catch (error) {
+      this.error.textContent = error.message;
+    }
+  }
+
+  // The same question once more, with as many replies: a version of its own. The stream tells of it.
+  async askAgain() {
+    this.error.textContent = '';
+    const messages = [...this.cards.values()].map(({ message }) => message);
+    const question = current().path.find(({ id }) => id === messages[0].parent);
+    const asked = this.isVote ? { n: messages.length } : { models: messages.map(({ settings }) => settings.model) };
+    const { conversation, gold } = this.group;
+    try {
+      await post('/page/many', { conversation, text: question.content, parent: question.parent, gold, ...asked });
     } catch (error) {
       this.error.textContent = error.message;
     }

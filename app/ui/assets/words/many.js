@@ -49,6 +49,8 @@ export const words = {
     same: 'Both think about as long.',
   },
 
+  again: 'Ask again',
+
   gold: {
     label: 'Right answer', placeholder: 'If you know it', set: 'Mark', clear: 'Take back',
     counted: (right, wrong, none) => [`${right} right`, `${wrong} wrong`, none ? `${none} without an answer` : ''].filter(Boolean).join(', '),
@@ -68,7 +70,7 @@ export const words = {
     done: (value, n) => (n ? `${seconds(value)}, ${tokens(n)}` : ''),
     trace: (value, n) => (n ? `Thought ${seconds(value)}, ${tokens(n)}` : 'Thought'),
     loading: 'Loading the thought…',
-    choose: 'Go on with this', chosen: 'Goes on from here',
+    copy: 'Copy answer', choose: 'Go on with this', chosen: 'Goes on from here',
     early: 'Stopped early: the majority could not change.',
     length: 'Cut off: it reached its token limit.',
     stopped: 'Stopped.',
