@@ -154,6 +154,21 @@ def test_what_was_deleted_comes_back_with_undo(page: ListVisit) -> None:
     expect(page.tab.locator(".question")).to_have_text("goes")
 
 
+def test_undo_brings_back_all_that_was_deleted_while_it_was_offered(page: ListVisit) -> None:
+    page.lay_out(whole("stays"), whole("first", age=60), whole("second", age=120))
+    for title in ("first", "second"):
+        page.row(title).locator("a").focus()
+        page.tab.keyboard.press("Delete")
+        expect(page.row(title)).to_have_count(0)
+    expect(page.tab.locator(".toast [role=status]")).to_have_text("Deleted 2 conversations.")
+    page.tab.click(".toast .primary")
+    expect(page.row("second").locator("a")).to_be_focused()
+    assert page.titles() == ["stays", "first", "second"]
+    page.row("first").locator("a").focus()
+    page.tab.keyboard.press("Delete")
+    expect(page.tab.locator(".toast [role=status]")).to_have_text("Deleted “first”.")
+
+
 def test_the_menu_pins_and_collects_and_esc_closes_it_alone(page: ListVisit) -> None:
     page.lay_out(whole("newer"), whole("older", age=60))
     page.menu("older").get_by_role("button", name="Pin").click()

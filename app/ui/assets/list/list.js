@@ -168,6 +168,26 @@ class ConversationList {
     focused?.focus({ preventScroll: true });
   }
 
+  // What is deleted while the way back of another is still offered comes back with it.
+  offerBack(row, wasShown, heir) {
+    if (!this.toast.isOffering) this.deleted = [];
+    this.deleted.push({ row, wasShown });
+    const { deleted } = this;
+    const text = deleted.length > 1 ? words.deletedMany(deleted.length) : words.deleted(row.name);
+    this.toast.offer(text, words.undo, () => this.bringBack(deleted), heir);
+  }
+
+  async bringBack(deleted) {
+    try {
+      for (const { row } of deleted) await row.restore();
+    } finally {
+      await this.refresh();
+    }
+    const shown = deleted.find(({ wasShown }) => wasShown);
+    if (shown) emit('open-conversation', { id: shown.row.id });
+    else this.rows.get(deleted.at(-1).row.id)?.link.focus();
+  }
+
   mark(id) {
     for (const row of this.rows.values()) row.mark(row.id === id);
     if (this.rows.has(id)) this.stopAt(this.rows.get(id));

@@ -137,13 +137,8 @@ export class Row {
     }
     const neighbour = this.list.neighbour(this);
     await this.list.refresh();
-    this.list.toast.offer(words.deleted(this.name), words.undo, () => this.restore(wasShown), hadFocus ? neighbour : null);
+    this.list.offerBack(this, wasShown, hadFocus ? neighbour : null);
   }
 
-  async restore(wasShown) {
-    await post(`${this.path}/restore`);
-    await this.list.refresh();
-    if (wasShown) emit('open-conversation', { id: this.id });
-    else this.list.rows.get(this.id)?.link.focus();
-  }
+  restore() { return post(`${this.path}/restore`); }
 }

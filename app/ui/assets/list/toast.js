@@ -33,6 +33,7 @@ export class Toast {
     }, { class: 'primary' });
     this.show(text, '', undo, this.dismiss());
     this.back = back;
+    this.isOffering = true;
     if (back) undo.focus();
   }
 
@@ -44,6 +45,7 @@ export class Toast {
     this.alarm.textContent = alarm;
     this.actions.replaceChildren(...actions);
     this.back = null;
+    this.isOffering = false;
     this.leaveLater();
   }
 
@@ -57,5 +59,6 @@ export class Toast {
     clearTimeout(this.leaving);
     if (this.node.contains(document.activeElement)) this.back?.focus({ preventScroll: true });
     this.node.hidden = true;
+    this.isOffering = false;
   }
 }

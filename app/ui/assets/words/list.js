@@ -31,6 +31,7 @@ export const words = {
   },
 
   deleted: (title) => `Deleted “${short(title)}”.`,
+  deletedMany: (n) => `Deleted ${conversations(n)}.`,
   undo: 'Undo',
   dismiss: 'Dismiss',
 
