@@ -73,9 +73,10 @@ class RunsRoom {
     this.root.toggleAttribute('data-looks', Boolean(id));
     const shown = this.view.show(id);
     for (const [each, row] of this.#rows) row.mark(each === id);
-    await shown;
+    // At once: who has gone on meanwhile keeps the focus.
     if (id && focus) this.view.node.focus({ preventScroll: true });
     else if (!id) this.#rows.get(before)?.button.focus();
+    await shown;
   }
 
   #offer(traces) {
