@@ -376,8 +376,9 @@ def test_a_vote_that_broke_off_can_be_asked_again(many: Visit) -> None:
     over(many)
     assert not many.tab.is_visible(".many > .again"), "all came to their end"
     ask(many, "LONG please", n=2, gold="1")
+    many.tab.wait_for_selector("#stop")  # before, Esc has nothing to stop
     many.tab.keyboard.press("Escape")
-    over(many)
+    many.tab.wait_for_selector(".turn:last-child .many > .again")
     first = many.json(f"/page/conversations/{many.conversation}")["path"]
     many.tab.dblclick(".turn:last-child .many > .again")
     many.tab.wait_for_selector(".turn:last-child .asked .at >> text=2 / 2")
@@ -386,6 +387,7 @@ def test_a_vote_that_broke_off_can_be_asked_again(many: Visit) -> None:
     assert [message["content"] for message in second[:3]] == [message["content"] for message in first[:3]]
     assert (many.tab.locator(".turn").count(), many.tab.locator(".turn:last-child .card").count()) == (2, 2)
     assert many.tab.input_value(".turn:last-child .gold input") == "1"
+    many.tab.wait_for_selector("#stop")
     many.tab.keyboard.press("Escape")
     over(many)
 

@@ -15,10 +15,12 @@ export class Answer {
   // The answer as a whole.
   update(html, tail) {
     if (html !== this.html) {
-      if (this.html && html.startsWith(this.html)) this.done.insertAdjacentHTML('beforeend', html.slice(this.html.length));
+      const goesOn = this.html && html.startsWith(this.html);
+      const known = goesOn ? this.done.children.length : 0;
+      if (goesOn) this.done.insertAdjacentHTML('beforeend', html.slice(this.html.length));
       else markup(this.done, html);
       this.html = html;
-      this.settle();
+      reachWide(this.done, known);
     }
     this.tail.data = tail;
     this.node.hidden = !html && !tail;

@@ -45,9 +45,13 @@ export const onPressOutside = (node, act) => document.addEventListener('pointerd
 // HTML that app/ui/markup.py rendered: raw HTML in it is text already.
 export const markup = (node, html) => { node.innerHTML = html; };
 
+const MAY_BE_WIDE = ':is(p, .answer :is(ul, ol)):has(math)';
+
 // To be called when `root` is in the page: what has a formula that is wider scrolls, so the keyboard must reach it.
-export const reachWide = (root) => {
-  for (const block of root.querySelectorAll('p:has(math), .answer :is(ul, ol):has(math)')) if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
+// `known`: so many of its children were looked at before.
+export const reachWide = (root, known = 0) => {
+  const blocks = [...root.children].slice(known).flatMap((child) => [child, ...child.querySelectorAll(MAY_BE_WIDE)]);
+  for (const block of blocks) if (block.matches(MAY_BE_WIDE) && block.scrollWidth > block.clientWidth) block.tabIndex = 0;
 };
 
 // Where dialogs and panels go: Gradio gives our styles their full weight only in there.
