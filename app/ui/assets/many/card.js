@@ -32,7 +32,8 @@ export class Card {
     this.copy.hidden = true;
     this.choice = button(words.card.choose, onChoose, { class: 'quiet', 'aria-pressed': 'false' });
     this.node = make('section', { class: 'card', 'aria-labelledby': this.name.id },
-      make('header', {}, this.name, this.mark), this.state, this.answer.node, this.trace, this.note, this.error, this.copy, this.choice);
+      make('header', {}, this.name, this.mark), this.state, this.answer.node, this.trace, this.note, this.error,
+      make('div', { class: 'actions' }, this.copy, this.choice));
     this.update(message);
   }
 
