@@ -21,7 +21,8 @@ from .step_sizes import Slice, StepSizes
 
 # Cells kept free for the answer of each running request when another is let in, so that it is not parked at once.
 ANSWER_RESERVE = 128
-# A prompt waits for another that is computing at least this much of it: less is computed sooner than waited for.
+# Prompts wait for another that is computing at least this much of them, all that are let in at a time taken together:
+# less is computed sooner than waited for.
 WORTH_WAITING = 32
 # So many steps in a row streams may run ahead of their readers while a prompt waits; then, until there is none left,
 # prompts go in small pieces.
@@ -124,12 +125,15 @@ class Scheduler:
         return max(self.running, key=lambda sequence: (_RANK[sequence.priority], sequence.n_computed))
 
     def _admit(self) -> None:
+        n_twice = 0
         for queue in self._queues.values():
             for sequence in list(queue):
-                if self._follows_another(sequence):
+                n_more = self._n_twice(sequence)
+                if n_more and n_twice + n_more >= WORTH_WAITING:
                     continue
                 if not self._makes_way(sequence):
                     return
+                n_twice += n_more
                 queue.remove(sequence)
                 self._start(sequence)
 
@@ -147,21 +151,24 @@ class Scheduler:
             if _begins_with(sequence, prepared):
                 self.finish(prepared, keep=False)
 
-    def _follows_another(self, sequence: Sequence) -> bool:
-        """Somebody computes a long beginning of this prompt just now: once it is there it can be shared."""
-        ahead = max(
-            (
-                min(other.n_prompt, common_length(sequence.tokens, other.tokens))
-                for other in self.running
-                if not other.is_decoding
-                and other.cache_scope == sequence.cache_scope
-                and _RANK[other.priority] <= _RANK[sequence.priority]
-            ),
-            default=0,
+    def _n_twice(self, sequence: Sequence) -> int:
+        """Tokens it would compute, if let in now, though somebody computes them already and could share them then."""
+        others = (
+            other
+            for other in self.running
+            if not other.is_decoding
+            and other.cache_scope == sequence.cache_scope
+            and _RANK[other.priority] <= _RANK[sequence.priority]
         )
+        lengths = (min(other.n_prompt, common_length(sequence.tokens, other.tokens)) for other in others)
+        n_ahead = max(lengths, default=0)
+        is_same = n_ahead == len(sequence.tokens)
+        if n_ahead < WORTH_WAITING and not is_same:
+            return 0
+        # the last token is always computed
+        n_more = max(0, min(n_ahead, len(sequence.tokens) - 1) - self._cache.n_available(sequence))
         # the same question several times over, as for a vote, is computed once however short it is
-        worth = 2 if ahead == len(sequence.tokens) else WORTH_WAITING
-        return ahead >= worth and ahead - self._cache.n_available(sequence) >= worth
+        return WORTH_WAITING if n_more and is_same else n_more
 
     def _makes_way(self, sequence: Sequence) -> bool:
         """There is a place and room for it, perhaps one that work ahead or background work had."""

@@ -236,6 +236,20 @@ def test_one_of_many_with_the_same_document_computes_it_and_the_others_wait_for_
     assert policy.running[1].request_id == "stranger", "it did not wait"
 
 
+def test_what_is_left_of_a_document_is_not_computed_by_each_of_many_who_wait_for_it() -> None:
+    policy = scheduler(n_seq_max=32, rows=104)
+    document = [hash(("document", i)) for i in range(128)]
+    policy.add(Sequence("first", [*document, 1, 1, 1], 100_000))
+    policy.step()  # 24 of the document are left
+    others = [Sequence(f"other {i}", [*document, 2 + i, 0], 100_000) for i in range(10)]
+    for sequence in others:
+        policy.add(sequence)
+    while policy.waiting:
+        policy.step()
+    n_computed = [len(document) + 2 - sequence.n_cached for sequence in others]
+    assert sorted(n_computed) == [2] * 9 + [2 + 24]
+
+
 def test_the_same_short_question_several_times_over_is_computed_once() -> None:
     policy = scheduler(n_seq_max=8, rows=100)
     for i in range(4):
