@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import exp, log
+from operator import itemgetter
 from time import monotonic, perf_counter
 
 from .batch import Batch
@@ -32,6 +34,17 @@ _STRETCH_CLIP = log(1.5)
 _RANK = {priority: rank for rank, priority in enumerate(Priority)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """The first `n_tokens` of somebody who waits are those of `other`, who computes them; when that was found,
+    `n_available` of them were there to be shared.
+    """
+
+    other: Sequence
+    n_tokens: int
+    n_available: int
+
+
 class Scheduler:
     """`running` in order of admission. `preparing` are prompts computed ahead: no request waits for them."""
 
@@ -42,6 +55,8 @@ class Scheduler:
         self._n_ahead = 0
         self._stretch = 1.0  # from one step of decoding to the next, by what it alone takes: tokens are drawn, too
         self._decoded: tuple[float, float] | None = None  # when such a step began, and what it was to take
+        # Of those who wait. Long prompts are compared once, not at every step.
+        self._leads: dict[Sequence, _Lead | None] = {}
         self._queues: dict[Priority, deque[Sequence]] = {priority: deque() for priority in Priority}
         self._cache = cache
         self._sizes = sizes
@@ -101,6 +116,7 @@ class Scheduler:
 
     def finish(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Takes the request out, wherever it is, and gives its place back."""
+        self._leads.pop(sequence, None)
         if sequence.seq_id >= 0:
             self._cache.release(sequence, keep=keep)
             if _is_background(sequence) and not sequence.only_prepares:
@@ -138,6 +154,7 @@ class Scheduler:
                 self._start(sequence)
 
     def _start(self, sequence: Sequence) -> None:
+        self._leads.pop(sequence, None)
         self._cache.claim(sequence)
         self.running.append(sequence)
         if not sequence.marks.admitted:
@@ -153,22 +170,29 @@ class Scheduler:
 
     def _n_twice(self, sequence: Sequence) -> int:
         """Tokens it would compute, if let in now, though somebody computes them already and could share them then."""
-        others = (
-            other
+        lead = self._leads.get(sequence)
+        if lead is None or lead.other.is_decoding or lead.other.seq_id < 0:
+            lead = self._leads[sequence] = self._find_lead(sequence)
+        if lead is None:
+            return 0
+        # the last token is always computed
+        n_more = min(lead.n_tokens, len(sequence.tokens) - 1) - max(lead.n_available, lead.other.n_computed)
+        # the same question several times over, as for a vote, is computed once however short it is
+        return WORTH_WAITING if n_more > 0 and lead.n_tokens == len(sequence.tokens) else max(0, n_more)
+
+    def _find_lead(self, sequence: Sequence) -> _Lead | None:
+        """None where nobody computes so much of it that it could be worth waiting for."""
+        others = [
+            (min(other.n_prompt, common_length(sequence.tokens, other.tokens)), other)
             for other in self.running
             if not other.is_decoding
             and other.cache_scope == sequence.cache_scope
             and _RANK[other.priority] <= _RANK[sequence.priority]
-        )
-        lengths = (min(other.n_prompt, common_length(sequence.tokens, other.tokens)) for other in others)
-        n_ahead = max(lengths, default=0)
-        is_same = n_ahead == len(sequence.tokens)
-        if n_ahead < WORTH_WAITING and not is_same:
-            return 0
-        # the last token is always computed
-        n_more = max(0, min(n_ahead, len(sequence.tokens) - 1) - self._cache.n_available(sequence))
-        # the same question several times over, as for a vote, is computed once however short it is
-        return WORTH_WAITING if n_more and is_same else n_more
+        ]
+        n_tokens, other = max(others, key=itemgetter(0), default=(0, None))
+        if other is None or (n_tokens < WORTH_WAITING and n_tokens < len(sequence.tokens)):
+            return None
+        return _Lead(other, n_tokens, self._cache.n_available(sequence))
 
     def _makes_way(self, sequence: Sequence) -> bool:
         """There is a place and room for it, perhaps one that work ahead or background work had."""

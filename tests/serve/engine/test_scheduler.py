@@ -250,6 +250,26 @@ def test_what_is_left_of_a_document_is_not_computed_by_each_of_many_who_wait_for
     assert sorted(n_computed) == [2] * 9 + [2 + 24]
 
 
+def test_long_prompts_that_wait_for_another_are_not_compared_with_it_at_every_step() -> None:
+    class Read(list[int]):
+        n_slices = 0
+
+        def __getitem__(self, key: Any) -> Any:
+            Read.n_slices += 1
+            return super().__getitem__(key)
+
+    policy = scheduler(rows=32)
+    policy.add(Sequence("first", list(range(3000)), 100_000))
+    policy.step()
+    policy.add(Sequence("other", Read([*range(2990), 0]), 100_000))
+    policy.step()
+    Read.n_slices = 0
+    for _ in range(20):
+        policy.step()
+    assert names(policy.waiting) == ["other"]
+    assert Read.n_slices == 0
+
+
 def test_the_same_short_question_several_times_over_is_computed_once() -> None:
     policy = scheduler(n_seq_max=8, rows=100)
     for i in range(4):
