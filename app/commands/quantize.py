@@ -83,8 +83,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _target(args: argparse.Namespace, source: Path) -> Path:
+    from ...serve.engine.model_file import SPLIT
     from ...serve.models.catalog import DEMO
-    from ...serve.models.hub.ids import QUANT, SPLIT
+    from ...serve.models.hub.ids import QUANT
     from ..new_model import new_path
 
     if args.out is None:
@@ -103,7 +104,7 @@ def _target(args: argparse.Namespace, source: Path) -> Path:
 
 
 def _needed(source: Path, to: str) -> int:
-    from ...serve.models.catalog import parts_of
+    from ...serve.engine.model_file import parts_of
     from ...serve.models.gguf.quant_size import file_bytes
     from ...serve.models.gguf.reader import MalformedGGUFError, read_header
 

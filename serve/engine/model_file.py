@@ -1,9 +1,22 @@
-"""The file of a model that is being served: whether somebody wrote into it since it was loaded."""
+"""The file of a model, or its several, and whether somebody wrote into one that is being served."""
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from pathlib import Path
+
+# The end of the stem of a model's file that is one of several: its number and how many there are.
+SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files of the GGUF whose first is `path`; most have no other."""
+    split = SPLIT.search(path.stem)
+    if split is None or int(split[1]) != 1:
+        return [path]
+    return sorted(path.parent.glob(f"{glob.escape(path.stem[: split.start()])}-*-of-{split[2]}.gguf"))
 
 
 class ModelFile:
@@ -14,17 +27,21 @@ class ModelFile:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path if path is not None and path.is_file() else None
-        self._loaded = self._look()
+        self._loaded = {part: _look(part) for part in parts_of(path)} if path is not None and path.is_file() else {}
 
     def is_changed(self) -> bool:
-        now = self._look()
-        if now is None or self._loaded is None or now.st_ino != self._loaded.st_ino:
-            return False
-        return (now.st_size, now.st_mtime_ns) != (self._loaded.st_size, self._loaded.st_mtime_ns)
+        return any(_is_other(loaded, _look(part)) for part, loaded in self._loaded.items())
 
-    def _look(self) -> os.stat_result | None:
-        try:
-            return self._path.stat() if self._path else None
-        except OSError:
-            return None
+
+def _look(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _is_other(loaded: os.stat_result | None, now: os.stat_result | None) -> bool:
+    """The same file with other content."""
+    if now is None or loaded is None or now.st_ino != loaded.st_ino:
+        return False
+    return (now.st_size, now.st_mtime_ns) != (loaded.st_size, loaded.st_mtime_ns)

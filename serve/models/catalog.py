@@ -6,7 +6,6 @@ through `find_local`, which opens no path outside the models' own places.
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..engine.model_file import SPLIT, parts_of
 from ..errors import ModelNotFoundError
 from . import r1_models
 from .hub import ids
@@ -150,14 +150,6 @@ def local_model(name: str) -> LocalModel | None:
     return next((model for model in local_models() if found and model.entry.own_path == found.own_path), None)
 
 
-def parts_of(path: Path) -> list[Path]:
-    """The files of the GGUF whose first is `path`; most have no other."""
-    split = ids.SPLIT.search(path.stem)
-    if split is None or int(split[1]) != 1:
-        return [path]
-    return sorted(path.parent.glob(f"{glob.escape(path.stem[: split.start()])}-*-of-{split[2]}.gguf"))
-
-
 def _local(
     entry: ModelEntry,
     paths: tuple[Path, ...],
@@ -175,7 +167,7 @@ def _student(path: Path) -> LocalModel | None:
         entry = _our_own(path.stem)
     except ModelNotFoundError:
         return None  # an adapter whose base is gone cannot be served
-    split = ids.SPLIT.search(path.stem)
+    split = SPLIT.search(path.stem)
     if entry is None or entry.own_path != path or (split and int(split[1]) != 1):
         return None
     card, stem = read_card(path), path.stem[: split.start()] if split else path.stem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..engine.model_file import parts_of
 from ..errors import ModelNotFoundError
 from . import catalog
 from .hub import cache
@@ -22,7 +23,7 @@ def remove(name: str) -> tuple[str, int]:
         raise ModelNotFoundError(f"There is no model {name!r} to delete. See what there is: r1chat list")
     if wanted is not None and (cached := cache.find(wanted)) is not None:
         return entry.id, cache.remove(cached, revision=wanted.revision)
-    parts = catalog.parts_of(entry.own_path)
+    parts = parts_of(entry.own_path)
     freed = sum(part.stat().st_size for part in parts)
     for part in parts:
         part.unlink()

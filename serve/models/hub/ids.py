@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from ...engine.model_file import SPLIT
+
 QUANT = re.compile(r"(?:UD-)?I?Q\d(?:_[0-9A-Z]+)*|T?Q\d_\d|BF16|F16|F32|MXFP4(?:_MOE)?|NVFP4|SAFETENSORS", re.I)
-SPLIT = re.compile(r"-(\d{5})-of-(\d{5})$")
 _HOST = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://", re.I)
 _PART = r"[A-Za-z0-9_](?:[\w.-]{0,94}[\w-])?"
 _NAME = re.compile(

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from ...engine.model_file import SPLIT
 from ...errors import ModelNotFoundError
 from ..sizes import human
-from .ids import QUANT, SPLIT, file_label
+from .ids import QUANT, file_label
 
 DEFAULT_QUANT = "Q4_K_M"
 SAFETENSORS = "SAFETENSORS"
