@@ -39,6 +39,7 @@ from .ui.services import PageServices, with_page
 
 # How long open connections may take to end by themselves once the server is told to stop.
 SHUTDOWN_GRACE_S = 1
+_HURRY_S = 0.1
 MAX_HEADER_BYTES = 64 * 1024
 LOOPBACK = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -117,11 +118,22 @@ class Server(uvicorn.Server):
         self.answers.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._stop_first()
+        await self._stop_first_unless_hurried()
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=SHUTDOWN_GRACE_S)
         await self._close_connections()
+        self.force_exit = False  # it was heeded; uvicorn would break the app's own end off
         await super().shutdown(sockets)
+
+    async def _stop_first_unless_hurried(self) -> None:
+        """A second signal ends the wait: for a cache that is being written, say."""
+        stopping = asyncio.ensure_future(self._stop_first())
+        while not stopping.done():
+            await asyncio.wait({stopping}, timeout=_HURRY_S)
+            if self.force_exit:
+                stopping.cancel()
+        if not stopping.cancelled():
+            stopping.result()
 
     async def _close_connections(self) -> None:
         """What was said is still sent, as far as it is read in time."""

@@ -79,15 +79,14 @@ class Supervisor:
         return info
 
     async def stop(self) -> None:
-        """Lets the child finish its step, and kills it if it does not."""
+        """Lets the child finish its step, and kills it if it does not, or if it is cancelled."""
         grace_s = 0.0
         if self.state == "ready":
             grace_s = KEEP_CACHE_GRACE_S if self._config.cache_folder else STOP_GRACE_S
         self._enter("stopped")
         if self._task:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})  # which does not swallow a cancellation of its own
             self._task = None
         self._tell_end("The engine is shutting down.")
         await self._end_child(grace_s=grace_s)
@@ -193,8 +192,10 @@ class Supervisor:
         if self.link is None:
             return
         self.link.send(Shutdown())
-        await asyncio.wait({self.link.exited}, timeout=grace_s)
-        self.link.kill()
+        try:
+            await asyncio.wait({self.link.exited}, timeout=grace_s)
+        finally:
+            self.link.kill()
         await self.link.exited
         self.link = None
         self._close_books()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -100,6 +101,24 @@ def test_ctrl_c_during_the_start_leaves_nothing_behind(noise_model: Path, after_
         assert server.stop(signal.SIGINT) in (130, -signal.SIGINT)
         assert "asyncio" not in "".join(server.lines), server.lines
         assert group_is_gone(server.process.pid)
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_does_not_wait_for_the_cache_to_be_written(noise_model: Path, tmp_path: Path) -> None:
+    options = ["--model", str(noise_model), "--keep-cache"]
+    with served("serve", *options, XDG_CACHE_HOME=str(tmp_path), R1CHAT_HOME=str(tmp_path)) as server:
+        server.url()
+        group = server.process.pid
+        os.killpg(group, signal.SIGSTOP)  # the engine then stands as one does that writes gigabytes
+        os.kill(group, signal.SIGCONT)
+        os.kill(group, signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.process.wait(timeout=5)
+        os.kill(group, signal.SIGINT)
+        assert server.process.wait(timeout=30) == 130  # and not the minute that the first would have waited
+        os.killpg(group, signal.SIGCONT)
+        assert group_is_gone(server.process.pid)
+        assert "Traceback" not in "".join(server.lines), server.lines
 
 
 @pytest.mark.slow

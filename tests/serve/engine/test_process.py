@@ -400,6 +400,21 @@ async def test_stop_ends_a_child_that_hangs() -> None:
             await task
 
 
+async def test_a_stop_that_is_given_up_kills_the_child_at_once() -> None:
+    async with engine() as process:
+        task = asyncio.create_task(collect(process, request("bad", "HANG")))
+        await asyncio.sleep(0.3)
+        link = process._child.link
+        assert link is not None
+        stopping = asyncio.create_task(process.stop())
+        await asyncio.sleep(0.2)
+        stopping.cancel()
+        await asyncio.wait({link.exited}, timeout=30)
+        assert link.exited.done()
+        with pytest.raises(EngineStoppedError):
+            await task
+
+
 def test_the_child_ends_when_its_parent_is_gone() -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
