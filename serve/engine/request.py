@@ -26,13 +26,21 @@ class Channel(StrEnum):
 class Priority(StrEnum):
     """Who waits for a request: a person now, a program later, nobody in particular.
 
-    Batch gives way to interactive. Background (titles, distillation jobs) computes when nobody else
-    does, or in rows that cost the others next to nothing, and is parked first when room is short.
+    Batch gives way to interactive. Background (prompts computed ahead, and what a client sends as such) computes
+    when nobody else does, or in rows that cost the others next to nothing, and is parked first when room is short.
     """
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
     BACKGROUND = "background"
+
+    @property
+    def rank(self) -> int:
+        """0 for those who go first."""
+        return _RANKS[self]
+
+
+_RANKS = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 class Segment(msgspec.Struct, frozen=True):

@@ -10,39 +10,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import exp, log
-from operator import itemgetter
 from time import monotonic, perf_counter
 
 from .batch import Batch
 from .kv_cache import KVCache, Worth, common_length
+from .leads import WORTH_WAITING, Leads
 from .request import Priority
 from .sequence import Sequence
 from .step_sizes import Slice, StepSizes
 
 # Cells kept free for the answer of each running request when another is let in, so that it is not parked at once.
 ANSWER_RESERVE = 128
-# Prompts wait for another that is computing at least this much of them, all that are let in at a time taken together:
-# less is computed sooner than waited for.
-WORTH_WAITING = 32
 # So many steps in a row streams may run ahead of their readers while a prompt waits; then, until there is none left,
 # prompts go in small pieces.
 MOST_AHEAD = 64
 _STRETCH_WEIGHT = 0.5
 _STRETCH_CLIP = log(1.5)
-_RANK = {priority: rank for rank, priority in enumerate(Priority)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Lead:
-    """The first `n_tokens` of somebody who waits are those of `other`, who computes them; when that was found,
-    `n_available` of them were there to be shared.
-    """
-
-    other: Sequence
-    n_tokens: int
-    n_available: int
 
 
 class Scheduler:
@@ -55,8 +39,7 @@ class Scheduler:
         self._n_ahead = 0
         self._stretch = 1.0  # from one step of decoding to the next, by what it alone takes: tokens are drawn, too
         self._decoded: tuple[float, float] | None = None  # when such a step began, and what it was to take
-        # Of those who wait. Long prompts are compared once, not at every step.
-        self._leads: dict[Sequence, _Lead | None] = {}
+        self._leads = Leads(cache)
         self._queues: dict[Priority, deque[Sequence]] = {priority: deque() for priority in Priority}
         self._cache = cache
         self._sizes = sizes
@@ -116,7 +99,7 @@ class Scheduler:
 
     def finish(self, sequence: Sequence, *, keep: bool = True) -> None:
         """Takes the request out, wherever it is, and gives its place back."""
-        self._leads.pop(sequence, None)
+        self._leads.forget(sequence)
         if sequence.seq_id >= 0:
             self._cache.release(sequence, keep=keep)
             if _is_background(sequence) and not sequence.only_prepares:
@@ -138,13 +121,13 @@ class Scheduler:
 
     def largest(self) -> Sequence:
         """The running request to park first: of the least urgent ones, that with most tokens."""
-        return max(self.running, key=lambda sequence: (_RANK[sequence.priority], sequence.n_computed))
+        return max(self.running, key=lambda sequence: (sequence.priority.rank, sequence.n_computed))
 
     def _admit(self) -> None:
         n_twice = 0
         for queue in self._queues.values():
             for sequence in list(queue):
-                n_more = self._n_twice(sequence)
+                n_more = self._leads.n_twice(sequence, self.running)
                 if n_more and n_twice + n_more >= WORTH_WAITING:
                     continue
                 if not self._makes_way(sequence):
@@ -154,7 +137,7 @@ class Scheduler:
                 self._start(sequence)
 
     def _start(self, sequence: Sequence) -> None:
-        self._leads.pop(sequence, None)
+        self._leads.forget(sequence)
         self._cache.claim(sequence)
         self.running.append(sequence)
         if not sequence.marks.admitted:
@@ -167,32 +150,6 @@ class Scheduler:
         for prepared in list(self.preparing):
             if _begins_with(sequence, prepared):
                 self.finish(prepared, keep=False)
-
-    def _n_twice(self, sequence: Sequence) -> int:
-        """Tokens it would compute, if let in now, though somebody computes them already and could share them then."""
-        lead = self._leads.get(sequence)
-        if lead is None or lead.other.is_decoding or lead.other.seq_id < 0:
-            lead = self._leads[sequence] = self._find_lead(sequence)
-        if lead is None:
-            return 0
-        # the last token is always computed
-        n_more = min(lead.n_tokens, len(sequence.tokens) - 1) - max(lead.n_available, lead.other.n_computed)
-        # the same question several times over, as for a vote, is computed once however short it is
-        return WORTH_WAITING if n_more > 0 and lead.n_tokens == len(sequence.tokens) else max(0, n_more)
-
-    def _find_lead(self, sequence: Sequence) -> _Lead | None:
-        """None where nobody computes so much of it that it could be worth waiting for."""
-        others = [
-            (min(other.n_prompt, common_length(sequence.tokens, other.tokens)), other)
-            for other in self.running
-            if not other.is_decoding
-            and other.cache_scope == sequence.cache_scope
-            and _RANK[other.priority] <= _RANK[sequence.priority]
-        ]
-        n_tokens, other = max(others, key=itemgetter(0), default=(0, None))
-        if other is None or (n_tokens < WORTH_WAITING and n_tokens < len(sequence.tokens)):
-            return None
-        return _Lead(other, n_tokens, self._cache.n_available(sequence))
 
     def _makes_way(self, sequence: Sequence) -> bool:
         """There is a place and room for it, perhaps one that work ahead or background work had."""
@@ -342,7 +299,7 @@ def _shares(prompts: list[Sequence], budget: int) -> Iterator[tuple[Sequence, in
     if not prompts or not budget:
         return
     oldest, *others = prompts
-    others.sort(key=lambda sequence: (_RANK[sequence.priority], sequence.n_uncomputed))
+    others.sort(key=lambda sequence: (sequence.priority.rank, sequence.n_uncomputed))
     for_others = min(budget // 2, sum(sequence.n_uncomputed for sequence in others))
     n_rows = min(oldest.n_uncomputed, budget - for_others)
     yield oldest, n_rows
