@@ -171,7 +171,8 @@ class PromptFields(OneReply):
         Annotated[list[Any], Field(max_length=0)] | None, Unsupported("mcp_servers are", harmless=([],))
     ] = None
     container: Annotated[None, Unsupported("containers are")] = None
-    context_management: Annotated[None, Unsupported("context_management is")] = None
+    # Agents send it unasked, about thoughts of earlier turns: those are dropped here anyway.
+    context_management: dict[str, Any] | None = None
 
     @property
     def format(self) -> JsonFormat | None:

@@ -258,6 +258,12 @@ def test_what_is_not_to_be_had_is_said_so(live: LiveServer, field: str, value: A
     assert answer.json()["error"]["param"].startswith(field)
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_what_agents_say_of_old_thoughts_is_taken(live: LiveServer, path: str) -> None:
+    edits = [{"type": "clear_thinking_20251015", "keep": "all"}]
+    assert post(live, path, context_management={"edits": edits}).status_code == 200
+
+
 def test_errors_have_anthropics_shape_and_classes(start_server: StartServer) -> None:
     server = start_server(api_key="secret")
     with strict(server, "secret") as sdk:
