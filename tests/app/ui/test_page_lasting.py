@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from r1chat.app.conversations.records import Message
 
@@ -104,6 +105,25 @@ def test_what_is_typed_while_a_question_is_sent_stays(chat: Visit) -> None:
     assert chat.tab.input_value("#question") == "How many cows?\nAnd how many go"
     chat.tab.unroute("**/page/ask")
     chat.complaints.clear()
+
+
+def test_a_browser_that_keeps_nothing_has_a_page_all_the_same(browser: Browser, server: PageServer) -> None:
+    with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
+        denied = "() => { throw new DOMException('Access is denied.', 'SecurityError'); }"
+        context.add_init_script(f"Object.defineProperty(window, 'localStorage', {{ get: {denied} }})")
+        visit = Visit(context.new_page(), server.url)
+        visit.tab.fill("#question", "And how many go")
+        visit.tab.click(".example >> nth=0")
+        visit.wait("done")
+        visit.tab.click(".trace .fold")
+        visit.ask("How many sheep?")
+        visit.wait("done")
+        assert visit.tab.get_attribute(".turn:last-child .trace", "data-fold") == "closed"
+        visit.tab.fill("#question", "And how many go")
+        visit.new_chat()
+        assert visit.tab.input_value("#question") == ""
+        visit.tab.go_back()
+        expect(visit.tab.locator("#question")).to_have_value("And how many go")
 
 
 @pytest.mark.slow

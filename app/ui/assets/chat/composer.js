@@ -1,7 +1,7 @@
 // The box: Enter asks, Shift+Enter breaks the line, and an input method's Enter does neither.
 import { button, make } from '../common/dom.js';
+import { draftOf, keepDraft } from '../common/draft.js';
 import { words } from '../words/chat.js';
-import { draftOf, keepDraft } from './draft.js';
 import { rescueFocus } from './focus.js';
 import { ThinkingSwitch } from './thinking.js';
 

@@ -2,21 +2,19 @@
 // at; the read one, with its steps and marks, is another room's (assets/trace) and comes when it is opened.
 import { get } from '../common/api.js';
 import { button, make } from '../common/dom.js';
+import { keep, kept } from '../common/kept.js';
 import { words } from '../words/chat.js';
 import { Follower } from './follow.js';
 import { rescueFocus } from './focus.js';
 import { Gauge } from './gauge.js';
 import { Lines } from './lines.js';
 
-const KEPT = 'r1chat.trace';
+const FOLD = 'r1chat.trace';
 const FOLDS = ['closed', 'peek', 'open'];
 
-export const preferredFold = () => {
-  const kept = localStorage.getItem(KEPT);
-  return FOLDS.includes(kept) ? kept : 'peek';
-};
+export const preferredFold = () => (FOLDS.includes(kept(FOLD)) ? kept(FOLD) : 'peek');
 
-export const keepFold = (fold) => localStorage.setItem(KEPT, fold);
+export const keepFold = (fold) => keep(FOLD, fold);
 
 export class Thought {
   constructor(message, fold, onFork) {
