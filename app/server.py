@@ -21,7 +21,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ..serve.api.models.local import LocalModels
-from ..serve.api.security import check_bind, owner_named
+from ..serve.api.security import check_bind, owners
 from ..serve.api.served import ServedModels
 from ..serve.api.server import ServerConfig, create_app
 from ..serve.api.upstream.models import UpstreamModels
@@ -188,7 +188,7 @@ def _serve_with_page(
 ) -> int | None:
     """`label` is how the page calls what is served, `name` how the line that says that it is ready does."""
     url = f"http://{_reachable(config.host)}:{config.port}"
-    keys = {owner_named(key): key for key in config.keys}
+    keys = dict(zip(owners(config.keys), config.keys, strict=True))
     page = PageServices(data, lambda: url, label=label, key_of=keys.get)
     # Before anything loads: what is wrong with the person's file is told in one line.
     _ = page.store

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..conversations.store import ConversationStore
 
 HISTORY = "typed"
+# The person of this machine, whichever key a server wants: serve/api/security.py, owners().
+OWNER = ""
 # A long prompt may be read for minutes before the first token.
 SILENCE_S = 1800.0
 
@@ -87,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     changes = _changes(args)
     _end_on(signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))  # Windows has none
     with _store(None if args.no_save else folder) as store:
-        newest = _newest(store, _owner(args)) if args.go_on else None
+        newest = _newest(store) if args.go_on else None
         if args.url is None:
             args.model = args.model or _usual_model(store, newest)
             if sys.stdin.isatty():
@@ -96,11 +98,11 @@ def run(args: argparse.Namespace) -> int:
         background = Background(store, server, lambda url, model: _client(args, url, model))
         lines = Lines(None if args.no_save else folder / HISTORY)
         try:
-            session = Session(background, _owner(args), changes)
+            session = Session(background, OWNER, changes)
             if newest is not None:
                 session.open(newest.id)
                 session.change(**changes)
-            return Loop(background, session, terminal, lines, _owner(args)).run()
+            return Loop(background, session, terminal, lines, OWNER).run()
         finally:
             lines.close()
             background.close()
@@ -132,9 +134,9 @@ def _store(folder: Path | None) -> Iterator[ConversationStore]:
             store.close()
 
 
-def _newest(store: ConversationStore, owner: str) -> Conversation | None:
+def _newest(store: ConversationStore) -> Conversation | None:
     """The one changed last; the list has those that are pinned first, however old."""
-    return max(store.list(owner, 1), key=lambda conversation: conversation.updated, default=None)
+    return max(store.list(OWNER, 1), key=lambda conversation: conversation.updated, default=None)
 
 
 def _usual_model(store: ConversationStore, newest: Conversation | None) -> str:
@@ -142,7 +144,7 @@ def _usual_model(store: ConversationStore, newest: Conversation | None) -> str:
     from ...serve.models.catalog import find_local
     from ..conversations.defaults import default_settings
 
-    settings = newest.settings if newest else default_settings(store.database, "")
+    settings = newest.settings if newest else default_settings(store.database, OWNER)
     return settings.model if settings.model and find_local(settings.model) else "demo"
 
 
@@ -185,14 +187,6 @@ def _client(args: argparse.Namespace, url: str, model: str) -> Client:
 
 def _key(args: argparse.Namespace) -> str | None:
     return args.api_key[0] if args.url and args.api_key else None
-
-
-def _owner(args: argparse.Namespace) -> str:
-    """Whose conversation it is on the page of the server that is talked to."""
-    from ...serve.api.security import owner_named
-
-    key = _key(args)
-    return owner_named(key) if key else ""
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:

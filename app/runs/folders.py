@@ -145,7 +145,7 @@ class Runs:
         return [root for root in self.folder.iterdir() if any((root / mark).is_file() for mark in marks)]
 
     def _is_for(self, root: Path, owner: str) -> bool:
-        return begun(root).owner in ("", owner)
+        return begun(root).owner in (None, owner)
 
     def _run(self, root: Path, *, whole: bool = False) -> Run:
         record, begin = _json(root / "run.json"), begun(root)

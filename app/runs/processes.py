@@ -20,11 +20,11 @@ BEGUN = "begun.json"
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """What the page writes beside a run that it begins: who asked for it, and the process that does it. `stopped`:
-    somebody had it stopped since.
+    """What the page writes beside a run that it begins: who asked for it, and the process that does it. `owner` is
+    None where no page did, and the run is everybody's; `stopped`: somebody had it stopped since.
     """
 
-    owner: str = ""
+    owner: str | None = None
     pid: int = 0
     started: float = 0.0
     traces: str = ""
@@ -40,7 +40,7 @@ class Processes:
     def begin(self, root: Path, owner: str, traces: str, options: list[str]) -> None:
         """Has `r1chat distill` work in the folder; what it says goes to its log."""
         record = Begun(owner=owner, started=time.time(), traces=traces)
-        # Before it begins: a run without an owner is everybody's.
+        # Before it begins: a run without a record is everybody's.
         _write(root, record)
         with (root / LOG).open("ab") as log:
             child = subprocess.Popen(

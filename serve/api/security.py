@@ -52,7 +52,8 @@ def check_bind(host: str, api_key: str | None) -> None:
         return
     raise InvalidRequestError(
         f"Listening on {host} lets the network in, and no key is set. "
-        f"Set one: R1CHAT_API_KEY=$(openssl rand -hex 16) r1chat serve --host {host}",
+        "Make one, once: (umask 077; openssl rand -hex 16 > ~/.r1chat.key) and then, each time: "
+        f"R1CHAT_API_KEY=$(cat ~/.r1chat.key) r1chat serve --host {host}",
         param="host",
     )
 
@@ -84,9 +85,10 @@ class Security:
         self._names = LOOPBACK_NAMES | {name.lower() for name in (host, *allowed_hosts)}
         # An address cannot be rebound, so on a network bind each of the machine's own is fine.
         self._any_address = not is_loopback(host)
-        keys = [key.encode() for key in api_keys]
-        self._key_hashes = [_hash(key) for key in keys]
-        self._cookies = sign_in.Cookies(keys)
+        keys = tuple(api_keys)
+        self._key_hashes = [_hash(key.encode()) for key in keys]
+        self._key_owners = owners(keys)
+        self._cookies = sign_in.Cookies(key.encode() for key in keys)
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,12 +163,12 @@ class Security:
         return match[1] in self._names or (self._any_address and _is_address(match[1]))
 
     def _owner(self, headers: Headers, scope: Scope) -> str | None:
-        """The digest of the key that came with the request, by whatever way; None where none of ours did."""
+        """Of the key that came with the request, by whatever way; None where none of ours did."""
         for given in _given_keys(headers):
             if (index := self._index(given)) is not None:
-                return self._key_hashes[index].hex()
+                return self._key_owners[index]
         if (index := self._cookies.key_index(scope, headers)) is not None:
-            return self._key_hashes[index].hex()
+            return self._key_owners[index]
         return None
 
     def _index(self, key: bytes) -> int | None:
@@ -196,13 +198,15 @@ def _ask_for_key(scope: Scope, headers: Headers) -> Response:
 
 
 def owner_of(request: Request) -> str:
-    """A digest of the key that `request` came with; empty where none is needed."""
+    """Whose `request` is: empty for the person of this machine, as where no key is needed."""
     return request.scope.get("r1chat.owner") or ""
 
 
-def owner_named(key: str) -> str:
-    """What owner_of() says of requests with `key`."""
-    return _hash(key.encode()).hex()
+def owners(keys: Iterable[str]) -> list[str]:
+    """What owner_of() says of requests with each. The first key is that of the person of this machine, who loses
+    nothing by setting or changing it; a digest of each further one is an owner of its own.
+    """
+    return [_hash(key.encode()).hex() if number else "" for number, key in enumerate(keys)]
 
 
 def is_stranger(request: Request) -> bool:

@@ -231,6 +231,14 @@ def test_in_a_pipe_each_line_is_asked_and_answers_alone_are_on_stdout(
     store.close()
 
 
+def test_what_is_asked_with_a_key_is_kept_beside_what_is_asked_without(
+    r1chat: Run, server: LiveServer, tmp_path: Path
+) -> None:
+    done = r1chat("chat", "--url", server.url, "--api-key", "any", "--data", str(tmp_path), input="TWICE\n")
+    assert done.returncode == 0
+    assert kept(tmp_path)[0].title == "TWICE"
+
+
 def test_json_is_one_object_a_line_and_the_first_failure_gives_the_status(
     r1chat: Run, server: LiveServer, tmp_path: Path
 ) -> None:

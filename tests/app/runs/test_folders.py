@@ -140,6 +140,12 @@ def test_runs_that_the_page_began_are_their_owners(runs: Runs) -> None:
         runs.get("other", "mine")
 
 
+def test_a_run_that_the_person_of_this_machine_began_is_no_guests(runs: Runs) -> None:
+    begun(made(runs, "mine", *STAGES), owner="")
+    assert [run.id for run in runs.all_for("")] == ["mine"]
+    assert runs.all_for("guest") == []
+
+
 @pytest.mark.parametrize("name", ["..", ".", "", "../secret", "one/../../secret", "/etc", "one\0", "ONE", "missing"])
 def test_no_other_name_leads_anywhere(runs: Runs, tmp_path: Path, name: str) -> None:
     made(runs, "one", *STAGES)

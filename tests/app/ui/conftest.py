@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from r1chat.app.ui.quick_import import quick_import
 from r1chat.app.ui.services import PageServices, with_page
 from r1chat.serve.api.models.local import LocalModels
-from r1chat.serve.api.security import owner_named
+from r1chat.serve.api.security import owners
 from r1chat.serve.api.server import ServerConfig, create_app
 from r1chat.serve.engine.process import EngineConfig
 from r1chat.serve.models.residents.manager import ModelManager, ModelSpec
@@ -151,7 +151,7 @@ class PageServer:
         if self._loaded:
             await models.start()
         first, others = (self._api_keys[0], self._api_keys[1:]) if self._api_keys else (None, ())
-        keys = {owner_named(key): key for key in self._api_keys}
+        keys = dict(zip(owners(self._api_keys), self._api_keys, strict=True))
         self.services = PageServices(self._data, lambda: self.url, label=self._label, key_of=keys.get)
         app = create_app(with_page(ServerConfig(api_key=first, more_keys=others)), models)
         mount_page(app, self.services)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,18 @@ def test_a_conversation_is_listed_renamed_pinned_and_found(person: Person) -> No
     assert person.get("/conversations")["conversations"][0]["id"] == first
     assert {hit["conversation"] for hit in person.get("/search?q=sheep")["hits"]} >= {first}
     assert person.get("/search?q=ran+away&where=thoughts")["hits"] and not person.get("/search?q=ran+away")["hits"]
+
+
+def test_a_key_that_is_set_or_changed_takes_nothing_away_and_gives_nothing_to_others(tmp_path: Path) -> None:
+    with PageServer(scripted({"tokens_per_s": 0}), LABEL, tmp_path) as page:
+        conversation, _ = Person(page.url).answered("How many sheep?")
+    for keys in (("first", "guest"), ("changed", "guest")):
+        with PageServer(scripted({"tokens_per_s": 0}), LABEL, tmp_path, api_keys=keys) as page:
+            mine, guests = Person(page.url, keys[0]), Person(page.url, "guest")
+            assert [one["id"] for one in mine.get("/conversations")["conversations"]] == [conversation]
+            assert mine.answered("And goats?", conversation)[1]["state"] == "done"
+            assert guests.get("/conversations")["conversations"] == []
+            guests.get(f"/conversations/{conversation}", 404)
 
 
 def test_changes_are_told_to_everyone_who_looks(person: Person) -> None:

@@ -300,8 +300,9 @@ def test_loopback_needs_no_key(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "myhost", ""])
 @pytest.mark.parametrize("key", [None, ""])
 def test_the_network_is_not_let_in_without_a_key(host: str, key: str | None) -> None:
-    with pytest.raises(InvalidRequestError, match="R1CHAT_API_KEY="):
+    with pytest.raises(InvalidRequestError, match="R1CHAT_API_KEY=") as refused:
         check_bind(host, key)
+    assert "=$(openssl" not in str(refused.value), "a key that is made anew at each start locks out who had the last"
     with pytest.raises(InvalidRequestError):
         create_app(ServerConfig(host=host, api_key=key), unstarted())
     check_bind(host, "key")

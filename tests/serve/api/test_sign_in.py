@@ -27,7 +27,7 @@ BROWSER = {"accept": "text/html,application/xhtml+xml"}
 
 def app(*keys: str) -> FastAPI:
     """The API with a page at /, behind `keys`."""
-    config = ServerConfig(api_key=keys[0], more_keys=keys[1:])
+    config = ServerConfig(api_key=keys[0] if keys else None, more_keys=keys[1:])
     made = create_app(config, unstarted())
     page = FastAPI(openapi_url=None)
 
@@ -134,6 +134,14 @@ def test_each_key_has_cookies_of_its_own_and_its_own_owner() -> None:
     }
     by_bearer = {call(served, "GET", "/", {"authorization": f"Bearer {key}"}).text: key for key in ("one", "two")}
     assert owners == by_bearer and len(owners) == 2
+
+
+def test_whoever_sets_or_changes_the_key_stays_who_they_are_and_other_keys_are_others() -> None:
+    def owner(key: str, *keys: str) -> str:
+        return call(app(*keys), "GET", "/", {"authorization": f"Bearer {key}"}).text
+
+    assert owner("") == owner("one", "one") == owner("new", "new", "two")
+    assert owner("two", "one", "two") == owner("two", "new", "three", "two") != owner("one", "one", "two")
 
 
 def test_another_site_cannot_sign_a_browser_in() -> None:
