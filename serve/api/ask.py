@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal
 
 from ..engine.request import Begun, Grammar, Priority, SamplingParams
@@ -48,10 +49,36 @@ class Ask:
 
 
 def with_one_system(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """All that systems say as one turn, the first: of several, R1's template would show the last alone."""
-    said = [turn.content for turn in turns if turn.role == "system" and turn.content]
-    rest = tuple(turn for turn in turns if turn.role != "system")
-    return (Turn("system", "\n\n".join(said)), *rest) if said else rest
+    """What systems say at first as one turn: of several, R1's template would show the last alone.
+
+    What they say later stays where it was said, so that all before it is found in the cache: in the text of the user
+    or tool before it, or behind a reply in that of the one who speaks next. A user's turn of its own would end the
+    thoughts of calls that are at work, and is made where nobody else speaks.
+    """
+    placed: list[Turn] = []
+    behind = ""
+    for is_system, run in groupby(turns, key=lambda turn: turn.role == "system"):
+        if not is_system:
+            first, *rest = run
+            if behind and first.role == "assistant":
+                placed.append(Turn("user", behind))
+            elif behind:
+                first = first._replace(content=f"{behind}\n\n{first.content}")
+            placed += [first, *rest]
+            behind = ""
+        elif text := "\n\n".join(turn.content for turn in run if turn.content):
+            if not placed:
+                placed.append(Turn("system", text))
+            elif placed[-1].role == "assistant":
+                behind = _reminder(text)
+            else:
+                placed[-1] = placed[-1]._replace(content=f"{placed[-1].content}\n\n{_reminder(text)}")
+    return (*placed, Turn("user", behind)) if behind else tuple(placed)
+
+
+def _reminder(text: str) -> str:
+    """In the form that agents use, and that models of agents have read."""
+    return f"<system-reminder>\n{text}\n</system-reminder>"
 
 
 def cache_scope(owner: str, salt: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -27,6 +28,9 @@ from .protocol import (
     joined,
 )
 
+# A client's word to whoever bills it: it differs in every request, so that nothing behind it would be in the cache.
+_FOR_THE_BILL = re.compile(r"\A(?:x-anthropic-[^\n]*\n*)+")
+
 
 def prompt_of(body: PromptFields, owner: str) -> Ask:
     """All that goes into the prompt. Raises InvalidRequestError, NotSupportedError."""
@@ -37,7 +41,7 @@ def prompt_of(body: PromptFields, owner: str) -> Ask:
         turns=turns,
         tools=offered(_tools(body), _tool_choice(body)),
         thinking=False if isinstance(body.thinking, ThinkingDisabled) else None,
-        continues=_continues(turns[-1]),
+        continues=_continues(turns[-1]) if body.messages[-1].role == "assistant" else None,
         owner=owner,
     )
 
@@ -119,7 +123,8 @@ def _tool_choice(body: PromptFields) -> ToolChoice | None:
 
 def _turns(body: PromptFields) -> Iterator[Turn]:
     if body.system is not None:
-        yield Turn("system", joined(body.system))
+        texts = [body.system] if isinstance(body.system, str) else [block.text for block in body.system]
+        yield Turn("system", "\n".join(filter(None, (_FOR_THE_BILL.sub("", text) for text in texts))))
     for message in body.messages:
         if message.role == "assistant":
             yield _assistant(message)

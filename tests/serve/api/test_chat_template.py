@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompts import ASSISTANT, BOS, CHATML, EOS, INFO, USER, info, user
 
+from r1chat.serve.api.ask import with_one_system
 from r1chat.serve.api.prompt.chat_template import Turn, render
 from r1chat.serve.engine.request import Segment
 from r1chat.serve.errors import InvalidRequestError
@@ -49,6 +50,38 @@ def test_a_question_becomes_r1s_prompt_and_opens_the_thought() -> None:
 def test_system_text_comes_first_and_old_answers_are_closed() -> None:
     turns = [Turn("system", "Be brief."), user("1 + 1?"), Turn("assistant", "2"), user("2 + 2?")]
     assert render(turns, INFO).text == f"{BOS}Be brief.{USER}1 + 1?{ASSISTANT}2{EOS}{USER}2 + 2?{ASSISTANT}<think>\n"
+
+
+SYSTEM, REPLY, LATER = Turn("system", "Be brief."), Turn("assistant", "2"), Turn("system", "It is late.")
+REMINDER = "<system-reminder>\nIt is late.\n</system-reminder>"
+
+
+@pytest.mark.parametrize(
+    ("turns", "placed"),
+    [
+        ([], []),
+        ([SYSTEM], [SYSTEM]),
+        (
+            [SYSTEM, Turn("system", ""), LATER, user("1 + 1?")],
+            [Turn("system", "Be brief.\n\nIt is late."), user("1 + 1?")],
+        ),
+        ([user("1 + 1?"), LATER], [user(f"1 + 1?\n\n{REMINDER}")]),
+        ([user("1 + 1?"), Turn("system", "")], [user("1 + 1?")]),
+        ([Turn("tool", "2"), LATER, REPLY], [Turn("tool", f"2\n\n{REMINDER}"), REPLY]),
+        ([user("1 + 1?"), REPLY, LATER], [user("1 + 1?"), REPLY, user(REMINDER)]),
+        ([user("1 + 1?"), REPLY, LATER, REPLY], [user("1 + 1?"), REPLY, user(REMINDER), REPLY]),
+        ([REPLY, LATER, user("2 + 2?"), REPLY], [REPLY, user(f"{REMINDER}\n\n2 + 2?"), REPLY]),
+        ([REPLY, LATER, Turn("tool", "2")], [REPLY, Turn("tool", f"{REMINDER}\n\n2")]),
+    ],
+)
+def test_what_a_system_says_later_stays_where_it_was_said(turns: list[Turn], placed: list[Turn]) -> None:
+    assert with_one_system(turns) == tuple(placed)
+
+
+def test_what_a_system_says_later_leaves_the_prompt_before_it_as_it_was() -> None:
+    turns = [SYSTEM, user("1 + 1?"), REPLY, user("2 + 2?")]
+    before = render(with_one_system(turns), INFO).text.removesuffix(f"{ASSISTANT}<think>\n")
+    assert render(with_one_system([*turns, LATER]), INFO).text.startswith(before)
 
 
 def test_bos_is_printed_once() -> None:

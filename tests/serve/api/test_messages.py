@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
@@ -11,6 +11,10 @@ import httpx2
 import pytest
 from live_server import QUESTION, LiveServer, StartServer, start_model
 
+from r1chat.serve.api.ask import Ask
+from r1chat.serve.api.messages.asking import ask_of
+from r1chat.serve.api.messages.protocol import MessagesRequest
+from r1chat.serve.api.prompt.chat_template import Turn
 from r1chat.serve.models.catalog import BUNDLED
 
 ASKED: Any = [{"role": "user", "content": "What is 3 + 4?"}]
@@ -54,6 +58,10 @@ def events(response: httpx2.Response) -> list[dict[str, Any]]:
     read = [json.loads(data.removeprefix("data: ")) for _, data in frames]
     assert [name.removeprefix("event: ") for name, _ in frames] == [event["type"] for event in read]
     return read
+
+
+def asked(**fields: Any) -> Ask:
+    return ask_of(MessagesRequest.model_validate({"messages": ASKED, "max_tokens": 300, **fields}), "")
 
 
 def said(reply: Any) -> list[Any]:
@@ -154,6 +162,31 @@ def test_a_last_message_of_the_assistants_is_gone_on_with(sdk: anthropic.Anthrop
     reply = sdk.messages.create(model="demo", max_tokens=100, messages=turns, extra_body=GREEDY)
     (text,) = reply.content
     assert text.type == "text" and text.text.endswith("}")
+
+
+@pytest.mark.parametrize("text", ["Be brief.", ""])
+def test_a_reply_before_a_systems_word_is_not_gone_on_with(text: str) -> None:
+    turns = [*ASKED, {"role": "assistant", "content": "7"}]
+    assert asked(messages=turns).continues == "content"
+    assert asked(messages=[*turns, {"role": "system", "content": text}]).continues is None
+
+
+BILLING = "x-anthropic-billing-header: cc_version=2.1.37; cch={};"
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        lambda header: [{"type": "text", "text": header}, {"type": "text", "text": "Be brief."}],
+        lambda header: f"{header}\n\nBe brief.",
+    ],
+    ids=["blocks", "text"],
+)
+def test_what_a_client_says_for_its_bill_stays_out_of_the_prompt(system: Callable[[str], Any]) -> None:
+    for header in (BILLING.format("36ee5"), BILLING.format("a01b2")):
+        turns = asked(system=system(header)).turns
+        assert turns[0] == Turn("system", "Be brief.") and turns[1].role == "user"
+    assert [turn.role for turn in asked(system=BILLING).turns] == ["user"]
 
 
 @pytest.mark.model

@@ -8,6 +8,7 @@ import time
 import pytest
 from prompts import ASSISTANT, BOS, CHATML, EOS, INFO, USER, info, user
 
+from r1chat.serve.api.ask import with_one_system
 from r1chat.serve.api.forms.tools import Tool, call_text, description, wire_form
 from r1chat.serve.api.prompt.chat_template import RenderedPrompt, Turn, TurnCall, render
 
@@ -97,6 +98,12 @@ def test_the_thought_that_led_to_a_call_stays_until_then(template: str | None) -
     assert "<think>\nI ask <｜User｜>.\n</think>\n\n" in prompt.text
     tags = special(prompt).replace("\n", "")
     assert "<think></think>" in tags, "its tags are the model's own, its text is not"
+
+
+def test_a_systems_word_amid_calls_does_not_end_their_thoughts() -> None:
+    turns = with_one_system([*ASKED[:2], Turn("system", "Be quick."), *ASKED[2:], Turn("system", "It is late.")])
+    text = render(turns, INFO).text
+    assert "I ask" in text and text.index("Be quick.") < text.index("sunny") < text.index("It is late.")
 
 
 def test_a_thought_written_into_the_text_stays_there_too() -> None:
