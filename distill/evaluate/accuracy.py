@@ -12,6 +12,7 @@ from typing import Any
 from ...serve.client import Client, Completion
 from ..problems import Problem
 from ..verify.boxed import is_refused, is_right
+from .config import LETS_BE
 from .estimators import interval
 
 APART = frozenset({"outside", "countdown", "code"})  # owning up, searching and programming are reported by themselves
@@ -69,9 +70,12 @@ async def evaluate(
     max_tokens: int = 1024,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Asks every problem k times, each sample with its own seed. Raises what the client raises."""
+    """Asks every problem k times, each sample with its own seed; no thought is ended for the model. Raises what the
+    client raises.
+    """
     settings = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
-    samples = await draw_samples(base_url, problems, k=k, concurrency=concurrency, body=settings, report=report)
+    body = settings | LETS_BE
+    samples = await draw_samples(base_url, problems, k=k, concurrency=concurrency, body=body, report=report)
     return summarise(samples, k, {**settings, "k": k})
 
 

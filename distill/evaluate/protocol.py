@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config import DistillConfig
 from .arms import Arm
+from .config import LETS_BE
 
 PACKAGES = ("r1chat", "llama-cpp-python", "math-verify", "numpy")
 
@@ -21,6 +22,7 @@ def protocol(config: DistillConfig, arms: dict[str, Arm]) -> dict[str, Any]:
     settings = config.evaluate
     return {
         **settings.sampling,
+        **LETS_BE,
         "k": settings.samples,
         "seeds": f"0 to {settings.samples - 1}, the same for each problem and model",
         "concurrency": settings.concurrency,

@@ -21,6 +21,7 @@ from ..verify.judge import Judge
 from .arms import Arm, find_arms, serve_arm
 from .asking import CUT_OFF, LONGEST_SILENCE_S, Asker
 from .comparing import comparisons
+from .config import LETS_BE
 from .progress import Progress
 from .protocol import protocol
 from .samples import Draw, Samples, wanted_draws
@@ -135,7 +136,7 @@ class Measurement:
         return Measured(arm, name, quant, sha256, self._samples.of(draws))
 
     def _wanted(self, identity: str) -> list[Draw]:
-        return wanted_draws(self._sets, self._settings.samples, identity, self._settings.sampling)
+        return wanted_draws(self._sets, self._settings.samples, identity, self._settings.sampling | LETS_BE)
 
     async def _draw(self, arm: Arm, quant: str, served: Served, draws: list[Draw], progress: Progress) -> None:
         self._samples.discard(arm.key, quant, {draw.id for draw in draws})
@@ -145,7 +146,8 @@ class Measurement:
         extra: dict[str, Any] = dict(self._settings.sampling)
         key = self._host.teacher_key
         if not arm.is_url:
-            extra["priority"], key = "batch", None  # our own field; others refuse what they do not know
+            extra |= {"priority": "batch", **LETS_BE}  # our own fields; others refuse what they do not know
+            key = None
         client = Client(served.url, api_key=key, model=served.model, timeout=LONGEST_SILENCE_S)
         async with client:
             asker = Asker(client, self._judge.verdict, arm.key, quant, extra)

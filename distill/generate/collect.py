@@ -98,13 +98,20 @@ def _row(request: Request, teacher: Teacher, params: dict[str, Any], reply: Comp
         sample=request.sample,
         reasoning=text.reasoning,
         answer=text.answer,
-        finish_reason=str(reply.finish_reason or text.finish_reason),
+        finish_reason=_finish_reason(reply, text.finish_reason),
         created=began,
         params={**params, "seed": request.seed},
         n_tokens=_count(reply.usage, "completion_tokens"),
         n_reasoning_tokens=_count(details, "reasoning_tokens"),
         seconds=round(time.time() - began, 3),
     )
+
+
+def _finish_reason(reply: Completion, of_text: str) -> str:
+    """`thought_CAUSE` where a server says that it ended the thought for the model: no student learns to end from it."""
+    if reply.reasoning_end not in (None, "natural"):
+        return f"thought_{reply.reasoning_end}"
+    return str(reply.finish_reason or of_text)
 
 
 def _whole(text: str) -> str:

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from ..engine.request import Priority, SamplingParams
 from ..errors import InvalidRequestError
 from .wire_errors import NOT_SUPPORTED
-from .wire_types import MAX_INT, SEEDS, StopText, Text, TokenId
+from .wire_types import MAX_INT, SEEDS, StopText, Text, TokenId, is_minus_one
 
 logger = logging.getLogger(__name__)
 
@@ -113,14 +113,18 @@ def _few(bias: Any) -> Any:
     return bias
 
 
+def _off(top_k: Any) -> Any:
+    return 0 if is_minus_one(top_k) else top_k
+
+
 class SamplingFields(Body):
     """How tokens are drawn, in OpenAI's names and our own, with the bounds of the chat route; `repeat_penalty` is
-    llama-server's name.
+    llama-server's name. A `top_k` of -1 cuts nothing, as 0 does; a `seed` of -1 is none.
     """
 
     temperature: float | None = number(0, 2)
     top_p: float | None = number(0, 1)
-    top_k: Annotated[int, Field(ge=0, le=MAX_INT)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=MAX_INT), BeforeValidator(_off)] | None = None
     min_p: float | None = number(0, 1)
     repetition_penalty: float | None = number(0.01, 10)
     repeat_penalty: float | None = number(0.01, 10)
@@ -147,13 +151,16 @@ class SamplingFields(Body):
         given: dict[str, Any] = {name: getattr(self, name) for name in _SAMPLING_FIELDS} | more
         named = {"repetition_penalty": self.repetition_penalty, "repeat_penalty": self.repeat_penalty}
         given["repetition_penalty"] = only(named)
-        if self.seed is not None:
+        if self.seed not in (None, -1):
             given["seed"] = self.seed % SEEDS
         elif self.deterministic:
             given["seed"] = 0
         if self.logit_bias:
             given["logit_bias"] = {int(token): bias for token, bias in self.logit_bias.items()}
-        return SamplingParams(**{name: value for name, value in given.items() if value is not None})
+        params = SamplingParams(**{name: value for name, value in given.items() if value is not None})
+        if not params.governed and params.reasoning_budget is not None:
+            raise InvalidRequestError("A budget needs thinking_control; leave one of them out.", "thinking_control")
+        return params
 
 
 _SAMPLING_FIELDS = (

@@ -20,7 +20,7 @@ from ..forms.tools import ToolChoice, ToolName, Tools
 from ..prompt.chat_template import Turn, TurnCall
 from ..reasoning_format import ReasoningFormat
 from ..voting.vote import Vote
-from ..wire_types import MAX_CHOICES, Many, Text, TokenCount
+from ..wire_types import MAX_CHOICES, Many, OpenTokenCount, Text
 
 MAX_CALLS = 128
 MAX_TOP = 20
@@ -138,7 +138,8 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     `deterministic` gives the same tokens whatever else the server does meanwhile; thoughts are bounded by
     `reasoning_budget_tokens` and its many other names, and go out as `reasoning_format` says;
     `continue_final_message` goes on with the last message, an assistant's; `vote` asks several thoughts;
-    `preserve_thinking` keeps the thoughts of earlier turns in the prompt.
+    `preserve_thinking` keeps the thoughts of earlier turns in the prompt. Where `thinking_control` is false no thought
+    is ended for the model: one that does not end by itself is cut off by max_tokens, without an answer.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -147,8 +148,8 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     model: Annotated[Text, Field(max_length=512)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_completion_tokens: TokenCount | None = None
-    max_tokens: TokenCount | None = None
+    max_completion_tokens: OpenTokenCount = None
+    max_tokens: OpenTokenCount = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stop: Stop | None = None
     logprobs: bool | None = None
@@ -163,6 +164,7 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     continue_final_message: bool | Literal["reasoning_content", "content"] | None = None
     add_generation_prompt: bool | None = None
     preserve_thinking: bool | None = None
+    thinking_control: bool | None = None
 
     @property
     def thought_format(self) -> ReasoningFormat | None:
@@ -210,4 +212,5 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
             reasoning_budget=self.asked_thinking.budget,
             reasoning_grace=self.reasoning_grace_tokens,
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            governed=self.thinking_control,
         )

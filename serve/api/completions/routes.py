@@ -96,8 +96,6 @@ class CompletionRequest(ForeignSampling, SamplingFields, ThinkingFields, Structu
             reasoning_grace=self.reasoning_grace_tokens,
             governed=self.thinking_control,
         )
-        if not params.governed and params.reasoning_budget is not None:
-            raise InvalidRequestError("A budget needs thinking_control; leave one of them out.", "thinking_control")
         form = Form(self.asked_format, self.asked_regex, self.asked_choice)
         if form.grammar and params.reasoning_budget is None and not text.rstrip().endswith(OPEN_TAG):
             # raw text: what is bound is bound from its first token on

@@ -160,6 +160,16 @@ def test_of_a_new_student_all_is_drawn_anew_and_of_the_others_nothing(run: Run) 
     assert {(row.model, row.quant) for row in after.values() if row.id not in before} == {("student", "Q8_0")}
 
 
+def test_a_thought_that_does_not_end_is_not_ended_for_the_model_but_counted_as_cut_off(run: Run) -> None:
+    with start_server({"script": " ".join(f"word{i}" for i in range(900))}) as endless:
+        run.urls = {**run.urls, "Q8_0": endless.url, "F16": endless.url}
+        evaluation = run.measure(k=1)
+    (scores,) = evaluation["models"][1]["sets"].values()
+    assert scores["overall"]["truncated"] == 1.0
+    rows = [row for row in run.rows().values() if row.model == "student"]
+    assert {row.n_reasoning_tokens for row in rows} == {SETTINGS.max_tokens} and not any(row.answer for row in rows)
+
+
 @pytest.mark.slow
 def test_more_samples_add_to_those_there_and_another_temperature_throws_them_away(run: Run) -> None:
     run.measure()

@@ -15,6 +15,8 @@ from live_server import LiveServer, start_model
 from shaky_teacher import Body, ShakyTeacher, shaky_teacher
 
 from r1chat.distill.errors import DistillError
+from r1chat.distill.filter.checks import check_finished
+from r1chat.distill.filter.funnel import Drop
 from r1chat.distill.generate.collect import Request, collect
 from r1chat.distill.generate.config import GenerateConfig
 from r1chat.distill.generate.teacher import RESTRICTED, licence_of
@@ -80,6 +82,14 @@ def test_the_bundled_model_teaches_and_is_not_asked_twice(run: Run, demo: LiveSe
     assert run.folder.traces.read_bytes() == before
     more = run.generate(**{**wanted, "k": 3})
     assert (more["asked"], more["reused"], more["traces"]) == (5, 10, 15)
+
+
+def test_a_thought_that_the_server_ended_for_the_teacher_teaches_nobody_to_end(run: Run, demo: LiveServer) -> None:
+    run.serve = served(demo, "demo")
+    run.generate(problems=("generated:all_but",), max_problems=2, k=1, max_tokens=20, teacher="demo")
+    rows = run.traces()
+    assert [row.finish_reason for row in rows] == ["thought_reserve"] * 2 and all(row.answer for row in rows)
+    assert [check_finished(row) for row in rows] == [Drop("unfinished", "thought_reserve")] * 2
 
 
 def test_traces_of_another_teacher_are_kept_apart_and_come_back(run: Run, teacher: ShakyTeacher) -> None:

@@ -36,6 +36,18 @@ def ask(server: LiveServer, text: str = RIDDLE, **fields: Any) -> dict[str, Any]
     return reply
 
 
+def test_a_thought_that_nobody_controls_is_cut_off_without_an_answer(demo: LiveServer) -> None:
+    kept, let_be = (
+        ask(demo, "What is 3471 + 5894?", max_tokens=18, **fields)["choices"][0]
+        for fields in ({}, {"thinking_control": False})
+    )
+    assert kept["message"]["content"]
+    assert not let_be["message"]["content"] and let_be["finish_reason"] == "length"
+    body = {"messages": [{"role": "user", "content": "Hi"}], "thinking_control": False, "reasoning_budget_tokens": 8}
+    refused = httpx2.post(f"{demo.url}/v1/chat/completions", json=body, timeout=60)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "thinking_control")
+
+
 def test_it_thinks_and_then_answers(demo: LiveServer) -> None:
     reply = ask(demo)
     message, usage = reply["choices"][0]["message"], reply["usage"]
