@@ -13,7 +13,7 @@ import secrets
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from .host import Host
 from .run_folder import RunFolder
 from .sft import config as sft_config
 from .sources.gym import is_endless
+from .students import find_student
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
                 host.say(f"{stage.name}: already done")
             else:
                 _do(stage, config, folder, host)
+            if stage.name == "base":
+                config = _known(config)
     return dict(folder.read_json(folder.record).get("stages", {}))
 
 
@@ -108,6 +111,14 @@ def fingerprint(stage: Stage, config: DistillConfig, folder: RunFolder) -> str:
     inputs = {name: _content(_artifact(folder, name)) for name in stage.inputs}
     text = json.dumps([_placeless(settings, _tree(folder)), inputs], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _known(config: DistillConfig) -> DistillConfig:
+    """With the student as its files describe it, once they are here: so the next run finds it."""
+    student = config.student
+    if student.base is None or student.shape is not None:
+        return config
+    return replace(config, student=find_student(student.base))
 
 
 def _deciding(name: str, config: DistillConfig) -> Any:
@@ -201,6 +212,8 @@ def _do(stage: Stage, config: DistillConfig, folder: RunFolder, host: Host) -> N
     _forget(stage, folder)
     module = importlib.import_module(f"{__package__}.{stage.name}.stage")
     summary = module.run_stage(config, folder, host)
+    if stage.name == "base":
+        mark = fingerprint(stage, _known(config), folder)
     record = folder.read_json(folder.record)
     done = {"fingerprint": mark, "finished": time.time(), "seconds": time.time() - started, "summary": summary}
     if files:

@@ -12,6 +12,7 @@ from typing import Any
 from ..config import DistillConfig
 from ..errors import DistillError
 from ..host import Host
+from ..licences import licence_of_folder
 from ..run_folder import RunFolder
 from ..students import Student
 from .tiny import make_tiny
@@ -27,7 +28,7 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     record = {
         "path": str(path.resolve()),
         "name": student.base or "made in this run",
-        "licence": student.licence,
+        "licence": student.licence or licence_of_folder(path),
         "sha256": folder_hash(path),
     }
     folder.write_json(folder.base_record, record)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_folders import chat_folder
 
 from r1chat.distill.config import DistillConfig
 from r1chat.distill.errors import DistillError
 from r1chat.distill.host import Host
 from r1chat.distill.pipeline import NAMES, STAGES, run
 from r1chat.distill.run_folder import RunFolder
-from r1chat.distill.students import STUDENTS
+from r1chat.distill.students import STUDENTS, find_student
 
 
 @asynccontextmanager
@@ -67,6 +68,31 @@ def test_a_finished_run_does_nothing_again_and_says_so(
     assert calls == list(NAMES)
     assert again(config) == [f"{name}: already done" for name in NAMES[:-1]]
     assert calls == [*NAMES, "report"], "the report costs nothing, and shows whatever there is by now"
+
+
+def test_a_student_of_the_hub_is_not_trained_again_for_being_here_now(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it was fetched nobody knew its size."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    stage = sys.modules["r1chat.distill.base.stage"]
+    done = stage.run_stage
+
+    def fetch(*asked: Any) -> dict[str, Any]:
+        model = tmp_path / "models--some--model"
+        (model / "refs").mkdir(parents=True)
+        (model / "refs" / "main").write_text("1234")
+        (model / "snapshots").mkdir()
+        chat_folder(model / "snapshots" / "1234", "chatml")
+        return dict(done(*asked))
+
+    monkeypatch.setattr(stage, "run_stage", fetch)
+    config = DistillConfig(find_student("some/model"), tmp_path / "run", "t")
+    assert config.student.shape is None
+    again(config)
+    calls.clear()
+    again(replace(config, student=find_student("some/model")))
+    assert calls == ["report"]
 
 
 def test_a_changed_setting_does_its_stage_again_and_those_that_read_it(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from chat_folders import chat_folder
 
 from r1chat.distill.base.config import BaseConfig
 from r1chat.distill.base.stage import _is_whole, folder_hash, run_stage
@@ -69,6 +70,15 @@ def test_a_folder_is_taken_where_it_lies_and_changed_weights_are_another_base(tm
     assert record["path"] == str(given)
     (given / "model.safetensors").write_bytes(b"others!")
     assert folder_hash(given) != record["sha256"]
+
+
+def test_a_licence_that_the_student_does_not_name_is_read_off_its_files(tmp_path: Path) -> None:
+    given = chat_folder(tmp_path / "given", "chatml")
+    (given / "LICENSE").write_text("\n   Apache License\n   Version 2.0, January 2004\n")
+    config = DistillConfig(other(str(given)), tmp_path / "run", "t")
+    folder = RunFolder(config.run_dir)
+    run_stage(config, folder, host([]))
+    assert folder.read_json(folder.base_record)["licence"] == "Apache-2.0"
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
