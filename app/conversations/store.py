@@ -100,6 +100,16 @@ class ConversationStore:
             )
             return _conversation(connection, owner, conversation_id)
 
+    def deleted(self, owner: str, limit: int = 200) -> list[Conversation]:
+        """Those that `restore` brings back, the one deleted last first."""
+        with self._db.read() as connection:
+            rows = connection.execute(
+                f"SELECT {CONVERSATION} FROM conversations WHERE owner = ? AND deleted IS NOT NULL"
+                " ORDER BY deleted DESC LIMIT ?",
+                (owner, limit),
+            )
+            return [conversation_of(row) for row in rows]
+
     # messages
 
     def add(self, message: Message) -> Message:

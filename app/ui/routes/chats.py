@@ -48,8 +48,11 @@ def chats_router(services: PageServices) -> APIRouter:
         return message_json(live.snapshot() if live else message, siblings)
 
     @router.get("/conversations")
-    def list_conversations(request: Request, limit: Limit = 200, before: Before = None) -> dict[str, Any]:
-        found = services.store.list(owner_of(request), limit, before)
+    def list_conversations(
+        request: Request, limit: Limit = 200, before: Before = None, deleted: bool = False
+    ) -> dict[str, Any]:
+        store, owner = services.store, owner_of(request)
+        found = store.deleted(owner, limit) if deleted else store.list(owner, limit, before)
         return {"conversations": [shown(conversation) for conversation in found]}
 
     @router.post("/conversations")

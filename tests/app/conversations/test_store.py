@@ -210,6 +210,18 @@ def test_a_delete_is_undone_until_it_is_purged(
         store.restore("", conversation.id)
 
 
+def test_what_can_be_had_back_is_its_owners_and_the_last_deleted_comes_first(store: ConversationStore) -> None:
+    first, second, stays = (store.create("anna") for _ in range(3))
+    for conversation in (second, first):
+        store.delete("anna", conversation.id)
+    assert [one.id for one in store.deleted("anna")] == [first.id, second.id]
+    assert [one.id for one in store.deleted("anna", 1)] == [first.id]
+    assert store.deleted("bert") == []
+    store.restore("anna", first.id)
+    assert [one.id for one in store.deleted("anna")] == [second.id]
+    assert {one.id for one in store.list("anna")} == {first.id, stays.id}
+
+
 def test_a_group_is_kept_with_its_report(store: ConversationStore) -> None:
     conversation = store.create("")
     group = store.add_group(Group(id=new_id(), conversation=conversation.id, kind="vote", gold="4"))

@@ -182,6 +182,22 @@ def test_the_menu_pins_and_collects_and_esc_closes_it_alone(page: ListVisit) -> 
     assert kept["pinned"] and kept["collects"] and not page.kept("newer")["collects"]
 
 
+def test_what_was_deleted_is_had_back_when_the_toast_has_gone(page: ListVisit) -> None:
+    page.lay_out(whole("stays"), whole("leaves", age=60))
+    gone = page.tab.locator("nav.list .deleted")
+    gone.locator("summary").click()
+    page.row("leaves").locator("a").focus()
+    page.tab.keyboard.press("Delete")
+    expect(gone.locator("li").first).to_contain_text("leaves")
+    page.tab.locator(".toast").get_by_role("button", name="Dismiss").click()
+    expect(page.rows()).to_have_count(1)
+    gone.get_by_role("button", name="Restore leaves").first.press("Enter")
+    expect(page.row("leaves").locator("a")).to_be_focused()
+    expect(gone.locator("li", has_text="leaves")).to_have_count(0)
+    assert page.titles() == ["stays", "leaves"]
+    gone.locator("summary").click()
+
+
 def test_answers_and_thoughts_are_searched_apart_and_their_text_stays_text(page: ListVisit) -> None:
     page.lay_out(whole("sheep", answer=f"zebra {HOSTILE}", thought="a quagga"), whole("other", thought="no zebra here"))
     page.tab.keyboard.press("Control+k")

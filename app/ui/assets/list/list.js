@@ -1,10 +1,11 @@
 // All conversations beside the chat: what there is, by day, and what can be done with each.
-import { ApiError, get } from '../common/api.js';
+import { ApiError, get, post } from '../common/api.js';
 import { bindKeys } from '../chat/keyboard.js';
 import { emit, on } from '../common/bus.js';
 import { button, make, overlay } from '../common/dom.js';
 import { words } from '../words/list.js';
 import { current } from '../chat/current.js';
+import { Deleted } from './deleted.js';
 import { groupsOf } from './groups.js';
 import { Importer, openExport } from './transfer.js';
 import { Row } from './row.js';
@@ -24,7 +25,8 @@ class ConversationList {
     this.conversations = [];
     this.hasMore = false;
     this.toast = new Toast();
-    this.search = new Search((isSearching) => { this.body.hidden = isSearching; });
+    this.search = new Search((isSearching) => { this.body.hidden = this.deleted.node.hidden = isSearching; });
+    this.deleted = new Deleted((id) => this.bringBack([{ id }]));
     this.importer = new Importer(nav, this.toast, () => this.refresh());
     this.build();
     this.bind();
@@ -35,7 +37,7 @@ class ConversationList {
     this.end = make('div', { class: 'end' });
     this.note = make('p', { class: 'soft note' });
     this.all = button(words.transfer.exportAll, () => openExport(this.all, '/page/export'), { class: 'quiet', 'aria-expanded': false });
-    this.scroll = make('div', { class: 'scroll' }, this.search.found, this.body, this.note, this.end);
+    this.scroll = make('div', { class: 'scroll' }, this.search.found, this.body, this.note, this.end, this.deleted.node);
     this.nav.append(make('div', { class: 'inner' },
       make('div', { class: 'head' },
         button(words.newChat, () => emit('open-conversation', { id: null }), { class: 'fresh' }),
@@ -170,22 +172,24 @@ class ConversationList {
 
   // What is deleted while the way back of another is still offered comes back with it.
   offerBack(row, wasShown, heir) {
-    if (!this.toast.isOffering) this.deleted = [];
-    this.deleted.push({ row, wasShown });
-    const { deleted } = this;
+    if (!this.toast.isOffering) this.offered = [];
+    this.offered.push({ id: row.id, wasShown });
+    const { offered: deleted } = this;
     const text = deleted.length > 1 ? words.deletedMany(deleted.length) : words.deleted(row.name);
     this.toast.offer(text, words.undo, () => this.bringBack(deleted), heir);
+    this.deleted.look();
   }
 
   async bringBack(deleted) {
     try {
-      for (const { row } of deleted) await row.restore();
+      for (const { id } of deleted) await post(`/page/conversations/${encodeURIComponent(id)}/restore`);
     } finally {
       await this.refresh();
+      await this.deleted.look();
     }
     const shown = deleted.find(({ wasShown }) => wasShown);
-    if (shown) emit('open-conversation', { id: shown.row.id });
-    else this.rows.get(deleted.at(-1).row.id)?.link.focus();
+    if (shown) emit('open-conversation', { id: shown.id });
+    else this.rows.get(deleted.at(-1).id)?.link.focus();
   }
 
   mark(id) {

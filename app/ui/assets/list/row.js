@@ -1,5 +1,5 @@
 // One conversation in the list: a link to it, and a menu of what can be done with it.
-import { patch, post, remove } from '../common/api.js';
+import { patch, remove } from '../common/api.js';
 import { emit } from '../common/bus.js';
 import { button, make } from '../common/dom.js';
 import { words } from '../words/list.js';
@@ -139,6 +139,4 @@ export class Row {
     await this.list.refresh();
     this.list.offerBack(this, wasShown, hadFocus ? neighbour : null);
   }
-
-  restore() { return post(`${this.path}/restore`); }
 }

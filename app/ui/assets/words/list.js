@@ -34,6 +34,10 @@ export const words = {
   deletedMany: (n) => `Deleted ${conversations(n)}.`,
   undo: 'Undo',
   dismiss: 'Dismiss',
+  gone: {
+    name: 'Recently deleted', kept: 'Kept for a week.', none: 'Nothing was deleted in the last week.',
+    restore: 'Restore', restoreNamed: (title) => `Restore ${title}`,
+  },
 
   transfer: {
     export: 'Export', exportAll: 'Export all', import: 'Import', importLabel: 'Files to import',
