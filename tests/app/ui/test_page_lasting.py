@@ -107,6 +107,39 @@ def test_what_is_typed_while_a_question_is_sent_stays(chat: Visit) -> None:
     chat.complaints.clear()
 
 
+def test_a_question_on_its_way_says_so_and_outlives_a_reload(chat: Visit) -> None:
+    held: list[Route] = []
+    chat.tab.route("**/page/ask", lambda route: held.append(route))
+    chat.tab.fill("#question", "How many sheep?")
+    chat.tab.press("#question", "Enter")
+    chat.until(lambda: held)
+    expect(chat.tab.locator("#ask")).to_have_text("Sending…")
+    chat.reload()
+    expect(chat.tab.locator("#question")).to_have_value("How many sheep?")
+    chat.tab.unroute("**/page/ask")
+
+
+def test_a_question_that_nobody_answers_comes_back_to_be_asked_again(chat: Visit) -> None:
+    chat.tab.evaluate(
+        """() => {
+            window.limits = [];
+            AbortSignal.timeout = () => limits[limits.push(new AbortController()) - 1].signal;
+        }"""
+    )
+    held: list[Route] = []
+    chat.tab.route("**/page/ask", lambda route: held.append(route))
+    chat.tab.fill("#question", "How many sheep?")
+    chat.tab.press("#question", "Enter")
+    chat.until(lambda: held)
+    chat.tab.evaluate("limits.forEach((limit) => limit.abort())")
+    chat.tab.wait_for_selector("#composer .alarm >> text=The server does not answer")
+    assert chat.tab.input_value("#question") == "How many sheep?"
+    chat.tab.unroute("**/page/ask")
+    chat.tab.press("#question", "Enter")
+    chat.wait("done")
+    chat.reload()
+
+
 def test_a_browser_that_keeps_nothing_has_a_page_all_the_same(browser: Browser, server: PageServer) -> None:
     with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
         denied = "() => { throw new DOMException('Access is denied.', 'SecurityError'); }"

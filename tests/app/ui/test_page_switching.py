@@ -83,6 +83,23 @@ def test_who_leaves_a_chat_while_a_question_is_sent_stays_where_they_went(chat: 
     expect(chat.tab.locator(".question")).to_have_text(["How many goats?", "And how many cows?"])
 
 
+def test_a_question_on_its_way_holds_up_no_other_chat(chat: Visit, two: list[str]) -> None:
+    held: list[Route] = []
+    chat.tab.route("**/page/ask", lambda route: held.append(route), times=1)
+    chat.tab.fill("#question", "And how many cows?")
+    chat.tab.press("#question", "Enter")
+    chat.until(lambda: held)
+    go(chat, two[0])
+    expect(chat.tab.locator("#ask")).to_have_text("Ask")
+    chat.ask("And how many hens?")
+    chat.wait("done")
+    go(chat, two[1])
+    expect(chat.tab.locator("#ask")).to_have_text("Sending…")
+    held[0].continue_()
+    expect(chat.tab.locator(".question")).to_have_text(["How many goats?", "And how many cows?"])
+    chat.wait("done")
+
+
 @pytest.fixture
 def low(chat: Visit) -> Iterator[Visit]:
     """A window in which every room has to be scrolled."""

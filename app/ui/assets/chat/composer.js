@@ -5,6 +5,9 @@ import { words } from '../words/chat.js';
 import { rescueFocus } from './focus.js';
 import { ThinkingSwitch } from './thinking.js';
 
+// A question that is on its way, and what was typed since.
+const whole = ({ text, since }) => [text, since].filter(Boolean).join('\n');
+
 export class Composer {
   // `onAsk(text)` and `onStop()` may reject with an error that is meant for the person. `onAsk` gives whether the
   // person is still where they asked.
@@ -12,6 +15,7 @@ export class Composer {
     this.onAsk = onAsk;
     this.onStop = onStop;
     this.id = null;
+    this.sent = new Map(); // conversation -> { text, since }
     const { composer } = words;
     this.box = make('textarea', { id: 'question', rows: 1, 'aria-label': composer.label, placeholder: composer.placeholder,
       onkeydown: (event) => this.onKey(event), oninput: () => this.typed() });
@@ -37,7 +41,9 @@ export class Composer {
   }
 
   typed() {
-    keepDraft(this.id, this.box.value);
+    const sent = this.sent.get(this.id);
+    if (sent) sent.since = this.box.value;
+    keepDraft(this.id, sent ? whole(sent) : this.box.value);
     this.fit();
   }
 
@@ -51,35 +57,47 @@ export class Composer {
     if (id === this.id && this.isShown) return;
     this.isShown = true;
     this.id = id;
-    this.put(draftOf(id));
+    this.put(this.sent.get(id)?.since ?? draftOf(id));
     this.fail('');
+    this.tell();
   }
 
   focus() { this.box.focus({ preventScroll: true }); }
 
+  // What is on its way stays a draft until it has arrived: a reload would else lose it.
   async ask(text = this.text) {
-    if (!text || this.isAsking) return;
+    const { id } = this;
+    if (!text || this.sent.has(id)) return;
     if (this.isLive) {
       this.fail(words.composer.busy);
       return;
     }
-    this.isAsking = true;
+    const sent = { text, since: text === this.text ? '' : this.box.value };
+    this.sent.set(id, sent);
     this.fail('');
-    const { id } = this;
-    const isTyped = text === this.text;
-    if (isTyped) this.draft(id, '');
+    this.put(sent.since);
+    keepDraft(id, whole(sent));
+    this.tell();
     try {
       const isHere = await this.onAsk(text);
+      const hasBegun = isHere && id !== this.id;
+      keepDraft(id, hasBegun ? '' : sent.since);
       // What was typed meanwhile goes along into the chat that began with it.
-      if (isHere && id !== this.id) {
-        this.draft(this.id, draftOf(id));
-        keepDraft(id, '');
-      }
+      if (hasBegun) this.draft(this.id, sent.since);
     } catch (error) {
-      if (isTyped) this.draft(id, [text, draftOf(id)].filter(Boolean).join('\n'));
+      this.draft(id, whole(sent));
       if (id === this.id) this.fail(error.message);
+    } finally {
+      this.sent.delete(id);
+      this.tell();
     }
-    this.isAsking = false;
+  }
+
+  tell() {
+    const isSent = this.sent.has(this.id);
+    this.askButton.textContent = isSent ? words.composer.sending : words.composer.ask;
+    if (isSent) this.askButton.setAttribute('aria-disabled', true);
+    else this.askButton.removeAttribute('aria-disabled');
   }
 
   draft(id, text) {

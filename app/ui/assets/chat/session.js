@@ -1,5 +1,5 @@
 // The conversation that is shown, as the server tells it, and everything that can be done with it.
-import { get, listen, patch, post } from '../common/api.js';
+import { SOON_MS, get, listen, patch, post } from '../common/api.js';
 import { emit } from '../common/bus.js';
 import { current, show } from './current.js';
 
@@ -161,7 +161,7 @@ export class Session {
     const body = { conversation: id, text, ...many };
     if (parent !== undefined) body.parent = parent;
     if (!id && settings) body.settings = settings;
-    const begun = await post(many ? '/page/many' : '/page/ask', body);
+    const begun = await post(many ? '/page/many' : '/page/ask', body, SOON_MS);
     // Who has gone to another chat meanwhile stays there.
     const isHere = this.visit === visit;
     if (isHere) this.begun(begun);

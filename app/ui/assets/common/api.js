@@ -10,17 +10,21 @@ export class ApiError extends Error {
   }
 }
 
+// What is only read, or only begun, is answered by then, also by a busy machine; a network that went away may never say so.
+export const SOON_MS = 60_000;
+
 // The parsed body; null for an empty one. A file is sent as it is. Rejects with ApiError, whose message is meant
-// for the person.
-export const call = async (method, path, body) => {
+// for the person. `limit`: after so many ms nobody answers any more.
+export const call = async (method, path, body, limit) => {
   const sent = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: body instanceof Blob ? body : JSON.stringify(body) };
   let response;
+  let text;
   try {
-    response = await fetch(path, { method, ...sent });
+    response = await fetch(path, { method, ...sent, signal: limit && AbortSignal.timeout(limit) });
+    text = await response.text();
   } catch {
     throw new ApiError(0, 'unreachable', words.unreachable);
   }
-  const text = await response.text();
   let parsed = null;
   try { parsed = text ? JSON.parse(text) : null; } catch { /* told below */ }
   if (!response.ok) {
@@ -30,8 +34,8 @@ export const call = async (method, path, body) => {
   return parsed;
 };
 
-export const get = (path) => call('GET', path);
-export const post = (path, body = {}) => call('POST', path, body);
+export const get = (path) => call('GET', path, undefined, SOON_MS);
+export const post = (path, body = {}, limit) => call('POST', path, body, limit);
 export const patch = (path, body) => call('PATCH', path, body);
 export const put = (path, body) => call('PUT', path, body);
 export const remove = (path) => call('DELETE', path);

@@ -40,7 +40,7 @@ export const words = {
 
   conversation: 'Conversation',
   composer: {
-    label: 'Your question', placeholder: 'Ask a question', ask: 'Ask', stop: 'Stop', stopping: 'Stopping…',
+    label: 'Your question', placeholder: 'Ask a question', ask: 'Ask', sending: 'Sending…', stop: 'Stop', stopping: 'Stopping…',
     stopKey: 'Stop (Esc)', busy: 'Wait for the reply, or stop it.',
   },
 
