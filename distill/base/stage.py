@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..config import DistillConfig
 from ..errors import DistillError
+from ..hf.folder import read_spec
+from ..hf.gguf import read_model
+from ..hf.tensors import read_json
 from ..host import Host
 from ..licences import licence_of_folder
 from ..run_folder import RunFolder
@@ -24,7 +29,12 @@ PATTERNS = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "t
 def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]:
     """Writes base.json. Raises DistillError where the base cannot be had."""
     student = config.student
-    path = make_tiny(config.base, student, folder) if student.base is None else find_base(student, host)
+    if student.base is None:
+        path = make_tiny(config.base, student, folder)
+    else:
+        path = find_base(student, host)
+        with _refused(student.base):
+            read_model(path)  # all that export would refuse, before a teacher is asked for hours
     record = {
         "path": str(path.resolve()),
         "name": student.base or "made in this run",
@@ -49,9 +59,23 @@ def find_base(student: Student, host: Host) -> Path:
     return _from_hub(student.base, host)
 
 
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise DistillError(f"{name} cannot be a student: {error}. Use: r1chat distill --student qwen-1.5b") from error
+
+
 def _from_hub(repo: str, host: Host) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RemoteEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
         here = Path(snapshot_download(repo, allow_patterns=list(PATTERNS), local_files_only=True))
@@ -61,6 +85,8 @@ def _from_hub(repo: str, host: Host) -> Path:
         pass
     host.say(f"Fetching {repo} ...")
     try:
+        with _refused(repo):
+            read_spec(read_json(Path(hf_hub_download(repo, "config.json"))), repo)  # before gigabytes of weights
         return Path(snapshot_download(repo, allow_patterns=list(PATTERNS)))
     except GatedRepoError as error:
         raise DistillError(
@@ -69,6 +95,11 @@ def _from_hub(repo: str, host: Host) -> Path:
     except RepositoryNotFoundError as error:
         raise DistillError(
             f"The hub has no model called {repo}. See which students there are: r1chat distill --help"
+        ) from error
+    except RemoteEntryNotFoundError as error:
+        raise DistillError(
+            f"{repo} holds no config.json, so it is no model's folder. See which students there are: "
+            "r1chat distill --help"
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise DistillError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from chat_folders import chat_folder
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from r1chat.distill.base.config import BaseConfig
 from r1chat.distill.base.stage import _is_whole, folder_hash, run_stage
@@ -59,16 +60,15 @@ def test_a_download_that_was_stopped_is_not_taken_for_the_model(tmp_path: Path) 
 
 
 def test_a_folder_is_taken_where_it_lies_and_changed_weights_are_another_base(tmp_path: Path) -> None:
-    given = tmp_path / "given"
-    given.mkdir()
-    (given / "config.json").write_text("{}")
-    (given / "model.safetensors").write_bytes(b"weights")
+    given = chat_folder(tmp_path / "given", "chatml")
     config = DistillConfig(other(str(given)), tmp_path / "run", "t")
     folder = RunFolder(config.run_dir)
     run_stage(config, folder, host([]))
     record = folder.read_json(folder.base_record)
     assert record["path"] == str(given)
-    (given / "model.safetensors").write_bytes(b"others!")
+    with (given / "model.safetensors").open("rb+") as weights:
+        weights.seek(-8, 2)
+        weights.write(b"others!!")
     assert folder_hash(given) != record["sha256"]
 
 
@@ -84,6 +84,31 @@ def test_a_licence_that_the_student_does_not_name_is_read_off_its_files(tmp_path
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     config = DistillConfig(other(str(tmp_path)), tmp_path / "run", "t")
     with pytest.raises(DistillError, match=r"no config\.json.*r1chat distill --help"):
+        run_stage(config, RunFolder(config.run_dir), host([]))
+
+
+def test_a_model_that_no_gguf_can_hold_is_refused_before_its_weights_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+
+    def nothing_here(*_: object, local_files_only: bool = False, **__: object) -> str:
+        if not local_files_only:
+            pytest.fail("the weights are fetched")
+        raise LocalEntryNotFoundError("nothing")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", nothing_here)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repo, name: str(tmp_path / name))
+    config = DistillConfig(other("Qwen/Qwen3-0.6B"), tmp_path / "run", "t")
+    with pytest.raises(DistillError, match=r"^Qwen/Qwen3-0.6B cannot be a student: .*'qwen3'.* Use: r1chat distill "):
+        run_stage(config, RunFolder(config.run_dir), host([]))
+
+
+def test_a_vocabulary_that_no_gguf_can_hold_is_refused_before_the_teacher_is_asked(tmp_path: Path) -> None:
+    given = chat_folder(tmp_path / "given", "chatml")
+    (given / "tokenizer.json").write_text(json.dumps({"model": {"type": "Unigram"}}))
+    config = DistillConfig(other(str(given)), tmp_path / "run", "t")
+    with pytest.raises(DistillError, match=r"cannot be a student: .* Use: r1chat distill "):
         run_stage(config, RunFolder(config.run_dir), host([]))
 
 
