@@ -24,9 +24,10 @@ from .recipe import Recipe, Step
 from .report import write_report
 from .steps import Choices, configured, lay_base, stages_of, step_folder
 
-# About how much of a step's time goes into each stage.
-_WEIGHTS = {"base": 6.0, "stream": 8.0, "grpo": 8.0, "sft": 4.0, "generate": 3.0, "evaluate": 1.5}
-_WEIGHT = 0.2
+# About how much of a step's time goes into each stage. The time left is told by the pace of the stage under way, so
+# what comes after a long training must not weigh more than it takes: minutes after hours.
+_WEIGHTS = {"base": 6.0, "stream": 8.0, "grpo": 8.0, "sft": 4.0, "generate": 3.0, "evaluate": 0.5}
+_WEIGHT = 0.1
 # Options of a run of its own whose settings bear another name.
 _SETTINGS = {"sandbox": "verify: {sandbox: true}", "eval": "evaluate: {sets: [SPEC]}"}
 
