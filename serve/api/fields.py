@@ -10,13 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ..engine.request import Priority, SamplingParams
 from ..errors import InvalidRequestError
 from .wire_errors import NOT_SUPPORTED
-from .wire_types import MAX_INT, SEEDS, StopText, Text, TokenId, is_minus_one
+from .wire_types import MAX_INT, NO_SEED, SEEDS, StopText, Text, TokenId
 
 logger = logging.getLogger(__name__)
 
@@ -113,18 +122,14 @@ def _few(bias: Any) -> Any:
     return bias
 
 
-def _off(top_k: Any) -> Any:
-    return 0 if is_minus_one(top_k) else top_k
-
-
 class SamplingFields(Body):
     """How tokens are drawn, in OpenAI's names and our own, with the bounds of the chat route; `repeat_penalty` is
-    llama-server's name. A `top_k` of -1 cuts nothing, as 0 does; a `seed` of -1 is none.
+    llama-server's name. As elsewhere a `top_k` of -1 cuts nothing, and a `seed` of -1 is none.
     """
 
     temperature: float | None = number(0, 2)
     top_p: float | None = number(0, 1)
-    top_k: Annotated[int, Field(ge=0, le=MAX_INT), BeforeValidator(_off)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=MAX_INT), AfterValidator(lambda k: max(k, 0))] | None = None
     min_p: float | None = number(0, 1)
     repetition_penalty: float | None = number(0.01, 10)
     repeat_penalty: float | None = number(0.01, 10)
@@ -151,7 +156,7 @@ class SamplingFields(Body):
         given: dict[str, Any] = {name: getattr(self, name) for name in _SAMPLING_FIELDS} | more
         named = {"repetition_penalty": self.repetition_penalty, "repeat_penalty": self.repeat_penalty}
         given["repetition_penalty"] = only(named)
-        if self.seed not in (None, -1):
+        if self.seed is not None and self.seed != NO_SEED:
             given["seed"] = self.seed % SEEDS
         elif self.deterministic:
             given["seed"] = 0

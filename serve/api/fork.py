@@ -29,7 +29,7 @@ from .respond import respond
 from .security import owner_of
 from .served import ServedModels
 from .wire_errors import request_id_of
-from .wire_types import MAX_CHOICES, MAX_INT, SEEDS, Text, TokenCount
+from .wire_types import MAX_CHOICES, MAX_INT, NO_SEED, SEEDS, Text, TokenCount
 
 Offset = Annotated[int, Field(ge=0, le=MAX_INT)]
 
@@ -94,6 +94,8 @@ class ForkRequest(ThinkingFields):
             "reasoning_grace": self.reasoning_grace_tokens,
         }
         changed: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+        if self.seed == NO_SEED:
+            changed["seed"] = None
         if self.asked_thinking.wanted is not None:
             # no limit is said by None
             changed["reasoning_budget"] = self.asked_thinking.budget

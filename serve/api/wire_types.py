@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -11,6 +11,8 @@ MAX_INT = 2**31 - 1
 MAX_CHOICES = 64
 # llama.cpp reads the largest 32-bit seed as "draw one at random".
 SEEDS = 2**32 - 1
+# vLLM and llama-server draw one at random, too.
+NO_SEED = -1
 
 
 def _no_lone_surrogates(text: str) -> str:
@@ -27,4 +29,7 @@ Text = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_no_lone_surrog
 StopText = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_lone_surrogates)]
 TokenId = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_INT)]
+# llama-server's word for as many as fit
+NO_LIMIT = -1
+OpenTokenCount = TokenCount | Literal[-1]
 Budget = Annotated[int, Field(ge=0, le=MAX_INT)]

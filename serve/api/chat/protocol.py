@@ -20,7 +20,7 @@ from ..forms.tools import ToolChoice, ToolName, Tools
 from ..prompt.chat_template import Turn, TurnCall
 from ..reasoning_format import ReasoningFormat
 from ..voting.vote import Vote
-from ..wire_types import MAX_CHOICES, Many, OpenTokenCount, Text
+from ..wire_types import MAX_CHOICES, NO_LIMIT, Many, OpenTokenCount, Text
 
 MAX_CALLS = 128
 MAX_TOP = 20
@@ -148,8 +148,8 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
     model: Annotated[Text, Field(max_length=512)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_completion_tokens: OpenTokenCount = None
-    max_tokens: OpenTokenCount = None
+    max_completion_tokens: OpenTokenCount | None = None
+    max_tokens: OpenTokenCount | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stop: Stop | None = None
     logprobs: bool | None = None
@@ -206,8 +206,9 @@ class ChatRequest(ThinkingFields, StructureFields, UnsupportedFields, HarmlessFi
         """The engine's parameters: what was not given keeps the engine's default. Raises InvalidRequestError."""
         if self.top_logprobs is not None and not self.logprobs:
             raise InvalidRequestError("top_logprobs comes with logprobs: true.", "top_logprobs")
+        max_tokens = self.max_completion_tokens or self.max_tokens
         return self.drawn(
-            max_tokens=self.max_completion_tokens or self.max_tokens,
+            max_tokens=None if max_tokens == NO_LIMIT else max_tokens,
             stop=stop_of(self.stop),
             reasoning_budget=self.asked_thinking.budget,
             reasoning_grace=self.reasoning_grace_tokens,

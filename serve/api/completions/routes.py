@@ -35,7 +35,7 @@ from ..respond import respond
 from ..security import owner_of
 from ..served import Backend, ServedModels
 from ..wire_errors import request_id_of
-from ..wire_types import MAX_CHOICES, Text, TokenCount
+from ..wire_types import MAX_CHOICES, NO_LIMIT, OpenTokenCount, Text
 from .writer import CompletionBody, CompletionsWriter
 
 # OpenAI's, for the route that has no other bound.
@@ -64,7 +64,7 @@ class CompletionRequest(ForeignSampling, SamplingFields, ThinkingFields, Structu
 
     prompt: Prompt
     model: Annotated[Text, Field(max_length=512)] | None = None
-    max_tokens: TokenCount | None = None
+    max_tokens: OpenTokenCount | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     stop: Stop | None = None
     stream: bool | None = None
@@ -89,7 +89,7 @@ class CompletionRequest(ForeignSampling, SamplingFields, ThinkingFields, Structu
     def ask(self, text: str, owner: str) -> Ask:
         """What is asked for one of the prompts."""
         params = self.drawn(
-            max_tokens=self.max_tokens or DEFAULT_MAX_TOKENS,
+            max_tokens=None if self.max_tokens == NO_LIMIT else self.max_tokens or DEFAULT_MAX_TOKENS,
             stop=stop_of(self.stop),
             top_logprobs=self.logprobs,
             reasoning_budget=self.asked_thinking.budget,

@@ -153,7 +153,7 @@ def test_models_are_listed(client: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"max_tokens": -1}, openai.BadRequestError),
+        ({"max_tokens": -2}, openai.BadRequestError),
         ({"model": "another"}, openai.NotFoundError),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "y"}}}},
          openai.BadRequestError),

@@ -9,6 +9,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from r1chat.serve.api.chat.protocol import ChatRequest
+from r1chat.serve.api.completions.routes import CompletionRequest
+from r1chat.serve.api.fork import ForkRequest
 from r1chat.serve.api.messages.protocol import MessagesRequest
 from r1chat.serve.api.replies import TimingsBody, UsageBody
 from r1chat.serve.api.responses.protocol import ResponsesRequest
@@ -34,7 +36,7 @@ def parse(**fields: Any) -> ChatRequest:
         {"temperature": 2.1},
         {"top_p": 1.5},
         {"top_p": float("-inf")},
-        {"top_k": -1},
+        {"top_k": -2},
         {"top_k": 1.5},
         {"top_k": 2**40},
         {"min_p": 2},
@@ -45,7 +47,7 @@ def parse(**fields: Any) -> ChatRequest:
         {"max_tokens": True},
         {"max_tokens": 1e9},
         {"max_tokens": 2**70},
-        {"max_completion_tokens": -1},
+        {"max_completion_tokens": -2},
         {"seed": 2**64},
         {"seed": 1.0},
         {"n": 0},
@@ -165,10 +167,26 @@ def test_a_person_waits_unless_it_is_said_otherwise() -> None:
     assert parse(priority="background").waits is Priority.BACKGROUND
 
 
-@pytest.mark.parametrize("seed", [-1, -(2**63), 2**32 - 1, 2**63 - 1])
+@pytest.mark.parametrize("seed", [-2, -(2**63), 2**32 - 1, 2**63 - 1])
 def test_every_seed_becomes_one_that_llama_cpp_takes_as_a_seed(seed: int) -> None:
     used = parse(seed=seed).sampling_params().seed
     assert used is not None and 0 <= used < 2**32 - 1
+
+
+def test_other_servers_words_for_nothing_said_are_known() -> None:
+    assert parse(seed=-1, max_tokens=-1, top_k=-1).sampling_params() == SamplingParams()
+    assert parse(max_completion_tokens=-1, max_tokens=5).sampling_params().max_tokens is None
+    assert parse(seed=-1, deterministic=True).sampling_params().seed == 0
+    completion = CompletionRequest(prompt="x", max_tokens=-1, top_k=-1, seed=-1)
+    assert completion.ask("x", "").params == SamplingParams()
+    fork = ForkRequest(id="chatcmpl-1", at="think_end", seed=-1)
+    assert fork.params(SamplingParams(seed=5)).seed is None
+
+
+@pytest.mark.parametrize("fields", [{"max_tokens": -1}, {"top_k": -1}], ids=str)
+def test_messages_knows_none_of_them(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        MessagesRequest.model_validate({"messages": HELLO, "max_tokens": 5, **fields})
 
 
 def test_one_stop_string_may_stand_alone() -> None:
