@@ -68,4 +68,7 @@ def _readline() -> ModuleType | None:
         import readline
     except ImportError:
         return None
+    if "libedit" not in (readline.__doc__ or ""):
+        # Python switches it off; without it each line of a pasted question is asked by itself.
+        readline.parse_and_bind("set enable-bracketed-paste on")
     return readline

@@ -218,6 +218,16 @@ def test_what_was_typed_is_there_again_the_next_time(server: LiveServer, tmp_pat
     assert (tmp_path / "typed").stat().st_mode & 0o077 == 0
 
 
+def test_what_is_pasted_is_one_question_however_many_lines_it_has(session: TerminalSession, tmp_path: Path) -> None:
+    session.expect(">>> ")
+    assert "\x1b[?2004h" in session.shown, "terminals mark what is pasted where they are told to"
+    session.type("\x1b[200~TWICE\n  and indented\n\x1b[201~\r")
+    session.expect("It is two.")
+    session.ask("/bye")
+    assert session.end() == 0
+    assert kept(tmp_path)[1][0].content == "TWICE\n  and indented"
+
+
 @pytest.mark.slow
 def test_in_a_pipe_each_line_is_asked_and_answers_alone_are_on_stdout(
     r1chat: Run, server: LiveServer, tmp_path: Path
