@@ -101,6 +101,60 @@ def test_a_question_on_its_way_holds_up_no_other_chat(chat: Visit, two: list[str
 
 
 @pytest.fixture
+def opening(chat: Visit, two: list[str]) -> Iterator[list[Route]]:
+    """The first chat is on its way and has not come: what was asked of the server to open it."""
+    held: list[Route] = []
+    chat.tab.route(f"**/page/conversations/{two[0]}/events", lambda route: held.append(route), times=1)
+    chat.tab.click(f"nav.list a[href='?c={two[0]}']")
+    yield held
+    chat.tab.unroute_all()
+
+
+def test_a_chat_that_is_long_in_coming_is_not_taken_for_the_one_before_it(
+    chat: Visit, two: list[str], opening: list[Route]
+) -> None:
+    expect(chat.tab.locator(".pane > .opening")).to_have_text("Opening…")
+    expect(chat.tab.locator(".turn, .welcome:visible")).to_have_count(0)
+    chat.tab.fill("#question", "And how many ewes?")
+    chat.tab.press("#question", "Enter")
+    expect(chat.tab.locator("#ask")).to_have_text("Sending…")
+    chat.tab.click(".thinking label >> text=Off")
+    chat.tab.wait_for_selector("#composer .alarm >> text=still being opened")
+    chat.until(lambda: opening)
+    opening[0].continue_()
+    expect(chat.tab.locator(".question")).to_have_text(["How many sheep?", "And how many ewes?"])
+    chat.wait("done")
+    expect(chat.tab.locator(".pane > .opening")).to_be_hidden()
+    thinking = [chat.json(f"/page/conversations/{each}")["conversation"]["settings"]["thinking"] for each in two]
+    assert thinking == ["auto", "auto"]
+
+
+def test_what_is_in_sight_cannot_be_acted_on_once_another_chat_was_chosen(chat: Visit, two: list[str]) -> None:
+    chat.tab.evaluate(
+        """(other) => {
+            document.querySelector(`nav.list a[href='?c=${other}']`).click();
+            document.querySelector('.turn:last-child .again').click();
+        }""",
+        two[0],
+    )
+    expect(chat.tab.locator(".question")).to_have_text("How many sheep?")
+    assert len(chat.json(f"/page/conversations/{two[1]}")["path"][-1]["siblings"]) == 1
+
+
+def test_a_question_to_a_chat_that_was_left_before_it_came_stays_in_its_box(
+    chat: Visit, two: list[str], opening: list[Route]
+) -> None:
+    expect(chat.tab.locator(".pane > .opening")).to_have_text("Opening…")
+    chat.tab.fill("#question", "And how many ewes?")
+    chat.tab.press("#question", "Enter")
+    go(chat, two[1])
+    expect(chat.tab.locator(".question")).to_have_text("How many goats?")
+    assert chat.tab.input_value("#question") == ""
+    go(chat, two[0])
+    expect(chat.tab.locator("#question")).to_have_value("And how many ewes?")
+
+
+@pytest.fixture
 def low(chat: Visit) -> Iterator[Visit]:
     """A window in which every room has to be scrolled."""
     chat.tab.set_viewport_size({"width": 1280, "height": 300})

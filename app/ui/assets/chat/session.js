@@ -1,11 +1,14 @@
 // The conversation that is shown, as the server tells it, and everything that can be done with it.
-import { SOON_MS, get, listen, patch, post } from '../common/api.js';
+import { SOON_MS, call, get, listen } from '../common/api.js';
 import { emit } from '../common/bus.js';
+import { words } from '../words/chat.js';
 import { current, show } from './current.js';
 
 // Changes of one action come one after another; only when they are through can the path be told wrong.
 const SETTLE_MS = 300;
 const RETRY_MS = 2000;
+// What is opened comes sooner, as a rule; until then the page need not flicker.
+const OPENING_MS = 150;
 
 export class Session {
   // `view`: {show(), grow(deltas), ended(message), lost(isLost), gone(error)}
@@ -13,6 +16,7 @@ export class Session {
     this.view = view;
     this.members = new Map(); // group id -> Map of id -> message
     this.leave = () => {};
+    this.arrive = () => {};
   }
 
   // Attaches to a conversation, or to none: what is asked then begins one.
@@ -22,7 +26,13 @@ export class Session {
     this.members.clear();
     if (!id) this.present(null, [], {});
     else this.attach(id);
+    if (this.isShown) return;
+    this.arrival = new Promise((resolve) => { this.arrive = resolve; });
+    this.late = setTimeout(() => this.present(null, [], {}), OPENING_MS);
   }
+
+  // Not so while it is opened: what can be seen until then is another one, or none.
+  get isShown() { return this.id === (current().conversation?.id ?? null); }
 
   attach(id) {
     this.leave();
@@ -34,7 +44,10 @@ export class Session {
   detach() {
     clearTimeout(this.retry);
     clearTimeout(this.doubt);
+    clearTimeout(this.late);
     this.leave();
+    this.arrive();
+    this.arrival = null;
     this.id = null;
     this.view.lost(false);
   }
@@ -57,10 +70,12 @@ export class Session {
     this.view.lost(false);
     const { type } = event;
     if (type === 'open') {
+      clearTimeout(this.late);
       const wereLive = new Set(current().conversation?.id === event.conversation.id ? this.live.map(({ id }) => id) : []);
       this.members.clear();
       for (const { replies = [] } of Object.values(event.groups)) for (const reply of replies) this.keep(reply);
       this.present(event.conversation, event.path, event.groups);
+      this.arrive();
       // What ended before the stream began, or while it was away, has ended all the same.
       for (const message of event.path) {
         if (this.isOver(message) && this.together(message).some(({ id }) => wereLive.has(id))) this.view.ended(message);
@@ -154,14 +169,21 @@ export class Session {
       .filter(({ state }) => state === 'live');
   }
 
+  send(method, path, body = {}, limit = undefined) {
+    if (!this.isShown) throw new Error(words.opening.wait);
+    return call(method, path, body, limit);
+  }
+
   // `settings` are those of a chat that does not exist yet; `many` asks for several replies (assets/many).
   // Gives whether the person is still here.
   async ask(text, { parent, settings, many } = {}) {
     const { id, visit } = this;
+    await this.arrival;
+    if (this.visit !== visit) throw new Error(words.opening.left);
     const body = { conversation: id, text, ...many };
     if (parent !== undefined) body.parent = parent;
     if (!id && settings) body.settings = settings;
-    const begun = await post(many ? '/page/many' : '/page/ask', body, SOON_MS);
+    const begun = await this.send('POST', many ? '/page/many' : '/page/ask', body, SOON_MS);
     // Who has gone to another chat meanwhile stays there.
     const isHere = this.visit === visit;
     if (isHere) this.begun(begun);
@@ -182,13 +204,13 @@ export class Session {
     emit('conversation-changed', { id: conversation.id });
   }
 
-  async regenerate(id) { this.begin(await post(`/page/messages/${id}/regenerate`)); }
+  async regenerate(id) { this.begin(await this.send('POST', `/page/messages/${id}/regenerate`)); }
 
-  async answerAgain(id) { this.begin(await post(`/page/messages/${id}/answer_again`)); }
+  async answerAgain(id) { this.begin(await this.send('POST', `/page/messages/${id}/answer_again`)); }
 
-  async fork(id, at, text) { this.begin(await post(`/page/messages/${id}/fork`, { at, text })); }
+  async fork(id, at, text) { this.begin(await this.send('POST', `/page/messages/${id}/fork`, { at, text })); }
 
-  async goOn(id) { this.begin(await post(`/page/messages/${id}/continue`)); }
+  async goOn(id) { this.begin(await this.send('POST', `/page/messages/${id}/continue`)); }
 
   // What the stream has told already is newer than this answer.
   begin({ reply }) {
@@ -196,20 +218,19 @@ export class Session {
   }
 
   control(id, action, tokens) {
-    return post(`/page/messages/${id}/control`, tokens === undefined ? { action } : { action, tokens });
+    return this.send('POST', `/page/messages/${id}/control`, tokens === undefined ? { action } : { action, tokens });
   }
 
   // What was asked together is stopped together.
   stop() {
     const paths = this.live.map(({ id, group }) => (group ? `/page/groups/${group}/stop` : `/page/messages/${id}/control`));
-    return Promise.all([...new Set(paths)].map((path) => post(path, path.endsWith('control') ? { action: 'stop' } : {})));
+    return Promise.all([...new Set(paths)].map((path) => this.send('POST', path, path.endsWith('control') ? { action: 'stop' } : {})));
   }
 
   // Shows the newest leaf under a message.
   async choose(id) { await this.update({ head: id }); }
 
   async update(changes) {
-    const { conversation } = current();
-    this.changed(await patch(`/page/conversations/${conversation.id}`, changes));
+    this.changed(await this.send('PATCH', `/page/conversations/${this.id}`, changes));
   }
 }

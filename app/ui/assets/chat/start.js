@@ -32,8 +32,9 @@ class Chat {
       onSettings: () => this.openSettings(), onShortcuts: () => this.openShortcuts(),
     });
     this.banner = make('p', { class: 'banner', role: 'alert' });
+    this.opening = make('p', { class: 'opening soft', role: 'status' });
     this.nav = make('nav', { class: 'list', 'aria-label': words.toolbar.list });
-    this.main = make('div', { class: 'pane' }, this.toolbar.node, this.banner, this.welcome.node, this.transcript.node,
+    this.main = make('div', { class: 'pane' }, this.toolbar.node, this.banner, this.opening, this.welcome.node, this.transcript.node,
       this.composer.node, this.announcer.node);
     root.append(this.nav, this.main);
     // What was chosen for a new chat, until it exists; the defaults have the rest.
@@ -87,16 +88,18 @@ class Chat {
   show() {
     const { conversation, path, groups } = current();
     const { session } = this;
-    this.welcome.node.hidden = path.length > 0;
+    this.opening.textContent = session.isShown ? '' : words.opening.now;
+    this.welcome.node.hidden = path.length > 0 || !session.isShown;
     this.main.classList.toggle('begun', path.length > 0);
     this.transcript.show(entriesOf(path, groups, (message) => session.together(message)));
     this.toolbar.show(conversation, conversation?.settings.model ?? '');
     this.picker?.show(conversation, this.planned);
+    this.picker?.node.toggleAttribute('inert', !session.isShown);
     this.composer.show(session.id);
     this.composer.live(session.live.length > 0);
     this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...(conversation?.settings ?? this.planned) });
     this.tell();
-    if (session.id === (conversation?.id ?? null)) this.arrived(session.id);
+    if (session.isShown) this.arrived(session.id);
   }
 
   // What a new chat will be asked with.
@@ -156,6 +159,8 @@ class Chat {
     this.transcript.toEnd();
     this.session.open(id);
     this.composer.show(id);
+    // A reply that is still in sight is another chat's.
+    if (!this.session.isShown) this.composer.live(false);
     this.showList(false);
     focusBox();
   }
@@ -163,13 +168,12 @@ class Chat {
   openAddressed() { this.open(new URL(location.href).searchParams.get('c'), { isStep: false }); }
 
   async setThinking(value) {
-    const { conversation } = current();
-    if (!conversation) {
+    if (!this.session.id) {
       this.plans = { ...this.plans, ...value };
       return;
     }
     try {
-      await this.session.update({ settings: { ...conversation.settings, ...value } });
+      await this.session.update({ settings: { ...current().conversation?.settings, ...value } });
       await this.limit(value);
     } catch (error) {
       this.composer.fail(error.message);
@@ -210,6 +214,10 @@ class Chat {
 
   // Of a chat that does not exist yet: those of new ones.
   async openSettings() {
+    if (!this.session.isShown) {
+      this.composer.fail(words.opening.wait);
+      return;
+    }
     try {
       const { openSettings } = await import('../list/settings.js');
       await openSettings(current().conversation);

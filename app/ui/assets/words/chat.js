@@ -39,6 +39,9 @@ export const words = {
   },
 
   conversation: 'Conversation',
+  opening: {
+    now: 'Opening…', wait: 'The chat is still being opened.', left: 'The chat was left before this could be asked.',
+  },
   composer: {
     label: 'Your question', placeholder: 'Ask a question', ask: 'Ask', sending: 'Sending…', stop: 'Stop', stopping: 'Stopping…',
     stopKey: 'Stop (Esc)', busy: 'Wait for the reply, or stop it.',
