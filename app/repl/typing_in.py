@@ -43,7 +43,10 @@ class Lines:
             return text.strip()
         text = text.lstrip().removeprefix(QUOTES)
         while not text.rstrip().endswith(QUOTES):
-            text += "\n" + self._line(GOES_ON)
+            try:
+                text += "\n" + self._line(GOES_ON)
+            except EOFError:  # the end closes them, too
+                break
         return text.rstrip().removesuffix(QUOTES).strip("\n")
 
     def _line(self, prompt: str, prefilled: str = "") -> str:

@@ -241,6 +241,11 @@ def test_in_a_pipe_each_line_is_asked_and_answers_alone_are_on_stdout(
     store.close()
 
 
+def test_what_no_quotes_close_is_asked_when_the_pipe_ends(r1chat: Run, server: LiveServer) -> None:
+    done = r1chat("chat", "--url", server.url, "--no-save", input='"""TWICE\nas much')
+    assert (done.returncode, done.stdout) == (0, "It is two.\n")
+
+
 def test_what_is_asked_with_a_key_is_kept_beside_what_is_asked_without(
     r1chat: Run, server: LiveServer, tmp_path: Path
 ) -> None:
