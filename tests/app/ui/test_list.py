@@ -349,6 +349,24 @@ def test_a_setting_out_of_bounds_is_refused_at_its_field(page: ListVisit, field:
     assert page.kept("chat")["settings"][field] is None
 
 
+def test_a_whole_number_may_have_commas_between_its_thousands_and_no_others(page: ListVisit) -> None:
+    page.lay_out(whole("chat"))
+    page.row("chat").locator("a").click()
+    expect(page.tab.locator(".question")).to_have_text("chat")
+    dialog = opened_settings(page)
+    longest = dialog.get_by_label("Longest reply")
+    for wrong in ("4,0", "40,00", "1,5"):
+        longest.fill(wrong)
+        dialog.get_by_role("button", name="Save").click()
+        expect(longest).to_have_attribute("aria-invalid", "true")
+    longest.fill("4,000")
+    dialog.get_by_label("Temperature").fill("0,5")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    settings = page.kept("chat")["settings"]
+    assert (settings["max_tokens"], settings["temperature"]) == (4000, 0.5)
+
+
 @pytest.mark.slow
 def test_settings_are_the_conversations_and_on_request_the_new_ones_too(page: ListVisit) -> None:
     page.lay_out(whole("chat"))
@@ -482,6 +500,22 @@ def test_the_sheet_of_keys_opens_and_closes_by_keyboard(page: ListVisit) -> None
     page.tab.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.tab.locator("#question")).to_be_focused()
+
+
+def test_on_a_mac_cmd_stands_for_ctrl_which_is_the_text_boxs(page: ListVisit, browser: Browser) -> None:
+    page.lay_out(whole("chat"))
+    with browser.new_context() as context:
+        context.add_init_script("Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })")
+        mac = Visit(context.new_page(), page.url).tab
+        search, box = mac.locator("nav.list input[type=search]"), mac.locator("#question")
+        mac.locator("nav.list .row a").click()
+        expect(mac.locator(".question")).to_have_text("chat")
+        expect(box).to_be_focused()
+        for key in ("Control+k", "Control+e"):
+            mac.keyboard.press(key)
+            expect(box).to_be_focused()
+        mac.keyboard.press("Meta+k")
+        expect(search).to_be_focused()
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 import { make } from '../common/dom.js';
 import { words } from '../words/list.js';
 
+// As 1,000 is written in English; the comma of 0,6 is a point elsewhere, and only where there may be one.
+const GROUPED = /^\d{1,3}(,\d{3})+$/;
+
 let made = 0;
 
 // A label, a control and what it is for, tied together.
@@ -24,7 +27,11 @@ export class NumberField {
     this.node = labelled(label, this.input, make('p', { class: 'soft' }, what), this.alarm);
   }
 
-  get text() { return this.input.value.trim().replace(',', '.'); }
+  get text() {
+    const text = this.input.value.trim();
+    if (!this.limit.whole) return text.replace(',', '.');
+    return GROUPED.test(text) ? text.replaceAll(',', '') : text;
+  }
 
   get value() { return this.text === '' ? null : Number(this.text); }
 
@@ -37,7 +44,7 @@ export class NumberField {
     const { settings } = words;
     const { low, high, whole } = this.limit;
     if (this.text === '') return '';
-    if (!Number.isFinite(this.value)) return settings.noNumber;
+    if (!whole && !Number.isFinite(this.value)) return settings.noNumber;
     if (this.value >= low && this.value <= high && (!whole || Number.isInteger(this.value))) return '';
     return (whole ? settings.rangeWhole : settings.range)(low, high);
   }
