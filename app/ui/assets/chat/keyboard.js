@@ -1,11 +1,14 @@
 // Keys that work anywhere in the chat. Esc closes what lies above first: a dialog has it for itself.
 const isTyping = (target) => Boolean(target.closest?.('input:not([type=radio], [type=range], [type=checkbox]), textarea, select, [contenteditable]'));
 
+// There Ctrl moves about in the text box, and Cmd is what Ctrl is elsewhere.
+const isMac = /^(Mac|iP)/.test(navigator.platform);
+
 const chord = (event) => {
-  const { key } = event;
-  const isControl = event.ctrlKey || event.metaKey;
+  const { key, ctrlKey, metaKey } = event;
+  const [isControl, isOther] = isMac ? [metaKey, ctrlKey] : [ctrlKey, metaKey];
   const name = key.length === 1 ? key.toUpperCase() : key;
-  return [isControl && 'Ctrl', event.altKey && 'Alt', event.shiftKey && key.length > 1 | /[A-Za-z]/.test(key) && 'Shift', name]
+  return [isControl && 'Ctrl', isOther && 'Meta', event.altKey && 'Alt', event.shiftKey && key.length > 1 | /[A-Za-z]/.test(key) && 'Shift', name]
     .filter(Boolean).join('+');
 };
 
