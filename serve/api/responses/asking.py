@@ -30,7 +30,7 @@ from .protocol import (
 
 def ask_of(body: ResponsesRequest, owner: str) -> Ask:
     """Raises InvalidRequestError."""
-    tools, choice = [_tool(tool) for tool in body.tools or ()], _tool_choice(body)
+    tools, choice = [_tool(tool) for tool in body.functions], _tool_choice(body)
     params = body.drawn(
         max_tokens=body.max_output_tokens,
         stop=stop_of(body.stop),

@@ -169,7 +169,7 @@ def response_of(body: ResponsesRequest, response_id: str, model: str, created_at
         top_p=body.top_p,
         text={"format": body.format.model_dump(by_alias=True, exclude_none=True)},
         tool_choice="auto" if choice is None else choice if isinstance(choice, str) else choice.model_dump(),
-        tools=[{"strict": None, "parameters": None, **tool.model_dump()} for tool in body.tools or ()],
+        tools=[{"strict": None, "parameters": None, **tool.model_dump()} for tool in body.functions],
         top_logprobs=body.top_logprobs or 0,
         user=body.user,
     )

@@ -132,7 +132,22 @@ class FunctionTool(Strict):
     strict: bool | None = None
 
 
-ToolParam = Annotated[Annotated[FunctionTool, Tag("(function)")], kinds("function", default="function", what="Tools")]
+class OtherTool(Strict):
+    """One that the API's own server would run, or whose input is free text. Agents send such beside their functions,
+    for the model to use if it may.
+    """
+
+    type: Annotated[Text, Field(max_length=64)]
+
+
+def _tool(value: Any) -> str:
+    kind = value.get("type", "function") if isinstance(value, dict) else getattr(value, "type", "function")
+    return "(function)" if kind == "function" else "(other)"
+
+
+ToolParam = Annotated[
+    Annotated[FunctionTool, Tag("(function)")] | Annotated[OtherTool, Tag("(other)")], Discriminator(_tool)
+]
 
 
 class NamedChoice(Strict):
@@ -221,6 +236,16 @@ class ResponsesRequest(SamplingFields, ThinkingFields, StructureFields, OneReply
     prompt: Annotated[None, Unsupported("stored prompts are")] = None
     context_management: Annotated[None, Unsupported("context_management is")] = None
     moderation: Annotated[None, Unsupported("moderation is")] = None
+
+    @property
+    def ignored(self) -> list[str]:
+        """And the tools that the model is not told of."""
+        others = {f"tools[{tool.type}]" for tool in self.tools or () if isinstance(tool, OtherTool)}
+        return [*super().ignored, *sorted(others)]
+
+    @property
+    def functions(self) -> list[FunctionTool]:
+        return [tool for tool in self.tools or () if isinstance(tool, FunctionTool)]
 
     @property
     def format(self) -> Format:

@@ -12,6 +12,9 @@ import pytest
 from live_server import LiveServer, StartServer, start_model
 from pydantic import BaseModel
 
+from r1chat.serve.api.responses.asking import ask_of
+from r1chat.serve.api.responses.body import response_of
+from r1chat.serve.api.responses.protocol import ResponsesRequest
 from r1chat.serve.models.catalog import BUNDLED
 
 QUESTION = "What is 3 + 4?"
@@ -269,7 +272,6 @@ def test_results_of_calls_are_answered(start_server: StartServer) -> None:
         ("background", True),
         ("truncation", "auto"),
         ("prompt", {"id": "pmpt_1"}),
-        ("tools", [{"type": "web_search"}]),
         ("include", ["file_search_call.results"]),
         ("input", [{"type": "item_reference", "id": "msg_1"}]),
         ("input", [{"role": "user", "content": [{"type": "input_image", "image_url": "data:"}]}]),
@@ -291,6 +293,25 @@ def test_what_is_not_to_be_had_is_said_so(live: LiveServer, field: str, value: A
         {"reasoning": {"effort": "low", "summary": "auto"}, "parallel_tool_calls": True, "tools": []},
     ],
     ids=str,
+SEARCH, PATCH = {"type": "web_search"}, {"type": "custom", "name": "apply_patch"}
+
+
+@pytest.mark.parametrize("choice", [None, "auto"])
+def test_of_what_an_agent_brings_the_model_is_told_of_functions_alone(choice: str | None) -> None:
+    body = ResponsesRequest(input=QUESTION, tools=[SEARCH, WEATHER, PATCH], tool_choice=choice)
+    assert [tool.function.name for tool in ask_of(body, "").tools] == ["find_weather"]
+    assert [tool["name"] for tool in response_of(body, "resp_1", "demo", 0).tools] == ["find_weather"]
+    assert body.ignored == ["tools[custom]", "tools[web_search]"]
+    without = ask_of(ResponsesRequest(input=QUESTION, tools=[SEARCH, PATCH], tool_choice=choice), "")
+    assert without.tools == () and without.grammar is None
+
+
+@pytest.mark.parametrize("choice", ["required", SEARCH, PATCH, {"type": "function", "name": "apply_patch"}], ids=str)
+def test_a_tool_that_the_model_is_not_told_of_cannot_be_asked_for(live: LiveServer, choice: Any) -> None:
+    answer = post(live, tools=[SEARCH, PATCH], tool_choice=choice)
+    assert answer.status_code == 400 and answer.json()["error"]["param"].startswith("tool_choice")
+
+
 )
 def test_what_changes_nothing_is_taken(live: LiveServer, fields: dict[str, Any]) -> None:
     assert post(live, **fields).json()["status"] == "completed"
