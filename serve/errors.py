@@ -35,9 +35,10 @@ class ContextLengthError(InvalidRequestError):
     """The prompt does not fit: both sizes in tokens."""
 
     def __init__(self, prompt_tokens: int, n_ctx: int) -> None:
+        # By the first words Anthropic's clients know what to shorten, by the next OpenAI's; they look at nothing else.
         super().__init__(
-            f"The prompt has {prompt_tokens} tokens and this model's context holds {n_ctx}; "
-            "shorten the conversation or start the server with a larger --ctx.",
+            f"prompt is too long: {prompt_tokens} tokens > {n_ctx} maximum. This model's maximum context length is "
+            f"{n_ctx} tokens; shorten the conversation or start the server with a larger --ctx.",
             param="messages",
         )
         self.prompt_tokens = prompt_tokens

@@ -305,7 +305,7 @@ def test_what_cannot_be_asked_is_told_in_one_line(person: Person) -> None:
     assert reply["state"] == "failed" and "nobody/has:this" in reply["error"]
     person.patch(f"/conversations/{conversation}", settings={"model": ""})
     _, reply = person.answered("word " * 9000, conversation)
-    assert reply["state"] == "failed" and "context holds" in reply["error"]
+    assert reply["state"] == "failed" and "prompt is too long" in reply["error"]
     assert "empty" in person.post("/ask", status=400, conversation=conversation, text=" \n")["error"]["message"]
     for wrong in ({"temperature": 9}, {"unknown": 1}, {"top_k": "many"}):
         error = person.post("/ask", status=400, conversation=conversation, text="x", settings=wrong)["error"]
