@@ -180,8 +180,8 @@ class ChatWriter:
 
 
 def _finish_reason(finished: Finished, *, calls: bool) -> Literal["stop", "length", "tool_calls"]:
-    """A call that was cut off is no call that could be carried out."""
-    if calls and finished.reason is FinishReason.STOP:
+    """A call that was cut off, by a stop string too, is no call that could be carried out."""
+    if calls and finished.reason is FinishReason.STOP and finished.stop is None:
         return "tool_calls"
     return wire_finish_reason(finished.reason)
 

@@ -111,11 +111,11 @@ def _tool_use(call: ToolCall) -> ToolUseOut | None:
 
 
 def stop_reason(finished: Finished, *, called: bool) -> StopReason:
-    """Why the reply ended. One that somebody cut short ended as if its tokens had been spent."""
+    """Why the reply ended. One that somebody cut short ended as if its tokens had been spent, and a call that a stop
+    sequence cut off is no call to make.
+    """
     if finished.reason is not FinishReason.STOP:
         return "max_tokens"
-    if called:
-        return "tool_use"
     if finished.stop is not None:
         return "stop_sequence"
-    return "end_turn"
+    return "tool_use" if called else "end_turn"

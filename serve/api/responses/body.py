@@ -180,6 +180,11 @@ def status_of(finished: Finished) -> Status:
     return "completed" if finished.reason is FinishReason.STOP else "incomplete"
 
 
+def status_of_last(finished: Finished, *, is_call: bool) -> Status:
+    """Of the item that came last: a call that a stop string cut off is not whole."""
+    return "incomplete" if is_call and finished.stop is not None else status_of(finished)
+
+
 def items_of(reply: Reply) -> list[OutputItem]:
     """Thought, text and calls; never nothing at all. Only what came last may be incomplete."""
     items: list[OutputItem] = []
@@ -190,7 +195,8 @@ def items_of(reply: Reply) -> list[OutputItem]:
         text = OutputText(text=reply.content, logprobs=logprobs_of(reply.content_logprobs))
         items.append(MessageOut(id=item_id("msg"), status="completed", content=[text]))
     items.extend(_call(call) for call in reply.tool_calls)
-    items[-1] = items[-1].model_copy(update={"status": status_of(reply.finished)})
+    status = status_of_last(reply.finished, is_call=isinstance(items[-1], CallOut))
+    items[-1] = items[-1].model_copy(update={"status": status})
     return items
 
 

@@ -28,6 +28,7 @@ from .body import (
     items_of,
     logprobs_of,
     status_of,
+    status_of_last,
 )
 
 Kind = Literal["rs", "msg", "fc"]
@@ -108,7 +109,8 @@ class ResponsesWriter:
         assert self._finished is not None, "every reply ends with its Finished"
         status = status_of(self._finished)
         begun = b"" if self._open or self._done else self._begin("msg")
-        ended = begun + self._end(status)
+        is_call = self._open is not None and self._open.kind == "fc"
+        ended = begun + self._end(status_of_last(self._finished, is_call=is_call))
         response = self._response.ended(self._finished, self._done, int(time.time()))
         return ended + self._event(f"response.{status}", response=_raw(response))
 

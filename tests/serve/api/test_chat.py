@@ -157,6 +157,18 @@ def test_a_prompt_too_long_says_both_numbers_before_any_event(start_server: Star
         assert "maximum context length is 64 tokens" in error["message"], "as OpenAI says"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_a_stop_string_cut_off_is_no_call_to_make(start_server: StartServer, stream: bool) -> None:
+    city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tool = {"type": "function", "function": {"name": "find_weather", "parameters": city}}
+    call = '<tool_call>\n{"name": "find_weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+    server = start_server({"script": f"Look.\n</think>\n\n{call}"})
+    for stop, reason in (("Rome", "stop"), ("Oslo", "tool_calls")):
+        answer = post(server, tools=[tool], stop=stop, stream=stream)
+        choice = (json.loads(events(answer)[-2]) if stream else answer.json())["choices"][0]
+        assert choice["finish_reason"] == reason
+
+
 def test_the_model_is_checked_by_name_and_may_be_left_out(live: LiveServer) -> None:
     assert post(live, model="demo").status_code == post(live, model=None).status_code == 200
     response = post(live, model="../../etc/passwd")

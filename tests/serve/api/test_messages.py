@@ -354,6 +354,13 @@ def test_a_call_that_was_cut_off_is_no_call_to_make(start_server: StartServer, s
         assert len(calls) == stream and reply.content[0].type == "thinking"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_a_stop_sequence_cut_off_is_no_call_to_make(start_server: StartServer, stream: bool) -> None:
+    answer = post(start_server({"script": CALLS}), tools=[WEATHER], stop_sequences=["Rome"], stream=stream)
+    last = events(answer)[-2]["delta"] if stream else answer.json()
+    assert (last["stop_reason"], last["stop_sequence"]) == ("stop_sequence", "Rome")
+
+
 def test_a_stream_that_breaks_ends_in_an_error_event(start_server: StartServer) -> None:
     server = start_server({"tokens_per_s": 20, "scripts": {"CUT": "I begin to think CRASH"}})
     cut: Any = [{"role": "user", "content": "CUT"}]

@@ -130,7 +130,7 @@ def test_an_answer_is_parsed_as_its_schema_says_behind_a_thought(sdk: openai.Ope
                 pass
             reply = live.get_final_response()
     else:
-        reply = sdk.responses.parse(model="demo", input=QUESTION, text_format=Sum, max_output_tokens=400)
+        reply = sdk.responses.parse(text_format=Sum, **fields)
     assert isinstance(reply.output_parsed, Sum)
     assert [item.type for item in reply.output] == ["reasoning", "message"]
 
@@ -227,6 +227,14 @@ def test_calls_are_items_of_their_own(start_server: StartServer, stream: bool) -
         assert len({call.call_id for call in calls}) == 2
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_a_stop_string_cut_off_is_incomplete(start_server: StartServer, stream: bool) -> None:
+    answer = post(start_server({"script": CALLS}), tools=[WEATHER], stop="Oslo", stream=stream)
+    reply = events(answer)[-1]["response"] if stream else answer.json()
+    assert [item["status"] for item in reply["output"]] == ["completed", "completed", "incomplete"]
+    assert reply["output"][1]["arguments"] == '{"city": "Rome"}'
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "add"}], ids=str)
 def test_a_call_that_must_be_made_is_made_behind_a_thought(sdk: openai.OpenAI, choice: Any) -> None:
@@ -285,14 +293,6 @@ def test_what_is_not_to_be_had_is_said_so(live: LiveServer, field: str, value: A
     assert error["param"].startswith(field)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"store": True, "metadata": {"a": "b"}, "user": "me", "background": False, "truncation": "disabled"},
-        {"include": ["reasoning.encrypted_content"], "text": {"verbosity": "low"}, "prompt_cache_key": "k"},
-        {"reasoning": {"effort": "low", "summary": "auto"}, "parallel_tool_calls": True, "tools": []},
-    ],
-    ids=str,
 SEARCH, PATCH = {"type": "web_search"}, {"type": "custom", "name": "apply_patch"}
 
 
