@@ -130,7 +130,7 @@ def test_an_answer_is_parsed_as_its_schema_says_behind_a_thought(sdk: openai.Ope
                 pass
             reply = live.get_final_response()
     else:
-        reply = sdk.responses.parse(text_format=Sum, **fields)
+        reply = sdk.responses.parse(model="demo", input=QUESTION, text_format=Sum, max_output_tokens=400)
     assert isinstance(reply.output_parsed, Sum)
     assert [item.type for item in reply.output] == ["reasoning", "message"]
 
@@ -312,6 +312,14 @@ def test_a_tool_that_the_model_is_not_told_of_cannot_be_asked_for(live: LiveServ
     assert answer.status_code == 400 and answer.json()["error"]["param"].startswith("tool_choice")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"store": True, "metadata": {"a": "b"}, "user": "me", "background": False, "truncation": "disabled"},
+        {"include": ["reasoning.encrypted_content"], "text": {"verbosity": "low"}, "prompt_cache_key": "k"},
+        {"reasoning": {"effort": "low", "summary": "auto"}, "parallel_tool_calls": True, "tools": []},
+    ],
+    ids=str,
 )
 def test_what_changes_nothing_is_taken(live: LiveServer, fields: dict[str, Any]) -> None:
     assert post(live, **fields).json()["status"] == "completed"
