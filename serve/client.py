@@ -74,6 +74,11 @@ class ApiError(R1ChatError):
         self.message = message
         self.retry_after_s: float | None = None
 
+    @property
+    def passes(self) -> bool:
+        """Whether the same request may get its reply another time: too much was asked at once, or it broke off."""
+        return self.status in (200, 408, 409, 425, 429) or self.status >= 500
+
 
 class ServerUnreachableError(R1ChatError):
     """No answer: nothing listens there, the connection broke, or it was silent for too long."""

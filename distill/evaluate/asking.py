@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...serve.client import ApiError, Client, Completion, ServerUnreachableError
+from ...serve.client import ApiError, Client, Completion
 from ...serve.reasoning import ReasoningParser
 from ..errors import DistillError
+from ..retries import FAILURES, Retries
 from ..rows import ProblemRow, SampleRow, Verdict
 from ..verify.ruling import Ruling
 from .samples import Draw
 
-ATTEMPTS = 6
 LONGEST_SILENCE_S = 600.0
-PASSING = (408, 409, 425, 429)  # statuses that a later attempt may not get; and 5xx
 CUT_OFF = "length"
 
 
@@ -32,6 +31,8 @@ class Asker:
         self._key = key
         self._quant = quant
         self._extra = extra
+        self._retries = Retries()
+        self._seeds = True
 
     async def draw(self, draws: Sequence[Draw], concurrency: int, keep: Callable[[SampleRow], None]) -> None:
         """`keep` gets each row when it is done. Raises DistillError where the model does not answer any more."""
@@ -63,29 +64,34 @@ class Asker:
             id=draw.id, model=self._key, quant=self._quant, set=draw.set, problem_id=draw.problem.id,
             sample=draw.sample, reasoning=reasoning, answer=answer, finish_reason=completion.finish_reason,
             verdict=verdict, family=draw.problem.family, extracted=extracted,
-            n_tokens=int(completion.usage.get("completion_tokens", 0)),
+            n_tokens=int(completion.usage.get("completion_tokens") or 0),
             n_reasoning_tokens=int(details.get("reasoning_tokens") or 0), seconds=round(seconds, 3),
         )  # fmt: skip
 
     async def _complete(self, draw: Draw) -> Completion:
+        try:
+            return await self._retries.answer(self._ask, draw)
+        except FAILURES as error:
+            if isinstance(error, ApiError) and error.code == "context_length_exceeded":
+                return Completion("", "", CUT_OFF, {}, {})  # no room for an answer
+            if isinstance(error, ApiError) and not error.passes:
+                raise self._refused(error) from error
+            raise DistillError(
+                f"{self._client.base_url} does not answer ({str(error).rstrip('.')}). "
+                "What was drawn is kept; go on with: r1chat distill evaluate"
+            ) from error
+
+    async def _ask(self, draw: Draw) -> Completion:
+        """A server that knows no seeds is asked without."""
         messages = [{"role": "user", "content": draw.problem.prompt}]
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(2.0 ** (attempt - 1))
+        if self._seeds:
             try:
                 return await self._client.complete(messages, seed=draw.sample, **self._extra)
-            except ServerUnreachableError as error:
-                reason = str(error)
             except ApiError as error:
-                if error.code == "context_length_exceeded":
-                    return Completion("", "", CUT_OFF, {}, {})  # no room for an answer
-                if error.status not in PASSING and error.status < 500 and error.status != 200:
-                    raise self._refused(error) from error
-                reason = str(error)
-        raise DistillError(
-            f"{self._client.base_url} did not answer {ATTEMPTS} times ({reason.rstrip('.')}). "
-            "What was drawn is kept; go on with: r1chat distill evaluate"
-        )
+                if error.status not in (400, 422) or "seed" not in error.message:
+                    raise
+                self._seeds = False
+        return await self._client.complete(messages, **self._extra)
 
     def _refused(self, error: ApiError) -> DistillError:
         url = self._client.base_url

@@ -16,7 +16,6 @@ from ...serve.client import ApiError, Client, Completion, ServerUnreachableError
 from ..errors import DistillError
 
 REFUSED = (400, 413, 422)  # this request as it is
-BUSY = (408, 409, 425, 429)  # ask again later
 TRIES = 8  # of a request that fails while others get their replies
 REFUSALS = 8  # with no reply among them: it is not the single prompt
 
@@ -113,13 +112,12 @@ class Asker:
     def _judge(self, error: ApiError, sent: dict[str, int]) -> Exception:
         if error.status in REFUSED:
             return self._refusal(error, sent)
-        if error.status in BUSY:
-            return _Failure(error.message, counts=False, wait_s=error.retry_after_s)
-        if 400 < error.status < 500:
+        if not error.passes:
             return DistillError(
                 f"The teacher refuses to answer ({error.status}: {error.message}). {_mend(error.status)} {self._again}"
             )
-        return _Failure(error.message, counts=error.retry_after_s is None, wait_s=error.retry_after_s)
+        is_busy = 400 <= error.status < 500 or error.retry_after_s is not None
+        return _Failure(error.message, counts=not is_busy, wait_s=error.retry_after_s)
 
     def _refusal(self, error: ApiError, sent: dict[str, int]) -> Exception:
         if sent and "seed" in error.message:

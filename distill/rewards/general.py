@@ -6,15 +6,14 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from ...serve.client import ApiError, Client, ServerUnreachableError
+from ...serve.client import ApiError, Client
 from ..errors import DistillError
+from ..retries import FAILURES, Retries
 from ..rows import content_id
 from .said import Said, Score
 
 BEST = 10
 AT_ONCE = 16
-TRIES = 4
-FIRST_WAIT_S = 0.5
 MAX_TOKENS = 4096  # a judge may think
 _SCORE = re.compile(r"^\W*score\W+(\d{1,2}(?:\.\d+)?)(?:\s*/\s*10)?\W*$", re.IGNORECASE | re.MULTILINE)
 _ASK = """You judge an answer to a question: is it right, does it help, is it clear, is it harmless?
@@ -68,23 +67,19 @@ class ServerJudge:
         return scores
 
     async def _ask_all(self, said: Sequence[Said]) -> list[str]:
-        room = asyncio.Semaphore(AT_ONCE)
+        room, retries = asyncio.Semaphore(AT_ONCE), Retries()
         async with Client(self._url, api_key=self._key, model=self._model) as client:
-            return await asyncio.gather(*(self._ask(client, question(one), room) for one in said))
 
-    async def _ask(self, client: Client, text: str, room: asyncio.Semaphore) -> str:
-        async with room:
-            for attempt in range(TRIES):
-                try:
-                    reply = await client.complete(
-                        [{"role": "user", "content": text}], temperature=0.0, max_tokens=MAX_TOKENS
-                    )
-                    return reply.content
-                except (ApiError, ServerUnreachableError, AttributeError, KeyError, TypeError, ValueError) as error:
-                    if attempt == TRIES - 1 or not _may_pass(error):
-                        raise self._silent(error) from error
-                await asyncio.sleep(FIRST_WAIT_S * 2**attempt)
-        raise AssertionError("the last try returns or raises")
+            async def ask(one: Said) -> str:
+                messages = [{"role": "user", "content": question(one)}]
+                async with room:
+                    reply = await retries.answer(client.complete, messages, temperature=0.0, max_tokens=MAX_TOKENS)
+                return reply.content
+
+            try:
+                return await asyncio.gather(*map(ask, said))
+            except FAILURES as error:
+                raise self._silent(error) from error
 
     def _silent(self, error: Exception) -> DistillError:
         key = isinstance(error, ApiError) and error.status in (401, 403)
@@ -108,7 +103,3 @@ def score_in(reply: str) -> float | None:
 
 def _is_whole(said: Said) -> bool:
     return said.closed and not said.cut and bool(said.answer.strip())
-
-
-def _may_pass(error: Exception) -> bool:
-    return not isinstance(error, ApiError) or error.status in (408, 409, 425, 429) or error.status >= 500

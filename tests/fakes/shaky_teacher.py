@@ -20,7 +20,7 @@ Body = dict[str, Any]
 class Fault:
     """Instead of a reply: a status with a message, or what `kind` says happens to the stream."""
 
-    kind: Literal["status", "drop", "cut", "garbage", "odd", "empty"] = "status"
+    kind: Literal["status", "drop", "cut", "error", "garbage", "odd", "empty"] = "status"
     status: int = 500
     message: str = "out of order"
     retry_after: str | None = None
@@ -96,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin()
         pieces = {
             "cut": f"data: {json.dumps({'choices': [{'delta': {'content': 'half'}}]})}\n\n",
+            "error": 'data: {"error": {"message": "overloaded"}}\n\n',
             "garbage": "data: <html>502 Bad Gateway</html>\n\n",
             "odd": 'data: {"choices": 3}\n\n',
             "empty": "data: [DONE]\n\n",

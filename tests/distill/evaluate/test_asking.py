@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from shaky_teacher import Fault, ShakyTeacher, shaky_teacher
 
+from r1chat.distill import retries
 from r1chat.distill.errors import DistillError
 from r1chat.distill.evaluate.asking import Asker
 from r1chat.distill.evaluate.samples import Draw, wanted_draws
@@ -28,6 +30,7 @@ class Teacher(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.faults = list(faults)
         self.asked: list[dict[str, Any]] = []
+        self.tokens: int | None = 7
 
     @property
     def url(self) -> str:
@@ -40,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         status, code = self.server.faults.pop(0) if self.server.faults else (200, "")
-        body = json.dumps({"error": {"message": "no", "code": code}}).encode() if code else _stream()
+        body = json.dumps({"error": {"message": "no", "code": code}}).encode() if code else _stream(self.server.tokens)
         self.send_response(status)
         self.send_header("Content-Type", "application/json" if code else "text/event-stream")
         self.send_header("Content-Length", str(len(body)))
@@ -51,10 +54,10 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def _stream() -> bytes:
+def _stream(tokens: int | None) -> bytes:
     deltas = [{"reasoning_content": "Two and two."}, {"content": "\\boxed{4}"}]
     chunks: list[dict[str, Any]] = [{"choices": [{"delta": delta}]} for delta in deltas]
-    chunks += [{"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 7}}]
+    chunks += [{"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": tokens}}]
     return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
 
 
@@ -73,7 +76,7 @@ def serve() -> Iterator[Any]:
         server.server_close()
 
 
-def ask(teacher: Teacher, k: int = 1, **extra: Any) -> list[SampleRow]:
+def ask(teacher: Teacher | ShakyTeacher, k: int = 1, **extra: Any) -> list[SampleRow]:
     rows: list[SampleRow] = []
 
     async def run() -> None:
@@ -94,6 +97,42 @@ def test_a_busy_server_is_asked_again(serve: Any) -> None:
     (row,) = ask(teacher)
     assert (row.reasoning, row.answer, row.verdict, row.n_tokens) == ("Two and two.", "\\boxed{4}", "right", 7)
     assert len(teacher.asked) == 2
+
+
+def test_a_server_that_limits_its_rate_is_waited_for_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_S", 0.001)
+    with shaky_teacher(faults=[Fault(status=429)] * 8 + [Fault(status=503, retry_after="1")]) as teacher:
+        assert len(ask(teacher)) == 1
+    *_, refused, answered = teacher.asks
+    assert len(teacher.asks) == 10 and answered.at - refused.at >= 1.0
+
+
+def test_a_server_that_is_busy_for_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with shaky_teacher(faults=[Fault(status=429, message="the day's quota", retry_after="3600")]) as teacher:
+        with pytest.raises(DistillError, match=r"the day's quota\).*is kept; go on with: r1chat distill evaluate$"):
+            ask(teacher)
+
+
+@pytest.mark.parametrize("kind", ["drop", "cut", "error", "odd"])
+def test_a_server_that_breaks_off_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
+    monkeypatch.setattr(retries, "FIRST_S", 0.001)
+    with shaky_teacher(fault_of=lambda body: Fault(kind)) as teacher:
+        with pytest.raises(DistillError, match=r"go on with: r1chat distill evaluate$"):
+            ask(teacher)
+    assert len(teacher.asks) == retries.TRIES
+
+
+def test_a_server_that_knows_no_seeds_is_measured_without() -> None:
+    unknown = Fault(status=400, message="Unrecognized request argument supplied: seed")
+    with shaky_teacher(fault_of=lambda body: unknown if "seed" in body else None) as teacher:
+        assert len(ask(teacher, k=3)) == 3
+
+
+def test_a_server_that_counts_no_tokens_is_measured(serve: Any) -> None:
+    teacher = serve()
+    teacher.tokens = None
+    (row,) = ask(teacher)
+    assert row.n_tokens == 0
 
 
 def test_each_sample_has_a_seed_of_its_own_and_the_fields_asked_for(serve: Any) -> None:

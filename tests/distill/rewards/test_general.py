@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from shaky_teacher import Fault, shaky_teacher
 
+from r1chat.distill import retries
 from r1chat.distill.errors import DistillError
-from r1chat.distill.rewards import general
 from r1chat.distill.rewards.config import RewardConfig
 from r1chat.distill.rewards.functions import Limits, reward_functions
 from r1chat.distill.rewards.general import GeneralOnly, ServerJudge, question, score_in
@@ -71,11 +71,18 @@ def test_a_server_scores_the_answers_and_never_sees_a_thought() -> None:
 
 
 def test_a_judge_that_stumbles_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(general, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(retries, "FIRST_S", 0.01)
     faults = [Fault(status=503), Fault(status=429), Fault("cut")]
     with shaky_teacher(reply_of=points_for, faults=list(faults)) as judge:
         assert ServerJudge(judge.url, None)([said("Thank you.")]) == [0.9]
     assert len(judge.asks) == 4
+
+
+def test_a_judge_that_breaks_off_in_the_middle_or_wants_pauses_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "FIRST_S", 0.001)
+    faults: list[Fault | None] = [Fault("error"), *[Fault(status=429, retry_after="0")] * 7]
+    with shaky_teacher(reply_of=points_for, faults=faults) as judge:
+        assert ServerJudge(judge.url, None)([said("Thank you.")]) == [0.9]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_a_judge_that_stumbles_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
 def test_a_judge_that_does_not_answer_ends_the_training(
     monkeypatch: pytest.MonkeyPatch, status: int, mend: str
 ) -> None:
-    monkeypatch.setattr(general, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(retries, "FIRST_S", 0.01)
     with (
         shaky_teacher(fault_of=lambda body: Fault(status=status)) as judge,
         pytest.raises(DistillError, match=f"{mend}$"),
