@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any, Literal
 
 import msgspec
@@ -20,11 +22,11 @@ class TextOut(BaseModel):
 
 
 class ThinkingOut(BaseModel):
-    """There is nobody to whom a thought must be proven: the signature is empty."""
+    """There is nobody to whom a thought must be proven, but clients send none back whose signature is empty."""
 
     type: Literal["thinking"] = "thinking"
     thinking: str
-    signature: str = ""
+    signature: str
 
 
 class ToolUseOut(BaseModel):
@@ -94,11 +96,17 @@ def blocks_of(reply: Reply, *, hides_thought: bool) -> list[ThinkingOut | TextOu
     """Thought, text and calls; never nothing at all."""
     blocks: list[ThinkingOut | TextOut | ToolUseOut] = []
     if reply.reasoning:
-        blocks.append(ThinkingOut(thinking="" if hides_thought else reply.reasoning))
+        signature = signature_of(hashlib.sha256(reply.reasoning.encode()).digest())
+        blocks.append(ThinkingOut(thinking="" if hides_thought else reply.reasoning, signature=signature))
     calls = [block for call in reply.tool_calls if (block := _tool_use(call))]
     if reply.content or not calls:
         blocks.append(TextOut(text=reply.content))
     return [*blocks, *calls]
+
+
+def signature_of(digest: bytes) -> str:
+    """Of a thought with this digest; nothing is checked by it."""
+    return base64.b64encode(digest).decode()
 
 
 def _tool_use(call: ToolCall) -> ToolUseOut | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
 import msgspec
 
 from ...engine.request import Accepted, Channel, Finished, ThoughtEnded, TokenOutput
 from ..generation import Output, Reply, ToolCallDelta
-from .body import MessageBody, MessageUsage, blocks_of, stop_reason
+from .body import MessageBody, MessageUsage, blocks_of, signature_of, stop_reason
 from .errors import translated
 
 Kind = Literal["thinking", "text", "tool_use"]
@@ -34,6 +35,7 @@ class MessagesWriter:
         self._hides_thought = hides_thought
         self._index = -1
         self._open: Kind | None = None
+        self._thought = hashlib.sha256()
         self._call = -1
         self._delta_head = b""
         self._called = False
@@ -101,6 +103,8 @@ class MessagesWriter:
         if not text:
             return b""
         begun = b"" if self._open == kind else self._begin(kind, _EMPTY[kind])
+        if kind == "thinking":
+            self._thought.update(text.encode())
         if kind == "thinking" and self._hides_thought:
             return begun
         return begun + self._delta(text)
@@ -129,8 +133,9 @@ class MessagesWriter:
             return b""
         signature = b""
         if self._open == "thinking":
-            delta = {"type": "signature_delta", "signature": ""}
+            delta = {"type": "signature_delta", "signature": signature_of(self._thought.digest())}
             signature = _event("content_block_delta", index=self._index, delta=delta)
+            self._thought = hashlib.sha256()
         self._open = None
         return signature + _event("content_block_stop", index=self._index)
 

@@ -114,6 +114,19 @@ def test_blocks_begin_grow_and_end_one_after_the_other(live: LiveServer) -> None
     assert seen[-2]["reasoning_end"] == "natural"
 
 
+def test_a_thought_is_signed_so_that_clients_send_it_back(live: LiveServer) -> None:
+    (thought, _), (hidden, _) = (
+        post(live, thinking={"type": "adaptive", "display": display}).json()["content"]
+        for display in ("summarized", "omitted")
+    )
+    assert thought["signature"] and (hidden["thinking"], hidden["signature"]) == ("", thought["signature"])
+    for display in ("summarized", "omitted"):
+        seen = events(post(live, stream=True, thinking={"type": "adaptive", "display": display}))
+        first = [event for event in seen if event.get("index") == 0]
+        assert first[-1]["type"] == "content_block_stop"
+        assert first[-2]["delta"] == {"type": "signature_delta", "signature": thought["signature"]}
+
+
 @pytest.mark.model
 def test_thinking_is_bounded_switched_off_or_hidden(sdk: anthropic.Anthropic) -> None:
     def ask(**fields: Any) -> Any:
