@@ -13,6 +13,8 @@ MAX_DEPTH = 64
 # One line with the blanks that Python and most of what models have read put there. A grammar that lets
 # blanks through would let a weak model write nothing else.
 LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+# Said to readers. The prompt has it; a grammar would only grow by it.
+_REMARKS = frozenset({"title", "description", "default", "examples", "$comment", "x-guidance"})
 # Any other format is a remark for readers, as the standard has it.
 ENFORCED_FORMATS = frozenset(
     "date-time time date duration email hostname ipv4 ipv6 uuid uri".split(),
@@ -26,15 +28,20 @@ _SCHEMAS = ("items", "additionalProperties", "not", "if", "then", "else", "conta
 
 def bounded(schema: Schema) -> Schema:
     """The schema itself. Raises ValueError where it is too large, nested too deep or holds half characters."""
-    if _is_deeper(schema, MAX_DEPTH):
-        raise ValueError(f"the JSON schema is nested deeper than {MAX_DEPTH} levels")
+    return bounded_object(schema, "the JSON schema", MAX_BYTES)
+
+
+def bounded_object(value: dict[str, Any], what: str, max_bytes: int) -> dict[str, Any]:
+    """The object itself, which is called `what`. Raises ValueError as `bounded`."""
+    if _is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"{what} is nested deeper than {MAX_DEPTH} levels")
     try:
-        size = len(json.dumps(schema, ensure_ascii=False, allow_nan=False).encode())
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
     except UnicodeEncodeError:
-        raise ValueError("the JSON schema holds half of a surrogate pair, which is no character") from None
-    if size > MAX_BYTES:
-        raise ValueError(f"the JSON schema has {size} bytes; {MAX_BYTES} are allowed")
-    return schema
+        raise ValueError(f"{what} holds half of a surrogate pair, which is no character") from None
+    if size > max_bytes:
+        raise ValueError(f"{what} has {size} bytes; {max_bytes} are allowed")
+    return value
 
 
 def text_for_grammar(schema: Schema, *, lenient: bool = False) -> str:
@@ -66,7 +73,7 @@ def _ready(schema: Any, *, closes: bool) -> Any:
     """
     if not isinstance(schema, dict):
         return schema
-    ready = {key: value for key, value in schema.items() if key != "x-guidance"}
+    ready = {key: value for key, value in schema.items() if key not in _REMARKS}
     if str(ready.get("format")) not in ENFORCED_FORMATS:
         ready.pop("format", None)
     if closes and "properties" in ready and not _OPEN_ENDS & ready.keys():

@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from ..fields import OneReply, Strict, Unsupported, kinds, number, one_or_list
-from ..forms.json_schema import MAX_BYTES, bounded
-from ..forms.tools import MAX_TOOLS, ToolName
+from ..forms.json_schema import MAX_BYTES, bounded, bounded_object
+from ..forms.tools import ToolName
 from ..reasoning_format import ReasoningFormat
-from ..wire_types import MAX_INT, Budget, Many, StopText, Text, TokenCount
+from ..wire_types import MAX_INT, MAX_TEXT, Budget, Many, StopText, Text, TokenCount
 
-Arguments = Annotated[dict[str, Any], AfterValidator(bounded)]
+# Agents with servers of tools behind them bring hundreds.
+MAX_TOOLS = 1024
+
+JsonSchema = Annotated[dict[str, Any], AfterValidator(bounded)]
 CallId = Annotated[Text, Field(min_length=1, max_length=256)]
 
 
@@ -37,11 +40,17 @@ class RedactedThinkingBlock(Strict):
     data: Text
 
 
+def _bounded_input(value: dict[str, Any]) -> dict[str, Any]:
+    return bounded_object(value, "the input", MAX_TEXT)
+
+
 class ToolUseBlock(Strict):
+    """A call of an earlier reply; its input may hold a whole file."""
+
     type: Literal["tool_use"]
     id: CallId
     name: ToolName
-    input: Arguments
+    input: Annotated[dict[str, Any], AfterValidator(_bounded_input)]
 
     @property
     def arguments(self) -> str:
@@ -117,7 +126,7 @@ class CustomTool(Strict):
     type: Literal["custom"] | None = None
     name: ToolName
     description: Annotated[Text, Field(max_length=MAX_BYTES)] | None = None
-    input_schema: Arguments
+    input_schema: JsonSchema
     strict: bool | None = None
 
 
@@ -147,7 +156,7 @@ Choice = Annotated[Annotated[AnyChoice, Tag("(any)")] | Annotated[NamedChoice, T
 
 class JsonFormat(Strict):
     type: Literal["json_schema"]
-    schema_: Arguments = Field(alias="schema")
+    schema_: JsonSchema = Field(alias="schema")
 
 
 class OutputConfig(Strict):

@@ -10,11 +10,14 @@ import anthropic
 import httpx2
 import pytest
 from live_server import QUESTION, LiveServer, StartServer, start_model
+from pydantic import ValidationError
 
 from r1chat.serve.api.ask import Ask
+from r1chat.serve.api.forms.tools import description
 from r1chat.serve.api.messages.asking import ask_of
 from r1chat.serve.api.messages.protocol import MessagesRequest
 from r1chat.serve.api.prompt.chat_template import Turn
+from r1chat.serve.engine.constraint import MAX_TEXT
 from r1chat.serve.models.catalog import BUNDLED
 
 ASKED: Any = [{"role": "user", "content": "What is 3 + 4?"}]
@@ -379,6 +382,33 @@ def test_a_stream_that_breaks_ends_in_an_error_event(start_server: StartServer) 
     cut: Any = [{"role": "user", "content": "CUT"}]
     last = events(post(server, messages=cut, stream=True))[-1]
     assert last["type"] == "error" and last["error"]["type"] == "api_error" and last["request_id"]
+
+
+def test_the_input_of_an_earlier_call_may_hold_a_file() -> None:
+    def call(content: Any) -> list[Any]:
+        block = {"type": "tool_use", "id": "t1", "name": "write_file", "input": {"content": content}}
+        result = {"type": "tool_result", "tool_use_id": "t1", "content": "written"}
+        return [*ASKED, {"role": "assistant", "content": [block]}, {"role": "user", "content": [result]}]
+
+    text = "x" * 200_000
+    assert text in asked(messages=call(text)).turns[1].tool_calls[0].arguments
+    deep: Any = "x"
+    for _ in range(100):
+        deep = [deep]
+    for wrong in (text * 10, deep, float("nan"), "\ud800"):
+        with pytest.raises(ValidationError, match=r"tool_use.*input"):
+            asked(messages=call(wrong))
+
+
+def test_hundreds_of_tools_may_be_offered() -> None:
+    about = {"type": "string", "title": "About", "description": "What it is about. " * 30, "examples": ["sheep"]}
+    schema = {"type": "object", "properties": {"about": about, "title": about}, "required": ["title"]}
+    tool = {"description": "Looks. " * 30, "input_schema": schema}
+    ask = asked(tools=[{"name": f"tool_{i}", **tool} for i in range(500)])
+    assert len(ask.tools) == 500
+    assert ask.grammar and len(ask.grammar.text) < MAX_TEXT, "or the engine refuses it"
+    assert "What it is about." in description(ask.tools) and "sheep" not in ask.grammar.text
+    assert '"title": {"type": "string"}' in ask.grammar.text, "a property is no remark"
 
 
 def test_a_tools_name_may_be_as_long_as_the_api_has_it(live: LiveServer) -> None:
