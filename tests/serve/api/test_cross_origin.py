@@ -27,10 +27,11 @@ def call(method: str, path: str, headers: dict[str, str], **config: Any) -> http
     return asyncio.run(send())
 
 
-def test_a_page_let_in_by_name_may_ask_and_read() -> None:
-    answer = call("GET", "/v1/models", {"origin": PAGE, "sec-fetch-site": "cross-site"}, cors_origins=(PAGE,))
+@pytest.mark.parametrize("page", [PAGE, "app://obsidian.md", "chrome-extension://abcdef", "tauri://localhost"])
+def test_a_page_let_in_by_name_may_ask_and_read(page: str) -> None:
+    answer = call("GET", "/v1/models", {"origin": page, "sec-fetch-site": "cross-site"}, cors_origins=(page,))
     assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == PAGE and "origin" in answer.headers["vary"]
+    assert answer.headers["access-control-allow-origin"] == page and "origin" in answer.headers["vary"]
     assert "access-control-allow-credentials" not in answer.headers, "cookies are for our own page"
     readable = answer.headers["access-control-expose-headers"]
     assert "x-request-id" in readable and "x-should-retry" in readable, "or the SDK asks again in vain"
@@ -55,7 +56,9 @@ def test_no_other_origin_slips_in_beside_it(origin: str) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-@pytest.mark.parametrize("origin", ["*", "localhost:3000", f"{PAGE}/", "file://", "http://", "http://a b", "null"])
+@pytest.mark.parametrize(
+    "origin", ["*", "localhost:3000", f"{PAGE}/", "file://", "http://", "http://a b", "3d://a", "null"]
+)
 def test_what_is_no_origin_is_refused_at_the_start(origin: str) -> None:
     with pytest.raises(InvalidRequestError, match="is no origin"):
         create_app(ServerConfig(cors_origins=(origin,)), unstarted())
