@@ -25,6 +25,9 @@ def kind_by_card(card: dict[str, Any]) -> Kind | None:
         return Kind.R1CHAT
     if owner == "llamacpp":
         return Kind.LLAMA_SERVER
+    # its cards have a max_model_len as vLLM's do, and it has other words
+    if owner == "sglang":
+        return Kind.OTHER
     if owner == "vllm" or "rayllm_metadata" in card or "max_model_len" in card:
         return Kind.VLLM
     return None
