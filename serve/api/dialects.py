@@ -51,12 +51,13 @@ class ThinkingSwitch(Strict):
 
 
 class TemplateArguments(Strict):
-    """vLLM's and llama-server's field. Qwen's templates say enable_thinking and preserve_thinking, DeepSeek's
-    thinking.
+    """vLLM's and llama-server's field. Qwen's templates say enable_thinking, thinking_budget and
+    preserve_thinking, DeepSeek's thinking.
     """
 
     enable_thinking: bool | None = None
     thinking: bool | None = None
+    thinking_budget: BudgetOrDefault | None = None
     preserve_thinking: bool | None = None
     reasoning_effort: Effort | None = None
 
@@ -70,6 +71,7 @@ class ThinkingFields(Strict):
     reasoning_budget_tokens: BudgetOrDefault | None = None
     thinking_budget_tokens: BudgetOrDefault | None = None
     thinking_token_budget: BudgetOrDefault | None = None
+    thinking_budget: BudgetOrDefault | None = None
     reasoning_effort: Effort | None = None
     reasoning: Reasoning | None = None
     thinking: ThinkingSwitch | None = None
@@ -93,8 +95,10 @@ class ThinkingFields(Strict):
                 "reasoning_budget_tokens": self.reasoning_budget_tokens,
                 "thinking_budget_tokens": self.thinking_budget_tokens,
                 "thinking_token_budget": self.thinking_token_budget,
+                "thinking_budget": _qwens(self.thinking_budget, self.enable_thinking),
                 "reasoning.max_tokens": reasoning.max_tokens,
                 "thinking.budget_tokens": thinking.budget_tokens if thinking else None,
+                "chat_template_kwargs.thinking_budget": _qwens(template.thinking_budget, template.enable_thinking),
             },
             switches={
                 "enable_thinking": self.enable_thinking,
@@ -142,6 +146,11 @@ def preserved(asked: bool | None, template: TemplateArguments | None) -> bool:
     """
     in_template = template.preserve_thinking if template else None
     return bool(only({"preserve_thinking": asked, "chat_template_kwargs.preserve_thinking": in_template}))
+
+
+def _qwens(budget: int | None, switch: bool | None) -> int | None:
+    """Qwen's clients send both always, and its servers read the budget where the switch is not off."""
+    return None if switch is False else budget
 
 
 def _switch_of(thinking: ThinkingSwitch | None) -> bool | None:

@@ -19,6 +19,9 @@ NUMBERS: list[dict[str, Any]] = [
     {"reasoning_budget_tokens": 500},
     {"thinking_budget_tokens": 500},
     {"thinking_token_budget": 500},
+    {"thinking_budget": 500},
+    {"enable_thinking": True, "thinking_budget": 500},
+    {"chat_template_kwargs": {"enable_thinking": True, "thinking_budget": 500}},
     {"reasoning": {"max_tokens": 500}},
     {"thinking": {"type": "enabled", "budget_tokens": 500}},
 ]
@@ -34,6 +37,9 @@ OFF: list[dict[str, Any]] = [
     {"enable_thinking": False},
     {"chat_template_kwargs": {"enable_thinking": False}},
     {"chat_template_kwargs": {"thinking": False}},
+    {"thinking_budget": 0},
+    {"enable_thinking": False, "thinking_budget": 4096},
+    {"chat_template_kwargs": {"enable_thinking": False, "thinking_budget": 4096}},
 ]
 ON: list[dict[str, Any]] = [
     {"reasoning": {"enabled": True}},
@@ -47,6 +53,7 @@ ON: list[dict[str, Any]] = [
 NOTHING: list[dict[str, Any]] = [
     {},
     {"reasoning_budget_tokens": -1},
+    {"thinking_budget": -1},
     {"thinking": {"type": "adaptive"}},
     {"reasoning": {}},
     {"chat_template_kwargs": {"colour": "blue"}},
@@ -114,6 +121,7 @@ def test_numbers_beat_efforts_and_so_does_off(fields: dict[str, Any], expected: 
     [
         ({"reasoning_budget_tokens": 5, "thinking_budget_tokens": 6}, "thinking_budget_tokens"),
         ({"reasoning_budget_tokens": 0, "thinking_budget_tokens": 6}, "thinking_budget_tokens"),
+        ({"think": False, "thinking_budget": 6}, "thinking_budget"),
         ({"reasoning_effort": "low", "reasoning": {"effort": "high"}}, "reasoning.effort"),
         ({"enable_thinking": True, "think": False}, "think"),
         ({"enable_thinking": False, "reasoning_budget_tokens": 6}, "reasoning_budget_tokens"),
