@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from ...serve.client import Client
 from ...serve.errors import InvalidRequestError
 from ..conversations.records import Message
@@ -13,9 +15,11 @@ from ..conversations.store import ConversationStore
 from .events import MessageChanged, Told
 from .live import LiveReply
 from .queue import Queue
-from .reply import ReplyJob
+from .reply import UNSAVED, ReplyJob
 from .sources import Source
 from .subscriptions import Subscription
+
+END_NOT_SAVED = "The end of this reply could not be saved."
 
 
 class JobRegistry:
@@ -26,6 +30,7 @@ class JobRegistry:
         self._client_for = client_for
         self._jobs: dict[str, ReplyJob] = {}  # in the order in which they were asked
         self._subscriptions: set[Subscription] = set()
+        self._unsaved: set[str] = set()  # messages that the file holds as live, though they have ended
         self._queue = Queue(self._waiting, lambda: client_for("", ""), self._touch)
         self._closed = False
 
@@ -89,8 +94,15 @@ class JobRegistry:
         message = self.store.message(owner, message_id)
         if message.state == "live" and self.live(message_id) is None:
             self.store.settle(message_id)
+            self._unsaved.discard(message_id)
             message = self.store.message(owner, message_id)
         return message
+
+    def seen(self, message: Message) -> Message:
+        """The store's record as it is shown: one whose end could not be saved is live no more. From any thread."""
+        if message.state != "live" or message.id not in self._unsaved:
+            return message
+        return msgspec.structs.replace(message, state="failed", error=END_NOT_SAVED)
 
     async def answer_now(self, message_id: str) -> bool:
         job = self._jobs.get(message_id)
@@ -137,6 +149,8 @@ class JobRegistry:
 
     def _on_end(self, message: Message, watcher: Callable[[Message], None] | None) -> None:
         self._jobs.pop(message.id, None)
+        if message.finish_reason == UNSAVED:
+            self._unsaved.add(message.id)
         self.tell(message.conversation, MessageChanged(message))
         if watcher is not None:
             watcher(message)

@@ -26,6 +26,8 @@ HEALTH_S = 0.5
 REST_S = 0.03
 BURST_S = 0.005
 NOT_SAVED = "This reply could not be saved; copy it before you leave."
+# Why it ended, for those who see it whole now: what the file holds of it is less.
+UNSAVED = "unsaved"
 OUR_FAULT = "Something went wrong on the page's side; the server's log says what."
 
 
@@ -45,10 +47,11 @@ class Saver:
         await self._task
         try:
             return await asyncio.to_thread(self._store.finish, message)
-        except Exception as error:
+        except Exception as failure:
             logger.exception("a reply could not be saved")
-            reason = f" {error}" if isinstance(error, R1ChatError) else ""
-            return msgspec.structs.replace(message, state="failed", error=f"{NOT_SAVED}{reason}")
+            reason = f" {failure}" if isinstance(failure, R1ChatError) else ""
+            error = f"{NOT_SAVED}{reason}"
+            return msgspec.structs.replace(message, state="failed", finish_reason=UNSAVED, error=error)
 
     async def _save_regularly(self) -> None:
         while not self._ended.is_set():

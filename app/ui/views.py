@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from ..conversations.records import Conversation, Group, Message
-from ..conversations.store import ConversationStore
 from ..jobs.events import Delta
+from ..jobs.registry import JobRegistry
 from .markup import FormulaCap, GrowingMarkup, render
 
 # A conversation is opened more often than its answers change.
@@ -93,15 +93,16 @@ class Opened:
         return [*self.path, *(reply for _, replies in self.groups.values() for reply in replies)]
 
 
-def opened(store: ConversationStore, owner: str, conversation_id: str) -> Opened:
+def opened(jobs: JobRegistry, owner: str, conversation_id: str) -> Opened:
     """Reads the store: not for the event loop. Raises NotFoundError."""
+    store = jobs.store
     conversation = store.get(owner, conversation_id)
     # Another r1chat on the same file may have been killed since; what it wrote is live no more.
     store.settle()
-    path = store.path(owner, conversation_id)
+    path = [jobs.seen(message) for message in store.path(owner, conversation_id)]
     siblings = {message.id: store.siblings(message) for message in path}
     groups = {
-        message.group: (store.group(owner, message.group), _of_group(store, owner, message, siblings[message.id]))
+        message.group: (store.group(owner, message.group), _of_group(jobs, owner, message, siblings[message.id]))
         for message in path
         if message.group
     }
@@ -125,8 +126,8 @@ def opened_json(opened: Opened, *, live: bool, show: Callable[[Message, list[str
     }
 
 
-def _of_group(store: ConversationStore, owner: str, message: Message, siblings: list[str]) -> list[Message]:
-    beside = (message if name == message.id else store.message(owner, name) for name in siblings)
+def _of_group(jobs: JobRegistry, owner: str, message: Message, siblings: list[str]) -> list[Message]:
+    beside = (message if name == message.id else jobs.seen(jobs.store.message(owner, name)) for name in siblings)
     return [reply for reply in beside if reply.group == message.group]
 
 

@@ -63,7 +63,7 @@ def chats_router(services: PageServices) -> APIRouter:
 
     @router.get("/conversations/{conversation_id}")
     def open_conversation(conversation_id: str, request: Request) -> dict[str, Any]:
-        found = opened(services.store, owner_of(request), conversation_id)
+        found = opened(services.jobs, owner_of(request), conversation_id)
         return opened_json(found, live=services.jobs.is_live(conversation_id), show=message_shown)
 
     @router.patch("/conversations/{conversation_id}")

@@ -41,7 +41,7 @@ def events_router(services: PageServices) -> APIRouter:
 async def _frames(services: PageServices, owner: str, conversation_id: str) -> AsyncGenerator[bytes, None]:
     with services.jobs.subscribed(conversation_id) as subscription:
         teller = _Teller(services, subscription)
-        found = await asyncio.to_thread(opened, services.store, owner, conversation_id)
+        found = await asyncio.to_thread(opened, services.jobs, owner, conversation_id)
         yield _frame(await teller.opened(found))
         async with aclosing(subscription.events()) as events:
             async for event in events:

@@ -56,7 +56,7 @@ def replies_router(services: PageServices) -> APIRouter:
     router = APIRouter()
 
     def read(owner: str, message_id: str) -> tuple[Message, list[str]]:
-        message = services.store.message(owner, message_id)
+        message = services.jobs.seen(services.store.message(owner, message_id))
         return message, services.store.siblings(message)
 
     async def shown(message: Message) -> dict[str, Any]:

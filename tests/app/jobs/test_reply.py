@@ -17,6 +17,7 @@ from r1chat.app.jobs.asker import Asker
 from r1chat.app.jobs.events import MessageChanged
 from r1chat.app.jobs.live import Event
 from r1chat.app.jobs.registry import JobRegistry
+from r1chat.app.ui.views import opened
 from r1chat.serve.client import Client, ReasoningDelta
 from r1chat.serve.errors import InvalidRequestError
 
@@ -128,6 +129,24 @@ def test_one_that_could_not_be_saved_at_its_end_bars_nothing_once_there_is_room(
 
     asyncio.run(scenario())
     assert store.message("", "r").state == "interrupted"
+
+
+def test_one_that_could_not_be_saved_at_its_end_is_opened_as_ended_and_one_that_has_not_begun_is_not(
+    store: ConversationStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(message: Message) -> Message:
+        raise StoreError("The disk is full.")
+
+    async def scenario() -> None:
+        jobs, message = registry(store), begun(store)
+        assert opened(jobs, "", message.conversation).path[-1].state == "live"
+        monkeypatch.setattr(store, "finish", full)
+        jobs.start("", message, broken)
+        await ended(jobs, message)
+        shown = opened(jobs, "", message.conversation).path[-1]
+        assert (shown.state, shown.error) == ("failed", "The end of this reply could not be saved.")
+
+    asyncio.run(scenario())
 
 
 def test_what_runs_when_the_server_ends_is_interrupted_and_nothing_starts_then(store: ConversationStore) -> None:

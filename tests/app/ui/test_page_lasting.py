@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from r1chat.app.conversations.database import StoreError
 from r1chat.app.conversations.records import Message
 
 from .conftest import LABEL, PageServer, Visit, scripted
@@ -138,6 +139,23 @@ def test_a_question_that_nobody_answers_comes_back_to_be_asked_again(chat: Visit
     chat.tab.press("#question", "Enter")
     chat.wait("done")
     chat.reload()
+
+
+def test_a_reply_that_cannot_be_saved_is_not_called_kept_and_is_over_after_a_reload(
+    chat: Visit, server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(message: Message) -> Message:
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(server.services.store, "finish", full)
+    chat.ask("How many sheep?")
+    chat.wait("failed")
+    error = chat.tab.locator(".reply .error")
+    expect(error).to_have_text("This reply could not be saved; copy it before you leave. The disk is full.")
+    assert "9" in chat.text(".answer")
+    chat.reload()
+    chat.wait("failed")
+    expect(error).to_contain_text("The end of this reply could not be saved.")
 
 
 def test_a_browser_that_keeps_nothing_has_a_page_all_the_same(browser: Browser, server: PageServer) -> None:

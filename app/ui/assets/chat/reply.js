@@ -13,6 +13,11 @@ import { Thought } from './thought.js';
 
 const TICK_MS = 250;
 
+const advice = (message) => {
+  if (message.finish_reason === 'unsaved') return '';
+  return words.errors[canGoOn(message) ? 'kept' : 'again'];
+};
+
 export class Reply {
   // `commands` is the session; `fold` is how its thought is shown at first.
   constructor(message, commands, fold) {
@@ -73,7 +78,7 @@ export class Reply {
   finish() {
     this.end();
     const { message } = this;
-    this.error.textContent = message.error ? [message.error, words.errors[canGoOn(message) ? 'kept' : 'again']].join(' ') : '';
+    this.error.textContent = message.error && [message.error, advice(message)].join(' ').trim();
     this.notes.replaceChildren(...notes(message).map((line) => make('p', {}, line)));
     rescueFocus(this.actions);
     this.actions.replaceChildren(...this.offers());
