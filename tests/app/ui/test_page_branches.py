@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from .conftest import Visit
@@ -101,6 +102,40 @@ def test_an_edited_question_or_thought_that_is_not_taken_stays_to_be_sent_again(
     assert chat.tab.input_value(".rewrite textarea") == "I think again."
     chat.tab.unroute("**/fork")
     chat.take_complaints()
+
+
+COMPOSING = """(box) => box.dispatchEvent(new KeyboardEvent('keydown', {
+    key: 'Escape', isComposing: true, bubbles: true, cancelable: true,
+}))"""
+
+
+def test_an_edited_question_or_thought_is_there_again_after_another_chat_and_a_reload(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    question, thought = chat.tab.locator(".editing textarea"), chat.tab.locator(".rewrite textarea")
+    chat.tab.hover(".turn")
+    chat.tab.click(".edit")
+    question.fill("How many ewes?")
+    chat.tab.click(".trace .size")
+    chat.tab.click(".sentence >> nth=0")
+    chat.tab.click(".do-edit")
+    thought.fill("I think again.")
+    for box in (question, thought):
+        box.evaluate(COMPOSING)
+        expect(box).to_be_visible()
+    chat.new_chat()
+    chat.tab.go_back()
+    expect(question).to_have_value("How many ewes?")
+    expect(thought).to_have_value("I think again.")
+    chat.reload()
+    expect(question).to_have_value("How many ewes?")
+    expect(thought).to_have_value("I think again.")
+    chat.tab.click(".editing >> text=Cancel")
+    chat.tab.click(".rewrite >> text=Cancel")
+    chat.reload()
+    chat.tab.wait_for_selector(".sentence")
+    assert chat.tab.locator("textarea:not(#question)").count() == 0
+    assert chat.text(".question") == "How many sheep?"
 
 
 def test_a_reply_that_ends_on_another_branch_leads_nobody_there(chat: Visit) -> None:

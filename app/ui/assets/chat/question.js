@@ -1,9 +1,11 @@
 // A question, and the box in which it is asked otherwise: that makes a new branch, the old one stays.
 import { button, make } from '../common/dom.js';
+import { draftOf, keepDraft } from '../common/draft.js';
 import { words } from '../words/chat.js';
 import { branches } from './branches.js';
 
-const sendsOnEnter = (event) => event.key === 'Enter' && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+// An input method is at work: its Enter and its Esc are its own. 229 where isComposing is not told (Safari).
+const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 export class Question {
   constructor(message, commands) {
@@ -12,12 +14,13 @@ export class Question {
     this.tools = make('div', { class: 'tools' });
     this.node = make('div', { class: 'asked' }, this.text, this.tools);
     this.update(message);
+    if (draftOf(message.id)) this.edit();
   }
 
   update(message) {
     this.message = message;
     this.text.textContent = message.content;
-    this.change = button(words.question.edit, () => this.edit(), { class: 'quiet edit' });
+    this.change = button(words.question.edit, () => this.edit().focus(), { class: 'quiet edit' });
     const versions = branches(message, 'question', (id) => this.commands.choose(id));
     this.tools.replaceChildren(...[versions, this.change].filter(Boolean));
   }
@@ -27,32 +30,37 @@ export class Question {
     if (this.text.scrollHeight > this.text.clientHeight + 1) this.text.tabIndex = 0;
   }
 
+  // What was typed and not sent stays until Cancel: it is there again when the question is, or when Edit is pressed.
   edit() {
-    const box = make('textarea', { rows: 3, 'aria-label': words.question.label });
-    box.value = this.message.content;
+    const { id, content, parent } = this.message;
+    const box = make('textarea', { rows: 3, 'aria-label': words.question.label, oninput: () => keepDraft(id, box.value === content ? '' : box.value) });
+    box.value = draftOf(id) || content;
     const end = () => {
       const hadFocus = form.contains(document.activeElement);
       this.node.replaceChildren(this.text, this.tools);
+      this.settle();
       if (hadFocus) this.change.focus();
     };
+    const cancel = () => { keepDraft(id, ''); end(); };
     let isSending = false;
     const send = async () => {
       const text = box.value.trim();
       if (isSending) return;
       isSending = true;
       // What was not taken stays to be sent again; what was never answered may be sent as it is.
-      const isSame = this.isAnswered && text === this.message.content;
-      const isDone = !text || isSame || await this.commands.ask(text, { parent: this.message.parent });
+      const isSame = this.isAnswered && text === content;
+      const isDone = !text || isSame || await this.commands.ask(text, { parent });
       isSending = false;
-      if (isDone) end();
+      if (isDone) cancel();
     };
     const form = make('form', { class: 'editing', onsubmit: (event) => { event.preventDefault(); send(); } },
-      box, make('div', {}, button(words.question.cancel, end), make('button', { class: 'primary' }, words.question.send)));
+      box, make('div', {}, button(words.question.cancel, cancel), make('button', { class: 'primary' }, words.question.send)));
     form.addEventListener('keydown', (event) => {
-      if (sendsOnEnter(event) && event.target === box) { event.preventDefault(); send(); }
+      if (isComposing(event)) return;
+      if (event.key === 'Enter' && !event.shiftKey && event.target === box) { event.preventDefault(); send(); }
       if (event.key === 'Escape') { event.preventDefault(); event.stopPropagation(); end(); }
     });
     this.node.replaceChildren(form);
-    box.focus();
+    return box;
   }
 }

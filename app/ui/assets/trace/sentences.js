@@ -2,22 +2,43 @@
 // done from there. The tools and the editor stand in the step of their sentence.
 import { copy } from '../chat/copy.js';
 import { button, make } from '../common/dom.js';
+import { draftOf, keepDraft } from '../common/draft.js';
 import { words } from '../words/trace.js';
 
 const MOVES = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
 export class Sentences {
-  constructor(list, text, onFork) {
+  // `id` is the message's.
+  constructor(id, list, text, onFork) {
+    this.id = id;
     this.list = list;
     this.text = text;
     this.onFork = onFork;
     this.all = [...list.querySelectorAll('.sentence')];
     this.tools = this.field = null;
-    this.drafts = new Map(); // start of a sentence -> what was written in its place and not gone on from
+    // start of a sentence -> what was written in its place and not gone on from
+    this.drafts = new Map(JSON.parse(draftOf(id) || '[]'));
     if (this.all.length) this.all[0].tabIndex = 0;
     for (const sentence of this.all.slice(1)) sentence.tabIndex = -1;
     list.addEventListener('click', (event) => this.onClick(event));
     list.addEventListener('keydown', (event) => this.onKey(event));
+    this.resume();
+  }
+
+  // What was being written last is there again.
+  resume() {
+    const start = [...this.drafts.keys()].at(-1);
+    const sentence = this.all.find((each) => this.startOf(each) === start);
+    if (!sentence || !this.onFork) return;
+    this.open(sentence);
+    this.edit(sentence);
+  }
+
+  // Null: there is nothing to keep.
+  draft(start, text) {
+    this.drafts.delete(start);
+    if (text !== null) this.drafts.set(start, text);
+    keepDraft(this.id, this.drafts.size ? JSON.stringify([...this.drafts]) : '');
   }
 
   focus(sentence) {
@@ -42,6 +63,8 @@ export class Sentences {
   }
 
   onKey(event) {
+    // An input method's Esc is its own; 229 where isComposing is not told (Safari).
+    if (event.isComposing || event.keyCode === 229) return;
     if (event.key === 'Escape' && this.tools) {
       event.stopPropagation();
       this.leave();
@@ -75,7 +98,7 @@ export class Sentences {
     this.failed = make('span', { class: 'alarm', role: 'alert' });
     const forks = this.onFork ? [
       button(words.resample, () => this.fork(this.startOf(sentence), ''), { class: 'do-resample' }),
-      button(words.edit, () => this.edit(sentence), { class: 'do-edit' }),
+      button(words.edit, () => this.edit(sentence).focus(), { class: 'do-edit' }),
     ] : [];
     this.tools = make('div', { class: 'from-here', role: 'toolbar', 'aria-label': words.tools },
       ...forks, button(words.copy, (event) => this.copy(event.currentTarget, sentence), { class: 'quiet' }), this.failed);
@@ -92,10 +115,10 @@ export class Sentences {
     const start = this.startOf(sentence);
     const written = this.drafts.get(start) ?? this.textOf(sentence);
     const field = make('textarea', { 'aria-label': words.editLabel, rows: Math.min(12, 2 + Math.ceil(written.length / 70)),
-      oninput: () => this.drafts.set(start, field.value) });
+      oninput: () => this.draft(start, field.value) });
     field.value = written;
     const goOn = () => this.fork(start, field.value);
-    const cancel = () => { this.drafts.delete(start); this.leave(); };
+    const cancel = () => { this.draft(start, null); this.leave(); };
     const editor = make('div', { class: 'from-here rewrite', role: 'group', 'aria-label': words.edit },
       field, make('p', { class: 'soft' }, words.editor),
       make('div', { class: 'row' }, button(words.goOn, goOn, { class: 'primary' }), button(words.cancel, cancel), this.failed));
@@ -106,7 +129,7 @@ export class Sentences {
     this.tools = editor;
     this.field = field;
     for (const later of this.all.slice(this.all.indexOf(sentence))) later.classList.add('dropped');
-    field.focus();
+    return field;
   }
 
   // aria-disabled and not disabled: a disabled button would drop the focus.
@@ -117,7 +140,7 @@ export class Sentences {
     for (const one of buttons) one.setAttribute('aria-disabled', true);
     try {
       await this.onFork(at, text);
-      if (this.drafts.get(at) === text) this.drafts.delete(at);
+      if (this.drafts.get(at) === text) this.draft(at, null);
       if (this.tools?.contains(document.activeElement)) this.leave();
       else this.close();
     } catch (error) {

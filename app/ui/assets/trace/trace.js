@@ -38,7 +38,7 @@ export class FinishedThought {
     this.node.replaceChildren(
       this.overview.node, ...notes(thought, this.message, show), make('p', { class: 'unseen', id: `${this.id}-help` }, words.help),
       this.list, ...(thought.cut ? [make('p', { class: 'soft' }, words.cut(thought.cut))] : []));
-    this.sentences = new Sentences(this.list, new CodePoints(thought.text), this.onFork);
+    this.sentences = new Sentences(this.message.id, this.list, new CodePoints(thought.text), this.onFork);
     this.markKept(this.message.kept_chars ?? 0);
     reachWide(this.list);
     this.node.addEventListener('keydown', (event) => this.onKey(event));
