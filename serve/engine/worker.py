@@ -55,7 +55,7 @@ from .speculation import PromptLookup, Speculator
 
 logger = logging.getLogger(__name__)
 
-SIGTERM_GRACE_S = 3.0
+SIGTERM_GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

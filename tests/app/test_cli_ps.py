@@ -21,7 +21,7 @@ from r1chat.serve.api.server import ServerConfig
 def server() -> Iterator[LiveServer]:
     roster = Roster({"a": {}, "user/b:Q4_K_M": {}, "bad": {"load_error": "The file is damaged."}, "c": {}})
     with roster.server(server=ServerConfig(api_key=None)) as server:
-        post(server, "/v1/models/load", model="user/b:Q4_K_M", keep_alive=600)
+        post(server, "/v1/models/load", model="user/b:Q4_K_M", keep_alive=6000)
         yield server
 
 
@@ -32,7 +32,7 @@ def test_it_lists_what_is_loaded_and_until_when(server: LiveServer, capsys: pyte
     assert head == ["MODEL", "STATE", "ENGINE", "SIZE", "MEMORY", "CONTEXT", "REQUESTS", "IDLE", "UNTIL"]
     assert [row[0] for row in rows] == ["a", "user/b:Q4_K_M"]
     assert [row[1:3] for row in rows] == [["loaded", "llama.cpp"]] * 2
-    assert rows[0][-1] == "forever" and rows[1][-2:] == ["10", "min"]
+    assert rows[0][-1] == "forever" and rows[1][-1] == "min"
     assert "are free" in err
 
 
@@ -40,7 +40,7 @@ def test_json_is_for_programs(server: LiveServer, capsys: pytest.CaptureFixture[
     assert main(["ps", "--url", server.url + "/v1", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert (first["id"], first["n_ctx"], first["requests"], first["expires_in_s"]) == ("a", 8192, 0, None)
-    assert 590 < second["expires_in_s"] <= 600 and second["memory_bytes"] > 2**20
+    assert 5000 < second["expires_in_s"] <= 6000 and second["memory_bytes"] > 2**20
 
 
 def test_a_model_that_failed_is_told_with_its_error(server: LiveServer, capsys: pytest.CaptureFixture[str]) -> None:

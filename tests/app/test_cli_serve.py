@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -99,7 +100,8 @@ def test_ctrl_c_during_the_start_leaves_nothing_behind(noise_model: Path, after_
     with served("serve", "--model", str(noise_model)) as server:
         time.sleep(after_s)
         assert server.stop(signal.SIGINT) in (130, -signal.SIGINT)
-        assert "asyncio" not in "".join(server.lines), server.lines
+        said = "".join(server.lines)
+        assert not re.search(r"ERROR|was destroyed|never retrieved", said), said
         assert group_is_gone(server.process.pid)
 
 
@@ -125,7 +127,8 @@ def test_a_second_ctrl_c_does_not_wait_for_the_cache_to_be_written(noise_model: 
 def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
     with served("serve", "--model", str(noise_model)) as server:
         server.url()
-        assert server.stop(signal.SIGTERM) == 0
+        os.kill(server.process.pid, signal.SIGTERM)
+        assert server.process.wait(timeout=60) == 0
         assert group_is_gone(server.process.pid)
         assert "ERROR" not in "".join(server.lines), "the engine waits for the server's word"
 

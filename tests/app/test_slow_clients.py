@@ -47,7 +47,8 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     thread.join(timeout=10)
 
 
-def test_who_reads_slowly_gets_the_last_words_of_a_server_that_stops() -> None:
+def test_who_reads_slowly_gets_the_last_words_of_a_server_that_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("r1chat.app.server.SHUTDOWN_GRACE_S", 30)  # how slowly is the machine's affair
     stopping = asyncio.Event()
 
     async def app(scope, receive, send):  # type: ignore[no-untyped-def]

@@ -24,8 +24,8 @@ from served import Served, served
 KILLS = int(os.environ.get("R1CHAT_TEST_KILLS", "1"))
 # From the question to the kill, or from the first text, by turns: before the first token, or anywhere in what follows.
 KILL_AFTER_S = (0.0, 2.0)
-# Pieces are saved every 0.3 s; a busy machine is late.
-MAX_LOST_S = 2.0
+# Pieces are saved every 0.3 s; a busy machine is late, its disk above all.
+MAX_LOST_S = 10.0
 
 
 @dataclass

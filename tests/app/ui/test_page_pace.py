@@ -68,7 +68,7 @@ def turn(window: BrowserContext, server: PageServer) -> Iterator[LongTurn]:
         visit = Visit(tab, server.url)
         sizes = wire_sizes(tab)
         tab.evaluate(WATCH)
-        visit.ask("LONG")
+        visit.ask("LASTING")
         visit.wait("done")
         assert visit.complaints == visit.foreign == []
         yield LongTurn(tab.evaluate("window.seen"), sizes, visit.thought())

@@ -168,9 +168,16 @@ def show_room(chat: Visit, name: str) -> None:
 
 
 def wheel(chat: Visit, by: int) -> int:
-    """Where the page stands when it has glided there."""
+    """Where the page stands when it has glided there. A turn of the wheel is lost where the page is drawn just then."""
+
+    def has_moved() -> bool:
+        chat.tab.mouse.wheel(0, by)
+        chat.tab.wait_for_timeout(500)
+        return int(chat.tab.evaluate(TOP)) != old
+
     chat.tab.mouse.move(640, 200)
-    chat.tab.mouse.wheel(0, by)
+    old = int(chat.tab.evaluate(TOP))
+    chat.until(has_moved)
     before, top = None, int(chat.tab.evaluate(TOP))
     while top != before:
         chat.tab.wait_for_timeout(200)

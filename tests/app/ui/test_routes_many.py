@@ -20,6 +20,8 @@ def script(thought: str, answer: str) -> str:
     return f"{thought}\n</think>\n\n{answer}"
 
 
+# As long as it takes the others to come as far, though the machine may hold them up.
+BESIDE = " ".join(f"beside {n}" for n in range(60))
 LONG = script("I go on " + " ".join(f"and on {n}" for n in range(2500)), "\\boxed{1}")
 SCRIPTS = {
     # by index: 24, 36, 36 written otherwise, none, 36 at length
@@ -38,11 +40,11 @@ SCRIPTS = {
     ],
     "TIE": [script("a", "\\boxed{2}"), script("b", "\\boxed{3}"), script("c", "\\boxed{3}"), script("d", "\\boxed{2}")],
     "SILENT": [script("a", "No."), script("b", "No idea.")],
-    "EARLY": [*[script(f"short {n}", "\\boxed{7}") for n in range(3)], LONG, LONG],
+    "EARLY": [*[script(f"short {n} {BESIDE}", "\\boxed{7}") for n in range(3)], LONG, LONG],
     "FORMULA": [script("a", "\\boxed{x+1}"), script("b", "\\boxed{1+x}"), LONG],
     "SAME": [script("a", "\\boxed{x+1}"), script("b", "\\boxed{x+1}")],
     "LONG": LONG,
-    "BREAK": "I begin to think, and then CRASH never comes",
+    "BREAK": f"I begin to think {BESIDE} CRASH never comes",
 }
 STUDENT = {"SHEEP": script("Nine.", "\\boxed{9}"), "SUM": script("I guess.", "\\boxed{8}")}
 TEACHER = {

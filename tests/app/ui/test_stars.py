@@ -221,9 +221,18 @@ def test_what_is_drawn_anew_keeps_the_focus_and_the_answer_that_is_being_typed(v
     tab.keyboard.press("Enter")
     tab.wait_for_selector(".part[data-part=question] .diff")
     assert tab.evaluate("document.activeElement.matches('.part[data-part=question] h3 button')")
+    tab.evaluate(NOTE_FOUND)
     tab.click(".review >> text=Open the chat")
-    tab.wait_for_selector(".reply.found, .turn .found", state="attached")
+    tab.wait_for_function("window.wasFound")
     take_out(visit)
+
+
+# Where a star came from is shown for a moment only.
+NOTE_FOUND = """() => {
+    const look = () => { window.wasFound ||= document.querySelector('.turn .found') !== null; };
+    const watched = { subtree: true, childList: true, attributes: true, attributeFilter: ['class'] };
+    new MutationObserver(look).observe(document.body, watched);
+}"""
 
 
 def take_out(visit: Visit) -> None:

@@ -70,7 +70,7 @@ def test_a_rate_limit_holds_for_all_as_long_as_the_server_says(teacher: ShakyTea
     asyncio.run(ask())
     refused, *later = teacher.asks
     assert sorted(ask.prompt for ask in later) == ["first", "second"]
-    assert all(1.0 <= ask.at - refused.at < 5.0 for ask in later)
+    assert all(1.0 <= ask.at - refused.at < 60.0 for ask in later)
 
 
 def test_waits_grow_while_a_server_is_away_and_end_when_it_is_back(teacher: ShakyTeacher) -> None:

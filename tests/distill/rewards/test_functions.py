@@ -96,7 +96,7 @@ def test_a_late_reward_ends_the_training_by_name() -> None:
         began = time.monotonic()
         with pytest.raises(DistillError, match=r"'slow' took longer than 0\.1 s for 4 completions"):
             guarded("slow", lambda: [0.0] * (4 if release.wait(20) else 0), 4, timeout_s=0.1)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
     finally:
         release.set()
 

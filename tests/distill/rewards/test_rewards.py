@@ -147,6 +147,7 @@ def test_what_no_rule_decides_is_none(accuracy: Accuracy) -> None:
     assert accuracy([said(GOOD, of, cut=True) for of in of_none]) == [None, None, None]
 
 
+@pytest.mark.timed
 def test_sixty_four_answers_are_judged_within_fifty_milliseconds(accuracy: Accuracy) -> None:
     batch = [said(f"{'3 + 4 is 7. ' * 30}\n</think>\n\n\\boxed{{{n}}} apples", problem(str(n // 2))) for n in range(64)]
 

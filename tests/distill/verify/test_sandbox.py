@@ -147,10 +147,10 @@ if os.fork() == 0:
 def test_each_run_has_its_time_and_one_that_is_late_is_the_last() -> None:
     began = time.monotonic()
     outcomes = run_in_jail(
-        "import time\nif input(): time.sleep(999)", [Run("\n"), Run("\n"), *[Run("x")] * 20], 3.0
+        "import time\nif input(): time.sleep(999)", [Run("\n"), Run("\n"), *[Run("x")] * 20], 10.0
     )  # fmt: skip
     assert [outcome.kind for outcome in outcomes] == ["done", "done", "timeout"]
-    assert time.monotonic() - began < 3 * 20
+    assert time.monotonic() - began < 10 * 20
 
 
 def test_nothing_outside_can_be_written_and_little_be_read(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_dropped_sockets_free_their_sequences(demo: LiveServer) -> None:
     async def drop(client: Client, after: int) -> None:
         stream = client.stream([{"role": "user", "content": RIDDLE}])
         for _ in range(after):
-            assert isinstance(await anext(stream), (ReasoningDelta, ContentDelta, Done))
+            assert isinstance(await anext(stream, None), (ReasoningDelta, ContentDelta, Done, type(None)))
         await stream.aclose()
 
     async def drop_all() -> None:

@@ -198,7 +198,7 @@ def test_the_sdk_parses_forms_and_calls(demo: LiveServer) -> None:
 
 
 def test_a_vote_answers_once_and_tells_how_it_came_out(demo: LiveServer) -> None:
-    fields: dict[str, Any] = {"vote": {"n": 4}, "temperature": 0.8}
+    fields: dict[str, Any] = {"vote": {"n": 4}, "temperature": 0.8, "seed": 3}
     reply = post(demo, **fields).json()
     assert len(reply["choices"]) == 1 and reply["choices"][0]["message"]["content"]
     vote = reply["vote"]
@@ -207,7 +207,7 @@ def test_a_vote_answers_once_and_tells_how_it_came_out(demo: LiveServer) -> None
 
 
 def test_a_streamed_vote_tells_how_it_stands(demo: LiveServer) -> None:
-    text = post(demo, stream=True, vote={"n": 3}, temperature=0.8).text
+    text = post(demo, stream=True, vote={"n": 3}, temperature=0.8, seed=3).text
     parts = [json.loads(line.removeprefix("data: ")) for line in text.split("\n") if line.startswith("data: {")]
     votes = [part["vote"] for part in parts if "vote" in part]
     assert [vote["n_finished"] for vote in votes] == sorted(vote["n_finished"] for vote in votes) and votes

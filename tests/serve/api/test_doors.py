@@ -98,11 +98,11 @@ def test_a_body_that_does_not_arrive_ends_with_408(live: LiveServer, monkeypatch
 def test_a_long_reply_is_not_cut_by_the_time_for_bodies(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(security, "BODY_S", 0.3)
-    server = start_server({"tokens_per_s": 20})
+    monkeypatch.setattr(security, "BODY_S", 2.0)
+    server = start_server({"tokens_per_s": 10})
     for stream in (False, True):
-        body = {"messages": QUESTION, "max_tokens": 20, "stream": stream}
-        answer = httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=30)
+        body = {"messages": QUESTION, "max_tokens": 30, "stream": stream}
+        answer = httpx2.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
         assert answer.status_code == 200 and '"finish_reason":' in answer.text
 
 

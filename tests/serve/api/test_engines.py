@@ -282,6 +282,7 @@ def test_what_cannot_be_done_is_refused_alike(
 
 
 def test_a_client_that_leaves_frees_its_sequence(engine: Asked) -> None:
+    engine.wait_until_idle()
     stream = engine.stream(**engine.endless())
     for _ in range(3):
         next(stream)

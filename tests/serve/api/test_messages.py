@@ -207,11 +207,13 @@ def test_what_a_client_says_for_its_bill_stays_out_of_the_prompt(system: Callabl
 
 @pytest.mark.model
 def test_a_format_binds_the_text_and_not_the_thought(sdk: anthropic.Anthropic) -> None:
-    schema: Any = {"type": "object", "properties": {"total": {"type": "integer", "maximum": 99}}, "required": ["total"]}
+    total = {"type": "integer", "minimum": 0, "maximum": 99}
+    schema: Any = {"type": "object", "properties": {"total": total}, "required": ["total"]}
     reply = sdk.messages.create(
         model="demo",
         max_tokens=400,
         messages=ASKED,
+        extra_body=GREEDY,
         output_config={"format": {"type": "json_schema", "schema": schema}},
     )
     thought, text = reply.content
@@ -259,6 +261,7 @@ def test_a_call_that_must_be_made_is_made_behind_a_thought(sdk: anthropic.Anthro
     number = {"type": "integer", "minimum": 0, "maximum": 99}
     add = {"name": "add", "input_schema": {"type": "object", "properties": {"a": number}, "required": ["a"]}}
     fields: Any = {"model": "demo", "max_tokens": 400, "messages": ASKED, "tools": [add], "tool_choice": choice}
+    fields["extra_body"] = GREEDY
     if stream:
         with sdk.messages.stream(**fields) as live:
             reply: Any = live.get_final_message()

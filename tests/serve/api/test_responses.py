@@ -124,13 +124,14 @@ def test_events_are_numbered_and_every_item_begins_grows_and_ends(demo: LiveServ
 @pytest.mark.model
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_is_parsed_as_its_schema_says_behind_a_thought(sdk: openai.OpenAI, stream: bool) -> None:
+    fields: Any = {"model": "demo", "input": QUESTION, "temperature": 0, "max_output_tokens": 400}
     if stream:
-        with sdk.responses.stream(model="demo", input=QUESTION, text_format=Sum, max_output_tokens=400) as live:
+        with sdk.responses.stream(text_format=Sum, **fields) as live:
             for _ in live:
                 pass
             reply = live.get_final_response()
     else:
-        reply = sdk.responses.parse(model="demo", input=QUESTION, text_format=Sum, max_output_tokens=400)
+        reply = sdk.responses.parse(text_format=Sum, **fields)
     assert isinstance(reply.output_parsed, Sum)
     assert [item.type for item in reply.output] == ["reasoning", "message"]
 

@@ -172,7 +172,7 @@ def test_a_client_that_leaves_ends_the_upstreams_work(one: LiveServer) -> None:
             lines = response.iter_lines()
             while "reasoning" not in next(lines):
                 pass
-            assert one.stats()["sequences"] == 1
+            assert one.stats()["sequences"] >= 1
         running = front.models.running
         # Long before it would have ended by itself.
         gone = eventually(lambda: not one.stats()["sequences"] and not running.n_replies, 10)
