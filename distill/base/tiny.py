@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..run_folder import RunFolder
+from ..sft.checkpoints import put_in_place
 from ..students import Student
 from .config import BaseConfig
 
@@ -29,6 +30,6 @@ def make_tiny(config: BaseConfig, student: Student, folder: RunFolder) -> Path:
         settings, student.shape, 0, work, lambda step, numbers: folder.log("base", step, sample=None, **numbers)
     )
     (made / mark.name).write_text(made_as, encoding="utf-8")
-    made.rename(folder.base)
+    put_in_place(made, folder.base)
     shutil.rmtree(work)
     return folder.base

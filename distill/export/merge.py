@@ -11,6 +11,7 @@ from ..base.stage import folder_hash
 from ..errors import DistillError
 from ..hf.quiet import quiet
 from ..run_folder import RunFolder
+from ..sft.checkpoints import put_in_place
 from ..sft.formats import write_format
 
 _NOTE = "merged.json"
@@ -32,7 +33,7 @@ def merge(folder: RunFolder) -> Path:
     write_format(Path(base["path"]), aside)
     (aside / _NOTE).write_text(json.dumps(note), encoding="utf-8")
     shutil.rmtree(folder.student, ignore_errors=True)
-    aside.rename(folder.student)
+    put_in_place(aside, folder.student)
     return folder.student
 
 

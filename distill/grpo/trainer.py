@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DistillError
 from ..rewards.functions import Limits, Reward, reward_functions
+from ..sft.checkpoints import put_in_place
 from ..sft.rows import RowEncoder
 from ..sft.trainer import never, quieten, trained_with
 from ..stream.training import bound_openmp
@@ -154,7 +155,7 @@ def _save(trainer: PolicyTrainer, job: GrpoJob) -> None:
     shutil.rmtree(job.result, ignore_errors=True)
     one = {} if job.method == "full" else {"selected_adapters": ["default"]}  # without the reference's
     trainer.policy.save_pretrained(str(part), **one)
-    part.rename(job.result)
+    put_in_place(part, job.result)
 
 
 def _outcome(trainer: PolicyTrainer, watch: Watch, device: Device) -> Outcome:

@@ -35,18 +35,25 @@ def seal(written: Path, folder: Path, step: int, fingerprint: str) -> Path:
     manifest = {
         "step": step,
         "fingerprint": fingerprint,
-        "files": {str(path.relative_to(written)): _flushed(path) for path in files},
+        "files": {str(path.relative_to(written)): _seen(path) for path in files},
     }
     with replace_file(written / MANIFEST) as part:
         part.write_text(json.dumps(manifest), encoding="utf-8")
-    for directory in {path.parent for path in files} | {written}:
-        _flush_directory(directory)
     place = folder / f"{_PREFIX}{step:08d}"
     shutil.rmtree(place, ignore_errors=True)
-    written.rename(place)
-    _flush_directory(folder)
+    put_in_place(written, place)
     _remove_all_but(place, folder)
     return place
+
+
+def put_in_place(written: Path, place: Path) -> None:
+    """Renames a folder. Whoever writes weights does not flush them, so that a crash could leave the name and lose what
+    is in it.
+    """
+    for path in (*written.rglob("*"), written):
+        _flush(path)
+    written.rename(place)
+    _flush(place.parent)
 
 
 def newest_whole(folder: Path, fingerprint: str) -> Path | None:
@@ -90,13 +97,7 @@ def _seen(path: Path) -> dict[str, Any]:
         return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _flushed(path: Path) -> dict[str, Any]:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-    return _seen(path)
-
-
-def _flush_directory(path: Path) -> None:
+def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..run_folder import RunFolder
 from ..students import Method
+from .checkpoints import put_in_place
 from .formats import write_format
 
 
@@ -17,4 +18,4 @@ def publish(method: Method, base: Path, result: Path, folder: RunFolder) -> None
     folder.trained.unlink(missing_ok=True)  # from here on it would speak of another student
     for place in (folder.student, folder.adapter):
         shutil.rmtree(place, ignore_errors=True)
-    result.rename(folder.student if method == "full" else folder.adapter)
+    put_in_place(result, folder.student if method == "full" else folder.adapter)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DistillError
 from ..stream.training import bound_openmp
+from .checkpoints import put_in_place
 from .job import Job, RowArrays, read_rows
 from .order import draw_steps
 
@@ -149,7 +150,7 @@ def _save(trainer: StudentTrainer, job: Job) -> None:
     trainer.save_model(str(part))
     if trainer.is_world_process_zero():
         (part / "training_args.bin").unlink(missing_ok=True)
-        part.rename(job.result)
+        put_in_place(part, job.result)
 
 
 def _outcome(trainer: StudentTrainer, watch: Watch, steps: Steps, device: Device) -> Outcome:

@@ -14,6 +14,7 @@ from ..config import DistillConfig
 from ..errors import DistillError
 from ..host import Host
 from ..run_folder import RunFolder
+from ..sft.checkpoints import put_in_place
 from ..students import parameters_of
 from .batches import LENGTHS
 from .making import make_model
@@ -96,7 +97,7 @@ def _check_start(start: Path, config: DistillConfig, folder: RunFolder) -> None:
 def _publish(made: Path, folder: RunFolder) -> None:
     folder.trained.unlink(missing_ok=True)  # from here on it would speak of another student
     shutil.rmtree(folder.student, ignore_errors=True)
-    made.rename(folder.student)
+    put_in_place(made, folder.student)
 
 
 def _base_record(config: DistillConfig, folder: RunFolder) -> dict[str, Any]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.sft import checkpoints
+from r1chat.distill.sft.publishing import publish
+from r1chat.distill.stream import stage as stream
 
 
 def write(folder: Path, step: int, text: str = "weights", fingerprint: str = "mine") -> Path:
@@ -62,3 +67,37 @@ def test_what_an_interrupted_writing_left_is_neither_used_nor_kept(tmp_path: Pat
     half.joinpath("model").write_text("more")
     write(tmp_path, 5)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000005"]
+
+
+def _published(result: Path, folder: RunFolder) -> Path:
+    publish("lora", result, result, folder)
+    return folder.adapter
+
+
+def _streamed(result: Path, folder: RunFolder) -> Path:
+    stream._publish(result, folder)
+    return folder.student
+
+
+def _sealed(result: Path, folder: RunFolder) -> Path:
+    return checkpoints.seal(result, folder.root, 1, "mine")
+
+
+@pytest.mark.parametrize("finish", [_published, _streamed, _sealed])
+def test_weights_are_on_the_disk_before_they_are_in_their_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finish: Callable[[Path, RunFolder], Path]
+) -> None:
+    """Else a crash of the machine leaves a student of no bytes, and the checkpoint is gone by then."""
+    flushed: dict[int, bool] = {}
+    result = tmp_path / "result"
+    (result / "deep").mkdir(parents=True)
+    (result / "deep" / "model.safetensors").write_text("weights")
+
+    def fsync(descriptor: int) -> None:
+        flushed.setdefault(os.fstat(descriptor).st_ino, result.exists())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    place = finish(result, RunFolder(tmp_path / "run"))
+    moved = [place, *place.rglob("*")]
+    assert len(moved) >= 3 and all(flushed.get(path.stat().st_ino) for path in moved)
+    assert place.parent.stat().st_ino in flushed
