@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from r1chat.distill.sources.traces import load_traces
 
@@ -224,6 +225,41 @@ def test_what_is_drawn_anew_keeps_the_focus_and_the_answer_that_is_being_typed(v
     tab.evaluate(NOTE_FOUND)
     tab.click(".review >> text=Open the chat")
     tab.wait_for_function("window.wasFound")
+    take_out(visit)
+
+
+def test_what_is_typed_of_a_star_outlives_another_one_and_a_reload(visit: Visit) -> None:
+    tab = visit.tab
+    for question in ("PLAIN first", "PLAIN second"):
+        visit.new_chat()
+        visit.ask(question)
+        visit.wait("done")
+        reply = visit.json(f"/page/conversations/{visit.conversation}")["path"][-1]
+        tab.context.request.post(f"{visit.url}/page/stars", data={"message": reply["id"], "agree": True})
+    first, second = (f"#stars .row >> text={name}" for name in ("PLAIN first", "PLAIN second"))
+    thought = tab.locator(".part[data-part=thought] textarea")
+    tab.click("#room-stars-button")
+    tab.click(first)
+    tab.wait_for_selector(".review .question >> text=PLAIN first")
+    tab.click(".part[data-part=thought] button")
+    thought.fill("my thought")
+    tab.fill("#known-answer", "d")
+    for leave in (lambda: tab.click(second), visit.reload):
+        leave()
+        if leave == visit.reload:
+            tab.click("#room-stars-button")
+        else:
+            tab.wait_for_selector(".review .question >> text=PLAIN second")
+            assert thought.count() == 0 and tab.input_value("#known-answer") == ""
+        tab.click(first)
+        expect(thought).to_have_value("my thought")
+        expect(tab.locator("#known-answer")).to_have_value("d")
+    tab.click(".part[data-part=thought] >> text=Cancel")
+    tab.click(second)
+    tab.wait_for_selector(".review .question >> text=PLAIN second")
+    tab.click(first)
+    tab.wait_for_selector(".review .question >> text=PLAIN first")
+    assert thought.count() == 0
     take_out(visit)
 
 

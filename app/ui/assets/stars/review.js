@@ -2,6 +2,7 @@
 import { get, patch, remove } from '../common/api.js';
 import { emit } from '../common/bus.js';
 import { button, make, markup, openDialog } from '../common/dom.js';
+import { draftOf, keepDraft } from '../common/draft.js';
 import { words } from '../words/stars.js';
 import { changes } from './diff.js';
 import { gateList } from './gates.js';
@@ -10,8 +11,7 @@ const PARTS = ['question', 'thought', 'answer'];
 
 export class Review {
   id = null;
-  // part or 'gold' -> text that was typed and not saved
-  #drafts = {};
+  #typed = new Map(); // star -> {part or 'gold': text that is being edited}
   #on;
   #star = null;
 
@@ -22,9 +22,8 @@ export class Review {
     this.show(null);
   }
 
-  // Null: none. What was typed and not saved is gone then.
+  // Null: none. What was typed and not saved waits for the star to be shown again, also after a reload.
   async show(id) {
-    if (id !== this.id) this.#drafts = {};
     this.id = id;
     if (!id) {
       this.node.replaceChildren(make('p', { class: 'soft' }, words.choose));
@@ -37,6 +36,18 @@ export class Review {
       this.id = null;
       this.node.replaceChildren(make('p', { class: 'alarm' }, error.message));
     }
+  }
+
+  #drafts({ id }) {
+    if (!this.#typed.has(id)) this.#typed.set(id, JSON.parse(draftOf(id) || '{}'));
+    return this.#typed.get(id);
+  }
+
+  // What is only looked at in its box is no draft.
+  #keep(star) {
+    const saved = { ...star.turn, gold: star.gold };
+    const typed = Object.entries(this.#drafts(star)).filter(([part, text]) => text !== saved[part]);
+    keepDraft(star.id, typed.length ? JSON.stringify(Object.fromEntries(typed)) : '');
   }
 
   focus() {
@@ -63,7 +74,7 @@ export class Review {
         button(words.openChat, () => { emit('show-room', { name: 'chat' }); emit('open-conversation', { id: star.source.conversation, message: star.source.message }); }),
         button(words.remove, () => this.#askToRemove(), { class: 'danger' })),
     );
-    for (const part of PARTS) if (part in this.#drafts) this.#edit(part, this.node.querySelector(`[data-part="${part}"]`));
+    for (const part of PARTS) if (part in this.#drafts(star)) this.#edit(part, this.node.querySelector(`[data-part="${part}"]`));
     handOn();
   }
 
@@ -84,10 +95,13 @@ export class Review {
       const box = make('input', { type: 'checkbox', 'data-key': name, checked: star[name], onchange: () => this.#save({ [name]: box.checked }) });
       return make('label', { class: 'tick' }, box, text);
     };
-    const gold = make('input', { type: 'text', id: 'known-answer', 'data-key': 'gold', value: this.#drafts.gold ?? star.gold, autocomplete: 'off',
-      'aria-describedby': 'known-answer-hint', oninput: () => { this.#drafts.gold = gold.value; } });
+    const drafts = this.#drafts(star);
+    const typed = () => { drafts.gold = gold.value; this.#keep(star); };
+    const gold = make('input', { type: 'text', id: 'known-answer', 'data-key': 'gold', value: drafts.gold ?? star.gold, autocomplete: 'off',
+      'aria-describedby': 'known-answer-hint', oninput: typed });
     const compare = () => {
-      gold.value = this.#drafts.gold = gold.value.trim();
+      gold.value = gold.value.trim();
+      typed();
       this.#save({ gold: gold.value });
     };
     const form = make('form', { class: 'gold', onsubmit: (event) => { event.preventDefault(); compare(); } },
@@ -118,10 +132,12 @@ export class Review {
   }
 
   #edit(part, section) {
+    const star = this.#star;
+    const drafts = this.#drafts(star);
     const area = make('textarea', { rows: part === 'question' ? 3 : 12, 'data-key': part, 'aria-label': words[part], spellcheck: 'false',
-      oninput: () => { this.#drafts[part] = area.value; } });
-    area.value = this.#drafts[part] ??= this.#star.turn[part];
-    const done = () => { delete this.#drafts[part]; this.#draw(this.#star); };
+      oninput: () => { drafts[part] = area.value; this.#keep(star); } });
+    area.value = drafts[part] ??= star.turn[part];
+    const done = () => { delete drafts[part]; this.#keep(star); this.#draw(this.#star); };
     const save = button(words.save, () => this.#save({ [part]: area.value }), { class: 'primary', 'data-key': part });
     section.replaceChildren(make('h3', {}, words[part]), area, make('div', { class: 'buttons' }, save, button(words.cancel, done, { 'data-key': part })));
     return area;
@@ -149,11 +165,11 @@ export class Review {
     this.said.className = 'soft';
     try {
       const { star } = await patch(`/page/stars/${encodeURIComponent(id)}`, given);
-      if (this.id === id) {
-        // What was typed while it was judged is not saved yet.
-        for (const part of Object.keys(given)) if (this.#drafts[part] === given[part]) delete this.#drafts[part];
-        this.#draw(star);
-      }
+      const drafts = this.#drafts(star);
+      // What was typed while it was judged is not saved yet.
+      for (const part of Object.keys(given)) if (drafts[part] === given[part]) delete drafts[part];
+      this.#keep(star);
+      if (this.id === id) this.#draw(star);
       this.#on.onChanged();
     } catch (error) {
       if (this.id !== id) return;
@@ -169,6 +185,7 @@ export class Review {
       dialog.close();
       try {
         await remove(`/page/stars/${encodeURIComponent(id)}`);
+        keepDraft(id, '');
         this.#on.onClose();
         this.#on.onChanged();
       } catch (error) {
