@@ -75,10 +75,11 @@ class OpenRun:
         self.watched = Rollouts(root / "rollouts.jsonl", watched=True)
         self._steps: dict[str, OpenRun] = {}
 
-    def kinds(self) -> list[str]:
-        """What rows there are to look at."""
+    def kinds(self) -> dict[str, int]:
+        """What rows there are to look at, and how many bytes were written of each."""
         files = {"watched": ("rollouts",), "answers": ("samples",), "traces": ("verified", "traces")}
-        return [kind for kind, names in files.items() if any((self.root / f"{name}.jsonl").is_file() for name in names)]
+        sizes = {kind: [_size(self.root / f"{name}.jsonl") for name in names] for kind, names in files.items()}
+        return {kind: sum(filter(None, found)) for kind, found in sizes.items() if found.count(None) < len(found)}
 
     def steps(self) -> dict[str, OpenRun]:
         """The steps of a recipe that have begun, each a run of its own; none of any other run."""
@@ -265,3 +266,10 @@ def _time(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

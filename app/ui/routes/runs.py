@@ -82,7 +82,11 @@ def runs_router(services: PageServices) -> APIRouter:
             metrics = [{"stage": stage, "metric": metric, "points": len(series)}
                        for (stage, metric), series in run.events.series.items()]  # fmt: skip
             parts = {"": run, **run.steps()}
-        rows = [{"step": name, "of": kind} for name, part in parts.items() for kind in part.kinds()]
+        rows = [
+            {"step": name, "of": kind, "written": n_bytes}
+            for name, part in parts.items()
+            for kind, n_bytes in part.kinds().items()
+        ]
         return {"run": told, "metrics": metrics, "rows": rows}
 
     @router.get("/{run_id}/curves")
@@ -114,7 +118,7 @@ def runs_router(services: PageServices) -> APIRouter:
         step: str = "",
         not_right: bool = False,
         start: Annotated[int, Query(ge=0)] = 0,
-        n: Annotated[int, Query(ge=1, le=20)] = 5,
+        n: Annotated[int, Query(ge=0, le=20)] = 5,
     ) -> dict[str, Any]:
         run = opened(request, run_id).step(step)
         with run.lock:

@@ -247,7 +247,7 @@ def test_rows_of_a_recipe_lie_in_its_steps_and_nowhere_else(runs: Runs) -> None:
     ]  # fmt: skip
     step = RunFolder(folder.root / "steps" / "2-rl")
     write_rows(step.rollouts, rows)
-    assert list(opened.steps()) == ["rl"] and opened.step("rl").kinds() == ["watched"]
+    assert list(opened.steps()) == ["rl"] and opened.step("rl").kinds() == {"watched": step.rollouts.stat().st_size}
     found = opened.step("rl").watched
     found.read_on()
     assert (found.problems(), found.became_right()) == (["a", "b"], ["b"])

@@ -198,6 +198,29 @@ def test_what_grows_while_it_is_read_is_followed_and_nothing_is_taken_away(folde
     assert tab.inner_text(".pages [role=status]") == "6 to 10 of 12"
 
 
+def test_rollouts_are_asked_for_when_something_was_written_and_then_for_what_is_missing(
+    folder: RunFolder, visit: Visit
+) -> None:
+    lines = folder.verified.read_text(encoding="utf-8").splitlines(keepends=True)
+    folder.verified.write_text("".join(lines[:3]), encoding="utf-8")
+    folder.samples.unlink()
+    looks: list[str] = []
+    visit.tab.on("request", lambda request: looks.append(request.url.partition("/page/runs")[2]))
+    visit.tab.click("#room-runs-button")
+    visit.tab.click("[data-run=one]")
+    visit.tab.wait_for_selector(".pages >> text=1 to 3 of 3")
+    looks.clear()
+    visit.until(lambda: looks.count("/one") == 3)
+    assert not any("rollouts" in look for look in looks)
+    for n_lines, added, seen in ((9, "start=3&n=2", "1 to 5 of 9"), (12, "start=5&n=0", "1 to 5 of 12")):
+        folder.verified.write_text("".join(lines[:n_lines]), encoding="utf-8")
+        visit.tab.wait_for_selector(f".pages >> text={seen}")
+        asked = [look for look in looks if "rollouts" in look]
+        assert len(asked) == 1 and asked[0].endswith(added)
+        looks.clear()
+    assert visit.tab.locator(".problem").count() == 5
+
+
 @pytest.mark.slow
 def test_a_hidden_tab_does_not_ask(folder: RunFolder, visit: Visit) -> None:
     asked: list[str] = []  # each look begins with this route
@@ -236,7 +259,8 @@ def practised(server: PageServer) -> Iterator[RunFolder]:
 
 def test_a_recipe_tells_the_curves_of_its_steps_and_what_was_learnt_first(person: Person, practised: RunFolder) -> None:
     told = person.get("/runs/zero")
-    assert told["rows"] == [{"step": "rl", "of": "watched"}]
+    size = (practised.root / "steps" / "2-rl" / "rollouts.jsonl").stat().st_size
+    assert told["rows"] == [{"step": "rl", "of": "watched", "written": size}]
     curves = person.get("/runs/zero/curves?stage=rl&metric=accuracy&metric=held_out_accuracy&metric=none")["curves"]
     assert set(curves) == {"accuracy", "held_out_accuracy"}
     assert curves["held_out_accuracy"][-1] == [100.0, 0.25]

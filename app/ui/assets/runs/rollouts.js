@@ -11,6 +11,8 @@ export class Rollouts {
   #known = '';
   #start = 0;
   #asked = 0;
+  #written = new Map(); // option -> bytes that there are
+  #read = null; // bytes that there were when it was looked at
 
   constructor() {
     this.of = make('select', { 'aria-label': words.rolloutsLabel, onchange: () => this.#turn(0) });
@@ -24,11 +26,12 @@ export class Rollouts {
       this.list, make('div', { class: 'buttons pages' }, this.previous, this.next, this.place));
   }
 
-  // `rows` are { step, of }: what there is to look at, of which step of a recipe. What one reads is not taken away
-  // while it grows.
+  // `rows` are { step, of, written }: what there is to look at, of which step of a recipe, and how much of it. What one
+  // reads is not taken away while it grows, and what has not grown is not asked for again.
   async show(run, rows) {
     const fresh = run !== this.#run;
     this.#run = run;
+    this.#written = new Map(rows.map((row) => [valueOf(row), row.written]));
     const known = rows.map(valueOf).join();
     const before = fresh ? null : this.of.value;
     if (fresh || known !== this.#known) {
@@ -39,20 +42,22 @@ export class Rollouts {
     this.node.hidden = !rows.length;
     if (fresh) [this.notRight.checked, this.#asked] = [false, this.#asked + 1];
     if (!rows.length) return;
-    if (fresh || this.of.value !== before || !this.list.children.length) await this.#turn(0);
-    else await this.#grow();
+    if (fresh || this.of.value !== before) await this.#turn(0);
+    else if (this.#read !== this.#written.get(before)) await this.#grow();
   }
 
   async #turn(start) {
     // of two questions the later one counts, whichever is answered first
     this.#asked += 1;
-    const asked = this.#asked;
+    this.#read = null;
+    const [asked, written] = [this.#asked, this.#written.get(this.of.value)];
     try {
-      const { total, groups } = await this.#page(start);
+      const { total, groups } = await this.#page(start, PAGE);
       if (asked !== this.#asked) return;
       this.#start = Math.max(0, start);
+      this.#read = written;
       this.list.replaceChildren(...groups.map(problem));
-      this.#tell(total, groups.length);
+      this.#tell(total);
     } catch (error) {
       this.place.textContent = error.message;
     }
@@ -60,20 +65,23 @@ export class Rollouts {
 
   // What came since to the page that is shown, unless another was asked for meanwhile.
   async #grow() {
-    const [asked, start] = [this.#asked, this.#start];
-    const { total, groups } = await this.#page(start);
-    if (asked !== this.#asked || start !== this.#start) return;
-    this.list.append(...groups.slice(this.list.children.length).map(problem));
-    this.#tell(total, groups.length);
+    const [asked, written] = [this.#asked, this.#written.get(this.of.value)];
+    const n = this.list.children.length;
+    const { total, groups } = await this.#page(this.#start + n, PAGE - n);
+    if (asked !== this.#asked) return;
+    this.#read = written;
+    this.list.append(...groups.map(problem));
+    this.#tell(total);
   }
 
-  #page(start) {
+  #page(start, n) {
     const [of, step = ''] = this.of.value.split(' ');
-    const query = new URLSearchParams({ of, step, not_right: this.notRight.checked, start: Math.max(0, start), n: PAGE });
+    const query = new URLSearchParams({ of, step, not_right: this.notRight.checked, start: Math.max(0, start), n });
     return get(`/page/runs/${encodeURIComponent(this.#run)}/rollouts?${query}`);
   }
 
-  #tell(total, n) {
+  #tell(total) {
+    const n = this.list.children.length;
     this.place.textContent = total ? words.place(this.#start + 1, this.#start + n, total) : words.noRollouts;
     this.previous.disabled = this.#start === 0;
     this.next.disabled = this.#start + PAGE >= total;
