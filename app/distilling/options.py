@@ -121,6 +121,7 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
     """The run that these options ask for. Raises UsageError, DistillError."""
     from ...distill.config import DistillConfig
     from ...distill.filter.language import scripts_of
+    from ...distill.sources.problems import asks_for_programs
     from ...distill.students import find_student
 
     if "student" not in options:
@@ -135,6 +136,10 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
             settings = replace(getattr(config, stage), **{field: _typed(getattr(config, stage), field, value, run_dir)})
             config = replace(config, **{stage: settings})
     scripts_of(config.filter.language)  # now, and not after hours of a teacher's
+    if not config.verify.sandbox and (programs := [spec for spec in config.evaluate.sets if asks_for_programs(spec)]):
+        raise UsageError(
+            f"{programs[0]} is judged by running code that a model wrote. Allow it: r1chat distill --sandbox"
+        )
     if both := [spec for spec in config.generate.problems if spec in config.evaluate.sets]:
         raise UsageError(
             f"{both[0]} is what the student is measured on, so none of its problems may be trained on. Ask others: "
@@ -144,8 +149,9 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
 
 
 def placed(options: dict[str, Any]) -> dict[str, Any]:
-    """The options with whole paths, so that they mean the same from another folder. Raises UsageError for a file of
-    problems or traces that is not there: now, and not after minutes of a base's.
+    """The options with whole paths, so that they mean the same from another folder. Raises UsageError or DistillError
+    for problems or traces that are not there: now, and not after hours of a base's or a teacher's. Those of an earlier
+    command are not looked at, since what was made of them may be all that is needed.
     """
     whole = dict(options)
     for name in ("problems", "traces", "eval"):
@@ -162,7 +168,8 @@ def placed(options: dict[str, Any]) -> dict[str, Any]:
 def _placed(spec: str, option: str) -> str:
     """Of `FILE`, `NAME=FILE` and `FILE@KEYS`, each file."""
     from ...distill.sources.benchmarks import BENCHMARKS
-    from ...distill.sources.traces import keyed_paths
+    from ...distill.sources.problems import check_problems
+    from ...distill.sources.traces import check_traces, keyed_paths
 
     name, equals, path = spec.partition("=")
     if name not in BENCHMARKS:
@@ -173,7 +180,9 @@ def _placed(spec: str, option: str) -> str:
             parts[at] = os.path.abspath(part)
         elif part.endswith(ROW_FILES):
             raise UsageError(f"There is no file {part}. Name one that is: r1chat distill --{option} FILE.jsonl")
-    return name + equals + "@".join(parts)
+    whole = name + equals + "@".join(parts)
+    check_traces(whole) if option == "traces" else check_problems(whole)
+    return whole
 
 
 def default_name(student: Student) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 
 from ..errors import DistillError
 from ..grpo.job import contradiction
-from ..sources.generated import SOURCE
-from ..sources.problems import check_problems
+from ..sources.problems import asks_for_programs, check_problems
 from ..sources.traces import check_traces
 from ..students import Student, find_student
 from .recipe import Recipe, RecipeError, Step
@@ -71,10 +70,7 @@ def _check_programs(recipe: Recipe, step: Step) -> None:
     practised = step.settings.get("grpo", {}).get("problems") or ()
     sets = step.settings.get("evaluate", {}).get("sets") or () if step.measured else ()
     watched = [step.settings.get(kind, {}).get("watch_set") or "" for kind in ("sft", "grpo")]
-    asks = any(
-        head.startswith(SOURCE) and "code" in (family.partition("@")[0] for family in families.split(","))
-        for head, _, families in (spec.partition(":") for spec in (*practised, *sets, *watched))
-    )
+    asks = any(map(asks_for_programs, (*practised, *sets, *watched)))
     if asks and not step.settings.get("verify", {}).get("sandbox"):
         raise RecipeError(
             f"{recipe.source}: {step.name} asks for programs, which are run to be judged. Allow it, verify: "

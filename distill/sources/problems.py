@@ -48,6 +48,14 @@ def check_problems(spec: str) -> None:
         check_records(spec, "problems")
 
 
+def asks_for_programs(spec: str) -> bool:
+    """As far as a name tells; programs are judged by running them."""
+    head, _, families = spec.partition(":")
+    if head.startswith(SOURCE):
+        return "code" in (family.partition("@")[0] for family in families.split(","))
+    return spec.partition("=")[0] == "livecodebench"
+
+
 def _own(name: str, families: str, limit: int | None, seed: int) -> list[ProblemRow]:
     split = held_out_split(name)
     found = generated_problems(families, limit, seed) if split is None else held_out_problems(split, families, limit)

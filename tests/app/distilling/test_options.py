@@ -124,6 +124,25 @@ def test_a_language_that_is_not_known_is_told_before_anything_is_asked(tmp_path:
         config(tmp_path, "--student", "tiny", "--language", "xx")
 
 
+@pytest.mark.parametrize(
+    ("option", "typo"),
+    [
+        ("eval", "gsm9k"), ("eval", "generated-tset"), ("eval", "generated-test:sms"), ("problems", "generated:sms"),
+        ("problems", "/no/such/rows"), ("traces", "openr1-maths"), ("traces", "written:sms"),
+    ],
+)  # fmt: skip
+def test_what_names_no_problems_and_no_traces_is_told_before_anything_is_asked(option: str, typo: str) -> None:
+    with pytest.raises(DistillError, match="r1chat distill"):
+        placed(given("--student", "tiny", f"--{option}", typo))
+
+
+@pytest.mark.parametrize("spec", ["livecodebench", "generated-test:code"])
+def test_programs_that_may_not_be_run_are_told_before_anything_is_asked(tmp_path: Path, spec: str) -> None:
+    with pytest.raises(UsageError, match=r"r1chat distill --sandbox$"):
+        config(tmp_path, "--student", "tiny", "--eval", spec)
+    assert config(tmp_path, "--student", "tiny", "--eval", spec, "--sandbox").evaluate.sets == (spec,)
+
+
 def test_a_file_that_is_not_there_is_told_by_the_plan(tmp_path: Path) -> None:
     with pytest.raises(DistillError, match=r"no file .*missing\.jsonl"):
         make_plan(config(tmp_path, "--student", "tiny", "--traces", str(tmp_path / "missing.jsonl")))
