@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from r1chat.serve.api.security import MAX_FILE
+
 from .conftest import SCRIPTS, PageServer, Visit, scripted
 
 DAY = 24 * 3600.0
@@ -211,7 +213,7 @@ def test_answers_and_thoughts_are_searched_apart_and_their_text_stays_text(page:
     page.tab.get_by_text("Answers", exact=True).click()
     page.tab.keyboard.press("Control+k")
     page.tab.keyboard.type('" OR * NEAR(')
-    expect(page.tab.locator(".list [role=status]")).to_have_text("Nothing found")
+    expect(page.tab.locator(".found [role=status]")).to_have_text("Nothing found")
     page.tab.keyboard.press("Escape")
     expect(page.rows()).to_have_count(2)
 
@@ -225,6 +227,31 @@ def test_what_was_found_on_another_branch_is_shown(page: ListVisit) -> None:
     page.tab.locator(".found li", has_text="llama").locator("a").click()
     expect(page.tab.locator(".answer")).to_contain_text("llama")
     page.tab.locator("nav.list input[type=search]").fill("")
+
+
+def test_a_hit_whose_branch_is_late_leaves_alone_who_has_gone_on(page: ListVisit) -> None:
+    conversation = whole("fork", answer="alpaca")
+    conversation["messages"].append(dict(conversation["messages"][1], id="b", content="llama"))
+    page.lay_out(conversation, whole("other", age=60))
+    fork = page.kept("fork")["id"]
+    held: list[Any] = []
+    page.tab.route(f"**/page/conversations/{fork}", lambda route: held.append(route))
+    page.tab.keyboard.press("Control+k")
+    page.tab.keyboard.type("llama")
+    page.tab.locator(".found li", has_text="llama").locator("a").click()
+    page.until(lambda: held)
+    page.tab.locator("nav.list input[type=search]").fill("")
+    page.row("other").locator("a").click()
+    expect(page.tab.locator(".question")).to_have_text("other")
+    opened: list[str] = []
+    page.tab.on("request", lambda request: opened.append(request.url))
+    with page.tab.expect_response(lambda answer: answer.request.method == "PATCH"):
+        held[0].continue_()
+        page.tab.unroute(f"**/page/conversations/{fork}")
+    for _ in range(2):  # time enough for what would follow from it
+        page.tab.evaluate("fetch('/page/settings').then((answer) => answer.text())")
+    assert not [url for url in opened if url.endswith(f"{fork}/events")]
+    expect(page.row("other").locator("a")).to_have_attribute("aria-current", "page")
 
 
 def test_a_hit_far_above_is_brought_into_sight(page: ListVisit) -> None:
@@ -276,6 +303,25 @@ def test_files_are_imported_and_a_bad_one_says_where(page: ListVisit) -> None:
         "Failed to load resource: the server responded with a status of 400"
     ]
     page.complaints.clear()
+
+
+def test_a_file_is_refused_where_the_server_would_refuse_it_and_says_how_to_go_on(page: ListVisit) -> None:
+    said = [
+        page.tab.evaluate(
+            """async (size) => {
+                const { Importer } = await import('/page/assets/list/transfer.js');
+                let said;
+                const toast = { say() {}, fail(text) { said = text; } };
+                await new Importer(document.createElement('nav'), toast, () => {}).take([{ name: 'big.jsonl', size }]);
+                return said;
+            }""",
+            size,
+        )
+        for size in (MAX_FILE, MAX_FILE + 1)
+    ]
+    # What stands for the first one is sent, and makes no conversation.
+    assert "at once" not in said[0] and "256 MB can be imported at once. Import it in parts" in said[1]
+    assert "status of 400" in page.complaints.pop()
 
 
 def test_a_file_that_is_dropped_on_the_list_is_imported(page: ListVisit) -> None:

@@ -1,7 +1,7 @@
 // The chat's parts, laid out and wired. Begins when the tab is shown for the first time.
 import '../common/rooms.js';
 import { get } from '../common/api.js';
-import { emit, on } from '../common/bus.js';
+import { on } from '../common/bus.js';
 import { make } from '../common/dom.js';
 import { words } from '../words/chat.js';
 import { words as shared } from '../words/shared.js';
@@ -137,7 +137,13 @@ class Chat {
 
   arrived(id) {
     this.address(id);
-    if (this.wanted && this.transcript.reveal(this.wanted)) this.wanted = null;
+    if (!this.wanted) return;
+    if (this.transcript.reveal(this.wanted)) this.wanted = null;
+    else if (!this.isSought) {
+      // It is on another branch, or gone.
+      this.isSought = true;
+      this.session.choose(this.wanted).catch(() => {});
+    }
   }
 
   // The address names the conversation, so that a reload, a bookmark and the way back find it.
@@ -155,6 +161,7 @@ class Chat {
     this.announcer.clear();
     this.plans = {};
     this.wanted = message;
+    this.isSought = false;
     this.isStep = isStep;
     this.transcript.toEnd();
     this.session.open(id);

@@ -1,5 +1,5 @@
 // Search in all conversations: in titles, questions and answers or, apart from them, in thoughts.
-import { get, patch } from '../common/api.js';
+import { get } from '../common/api.js';
 import { emit } from '../common/bus.js';
 import { make } from '../common/dom.js';
 import { words } from '../words/list.js';
@@ -97,19 +97,9 @@ export class Search {
     event.stopPropagation();
   }
 
-  async open(event, { conversation, message }) {
+  open(event, { conversation, message }) {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    if (message) await this.choose(conversation, message);
     emit('open-conversation', { id: conversation, message });
-  }
-
-  // What was found may be on a branch that is not shown.
-  async choose(conversation, message) {
-    const path = `/page/conversations/${encodeURIComponent(conversation)}`;
-    try {
-      const shown = await get(path);
-      if (!shown.path.some(({ id }) => id === message)) await patch(path, { head: message });
-    } catch { /* the chat view tells what is wrong with it */ }
   }
 }
