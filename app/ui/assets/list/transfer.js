@@ -4,7 +4,8 @@ import { button, make } from '../common/dom.js';
 import { words } from '../words/list.js';
 import { openMenu } from './menu.js';
 
-const MAX_BYTES = 64 * 2 ** 20;
+// As many as the server takes: MAX_FILE of serve/api/security.py.
+const MAX_BYTES = 256 * 2 ** 20;
 
 // Links that download `path` in each format, and whether thoughts go along.
 export const exportItems = (path, close) => {

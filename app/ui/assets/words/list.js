@@ -53,7 +53,7 @@ export const words = {
     imported: (n) => `${conversations(n)} imported.`,
     nothing: 'There was nothing to import in it.',
     failed: (name, why) => `${name}: ${why}`,
-    large: (size, most) => `it has ${megabytes(size)}, and ${megabytes(most)} can be imported at once.`,
+    large: (size, most) => `it has ${megabytes(size)}, and ${megabytes(most)} can be imported at once. Import it in parts; split -C 200M makes them of JSONL.`,
   },
 
   settings: {
