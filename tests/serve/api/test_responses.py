@@ -299,11 +299,12 @@ SEARCH, PATCH = {"type": "web_search"}, {"type": "custom", "name": "apply_patch"
 
 @pytest.mark.parametrize("choice", [None, "auto"])
 def test_of_what_an_agent_brings_the_model_is_told_of_functions_alone(choice: str | None) -> None:
-    body = ResponsesRequest(input=QUESTION, tools=[SEARCH, WEATHER, PATCH], tool_choice=choice)
+    fields = {"input": QUESTION, "tool_choice": choice}
+    body = ResponsesRequest.model_validate({**fields, "tools": [SEARCH, WEATHER, PATCH]})
     assert [tool.function.name for tool in ask_of(body, "").tools] == ["find_weather"]
     assert [tool["name"] for tool in response_of(body, "resp_1", "demo", 0).tools] == ["find_weather"]
     assert body.ignored == ["tools[custom]", "tools[web_search]"]
-    without = ask_of(ResponsesRequest(input=QUESTION, tools=[SEARCH, PATCH], tool_choice=choice), "")
+    without = ask_of(ResponsesRequest.model_validate({**fields, "tools": [SEARCH, PATCH]}), "")
     assert without.tools == () and without.grammar is None
 
 
