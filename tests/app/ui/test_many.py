@@ -212,6 +212,19 @@ def test_a_vote_is_asked_for_watched_and_counted(many: Visit) -> None:
     assert many.tab.evaluate("document.activeElement.textContent") == "Thought 5", "a bar leads to who is behind it"
 
 
+def test_a_right_answer_is_named_at_the_button_and_stays_with_its_chat(many: Visit) -> None:
+    many.ask("SHEEP please")
+    many.wait("done")
+    choose(many, "vote", gold="36")
+    assert many.tab.inner_text(".ask-many > button") == "5 thoughts, right answer 36"
+    many.new_chat()
+    assert many.tab.inner_text(".ask-many > button") == "5 thoughts"
+    ask(many, "WATCHED please")
+    assert many.tab.input_value(".many .gold input") == ""
+    many.tab.keyboard.press("Escape")
+    over(many)
+
+
 def test_without_a_gold_answer_the_vote_marks_them(many: Visit) -> None:
     ask(many, "VOTES please")
     over(many)

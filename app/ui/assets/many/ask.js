@@ -1,6 +1,7 @@
 // How many replies a question gets: one, a vote of several thoughts, or two models. A button with a small panel;
 // whoever mounts `node` asks for `value` and tells `asked()` when a question went out.
 import { get } from '../common/api.js';
+import { on } from '../common/bus.js';
 import { button, make, onPressOutside } from '../common/dom.js';
 import { words } from '../words/many.js';
 
@@ -15,7 +16,7 @@ export class ManyControl {
     this.count = make('select', { 'aria-label': words.ask.n, onchange: () => this.choose('vote') },
       ...Array.from({ length: MOST - 1 }, (_, index) => make('option', { value: index + 2, selected: index + 2 === 5 }, String(index + 2))));
     this.models = [words.ask.first, words.ask.second].map((label) => make('select', { 'aria-label': label, onchange: () => this.choose('two') }));
-    this.gold = make('input', { maxlength: 500, autocomplete: 'off', onkeydown: (event) => this.onGoldKey(event) });
+    this.gold = make('input', { maxlength: 500, autocomplete: 'off', oninput: () => this.tell(), onkeydown: (event) => this.onGoldKey(event) });
     this.goldRow = make('label', { class: 'right' }, make('span', {}, words.ask.gold), this.gold, make('small', {}, words.ask.goldWhy));
     this.panel = make('div', { class: 'panel', role: 'dialog', 'aria-label': words.ask.legend, hidden: true },
       this.option('one', words.ask.one, words.ask.oneWhy),
@@ -26,6 +27,7 @@ export class ManyControl {
       this.press, this.panel);
     onPressOutside(this.node, () => { if (!this.panel.hidden) this.toggle(false); });
     this.choose('one');
+    on('conversation-shown', () => this.asked());
   }
 
   // Fields for POST /page/many; null: one reply, as ever.
@@ -36,7 +38,7 @@ export class ManyControl {
     return null;
   }
 
-  // The right answer was of that question alone.
+  // The right answer was of that question alone, and is of no other chat's.
   asked() {
     this.gold.value = '';
     this.tell();
@@ -60,7 +62,9 @@ export class ManyControl {
   }
 
   tell() {
-    const said = { one: words.ask.one, vote: words.ask.vote(Number(this.count.value)), two: words.ask.two }[this.mode];
+    const many = { one: words.ask.one, vote: words.ask.vote(Number(this.count.value)), two: words.ask.two }[this.mode];
+    const gold = this.mode === 'one' ? '' : this.gold.value.trim();
+    const said = gold ? words.ask.known(many, gold) : many;
     this.said.textContent = said;
     this.press.setAttribute('aria-label', `${words.ask.button}: ${said}`);
     this.press.classList.toggle('is-many', this.mode !== 'one');

@@ -89,6 +89,7 @@ export const words = {
     modelsWhy: 'For example a teacher beside its student.',
     first: 'One model', second: 'The other model',
     tooFew: 'There is only one model here.',
+    known: (many, gold) => `${many}, right answer ${gold}`,
     gold: 'Right answer', goldWhy: 'If you know it, each reply is marked right or wrong.',
     done: 'Done',
   },
