@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from .conftest import TOO_LONG, Visit
+from r1chat.app.conversations.records import Message
+
+from .conftest import TOO_LONG, PageServer, Visit
 from .test_page import wait_for_growth
 
 if TYPE_CHECKING:
@@ -181,6 +183,50 @@ def test_the_box_grows_with_its_lines_and_an_input_methods_enter_asks_nothing(ch
     chat.tab.wait_for_timeout(200)
     assert chat.tab.locator(".turn").count() == 0
     assert chat.tab.input_value("#question") == "one\ntwo"
+
+
+# Whether the last letter stands left of the first one, of all that the page shows there.
+FROM_RIGHT = """(selector) => [...document.querySelectorAll(selector)].map((block) => {
+    const text = document.createNodeIterator(block, NodeFilter.SHOW_TEXT);
+    const letters = [];
+    for (let node = text.nextNode(); node; node = text.nextNode()) {
+        [...node.data].forEach((letter, at) => { if (letter.trim()) letters.push([node, at]); });
+    }
+    const [first, last] = [letters[0], letters.at(-1)].map(([node, at]) => {
+        const range = document.createRange();
+        range.setStart(node, at);
+        range.setEnd(node, at + 1);
+        return range.getBoundingClientRect();
+    });
+    return last.left < first.left;
+})"""
+
+
+def test_what_is_written_from_right_to_left_is_laid_out_so(chat: Visit, server: PageServer) -> None:
+    store = server.services.store
+    about: dict[str, Any] = {"conversation": store.create("").id}
+    store.add(Message(id="rtl-asked", parent=None, role="user", content="כמה כבשים יש?", **about))
+    answer = "התשובה היא 9.\n\n- אחת!\n\n| אבא. | And so on. |\n|---|---|\n| כן. | No. |"
+    thought = "אני חושב. עוד חושב!\n\nI think."
+    store.add(Message(id="rtl-said", parent="rtl-asked", role="assistant", content=answer, reasoning=thought,
+                      reasoning_tokens=9, **about))  # fmt: skip
+    chat.tab.evaluate("localStorage.setItem('r1chat.trace', 'peek')")
+    chat.tab.goto(f"{chat.url}/?c={about['conversation']}")
+    chat.wait("done")
+    for selector, seen in {
+        ".question": [True],
+        ".toolbar .title": [True],
+        ".trace .text p:not(:empty)": [True, False],
+        ".answer p:not(.tail)": [True],
+        ".answer li": [True],
+        ".answer :is(th, td)": [True, False] * 2,
+    }.items():
+        assert chat.tab.evaluate(FROM_RIGHT, selector) == seen, selector
+    chat.tab.click(".trace .size")
+    chat.tab.wait_for_selector(".sentence")
+    assert chat.tab.evaluate(FROM_RIGHT, ".sentence") == [True, True, False]
+    chat.tab.fill("#question", "ועוד?")
+    assert chat.tab.evaluate("getComputedStyle(document.querySelector('#question')).direction") == "rtl"
 
 
 def test_motion_stops_for_those_who_ask_for_less(calm: Visit) -> None:

@@ -4,6 +4,8 @@
 // make('button', { class: 'copy', type: 'button', 'aria-label': 'Copy', onclick: f }, 'text', child)
 export const make = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
+  // What is typed may be in a script that runs from right to left.
+  if (tag === 'textarea' || tag === 'input') node.dir = 'auto';
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, '');
