@@ -229,6 +229,34 @@ def test_what_is_written_from_right_to_left_is_laid_out_so(chat: Visit, server: 
     assert chat.tab.evaluate("getComputedStyle(document.querySelector('#question')).direction") == "rtl"
 
 
+@pytest.fixture
+def contrast(chat: Visit) -> Iterator[Visit]:
+    chat.tab.emulate_media(forced_colors="active")
+    yield chat
+    chat.tab.emulate_media(forced_colors="none")
+
+
+def test_what_is_chosen_and_how_much_is_spent_can_be_seen_in_high_contrast(contrast: Visit) -> None:
+    line = "nodes => nodes.map((node) => getComputedStyle(node).outlineStyle)"
+    lines = contrast.tab.locator(".thinking label span").evaluate_all(line)
+    assert lines == ["solid", "none", "none"]
+    contrast.tab.wait_for_selector("nav.list .where", state="attached")
+    where = contrast.tab.locator(".where label span").evaluate_all(line)
+    assert sorted(where, reverse=True) == ["solid"] + ["none"] * (len(where) - 1)
+    colours = contrast.tab.evaluate(
+        """async () => {
+            const { Gauge } = await import('/page/assets/chat/gauge.js');
+            const gauge = new Gauge();
+            gauge.show(50, 100);
+            document.querySelector('.pane').append(gauge.node);
+            const seen = [gauge.node, gauge.fill].map((node) => getComputedStyle(node).backgroundColor);
+            gauge.node.remove();
+            return seen;
+        }"""
+    )
+    assert colours[0] != colours[1]
+
+
 def test_motion_stops_for_those_who_ask_for_less(calm: Visit) -> None:
     calm.ask("ENDLESS")
     calm.wait("thinking")
