@@ -18,8 +18,22 @@ from .said import Said
 
 _WORTH: dict[str, float | None] = {"right": 1.0, "wrong": 0.0, "unknown": None}
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+")
-# what may stand beside a number without making it another: a unit, a name before =, a thousands separator
-_UNIT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{[^{}\d]*\}(?:\s*\^\s*\{?\d\}?)?|\^\s*\{?\\circ\}?|\\circ|\{,\}")
+# a whole number whose thousands stand apart, all by the same sign; digits apart in any other way are several numbers
+_THOUSANDS = re.compile(
+    r"(?<![\d.])(?<!\d[ ,~])(?<!\d\\[,;: !])"
+    r"[1-9]\d{0,2}(\{,\}|,?\\!|\\[,;: ]|[ ~])\d{3}(?:\1\d{3})*"
+    r"(?!\d)(?!(?:\{,\}|,?\\!|\\[,;: ]|[ ,~])\s*\d)"
+)
+_BOLD = re.compile(r"\\(?:boldsymbol|bm|bold)\{([^{}]*)\}")
+# what may stand beside a number without making it another: a unit, a name before =
+_POWER = r"(?:\s*\^\s*(?:\d|\{\d\}))?"
+_SET = rf"\\(?:text|textbf|mathrm|mathbf)\{{(?:[^{{}}\d]|\^\d)*\}}{_POWER}"
+_BARE = rf"(?:[^\W\d_]{{2,}}|[mshgLNJWV]){_POWER}(?!\w)"  # of one letter only those that are units: 7 x/y is no 7
+_UNIT = re.compile(
+    rf"{_SET}(?:\s*/\s*{_SET})?|(?<![\\^])(?<![^\W\d_]){_BARE}\s*/\s*{_BARE}"
+    r"|(?<![\\^])(?<![^\W\d_])(?:[cdkm]?m|ft|in|yd|mi|units?)\s*\^\s*(?:[23](?!\w)|\{[23]\})"
+    r"|\^\s*\{?\\circ\}?|\\circ|\{,\}"
+)
 _NAME = re.compile(r"\A\s*\\?[A-Za-z]+\s*=")
 _WORDS = re.compile(r"(?<![\\\w])[^\W\d_]+(?!\w)|(?<=\d)\s*[^\W\d_]+(?!\w)|[°€£¥]")
 # what makes it another, be it dressed as a unit: words, and one letter behind it that is none
@@ -80,14 +94,20 @@ def _plain_ruling(said: Said) -> Ruling | None:
 
 def _same_number(gold: str, value: Fraction, answer: str) -> Ruling:
     """Numbers are compared here and never worked out: the box holds one, as the gold does, with no more than a unit."""
-    text = _NAME.sub("", _UNIT.sub("", answer.replace("−", "-")))
+    text = _BOLD.sub(r"\1", _whole_numbers(answer.replace("−", "-"))).replace("~", " ")
+    text = _NAME.sub("", _UNIT.sub("", text))
     if any(sign.isnumeric() and not sign.isascii() for sign in text):
         return wrong("digits of another script", answer)
     text = _SHORT_FRACTION.sub(r"\\frac{\1}{\2}", _WORDS.sub(" ", text))
     same, said = comparable(text, "boxed") == value, _NUMBER.findall(text)
-    if len(said) > len(_NUMBER.findall(gold)) and not (same and _is_in_lowest_terms(said, value)):
+    if len(said) > len(_NUMBER.findall(_whole_numbers(gold))) and not (same and _is_in_lowest_terms(said, value)):
         return wrong("not worked out", answer)
     return right("equal", answer) if same and not _CHANGES.search(answer) else wrong("another number", answer)
+
+
+def _whole_numbers(text: str) -> str:
+    """With thousands side by side, however TeX sets them apart."""
+    return _THOUSANDS.sub(lambda found: found[0].replace(found[1], ""), text)
 
 
 def _is_in_lowest_terms(said: list[str], value: Fraction) -> bool:
