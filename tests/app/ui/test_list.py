@@ -254,21 +254,44 @@ def test_a_hit_whose_branch_is_late_leaves_alone_who_has_gone_on(page: ListVisit
     expect(page.row("other").locator("a")).to_have_attribute("aria-current", "page")
 
 
-def test_a_hit_far_above_is_brought_into_sight(page: ListVisit) -> None:
-    conversation = whole("far", answer="vicuna")
-    for n in range(12):
+def long_chat(title: str, answer: str, n_more: int, **more: Any) -> dict[str, Any]:
+    """`answer` comes first, and a turn of `more` after it `n_more` times."""
+    conversation = whole(title, answer=answer)
+    for n in range(n_more):
         parent = conversation["messages"][-1]["id"]
         asked, said = (dict(each, id=f"{each['id']}{n}") for each in conversation["messages"][:2])
         asked |= {"parent": parent, "content": f"and {n}?"}
-        said |= {"parent": asked["id"], "content": "line\n\n" * 30}
-        conversation["messages"] += [asked, said]
+        conversation["messages"] += [asked, said | {"parent": asked["id"], **more}]
     conversation["conversation"]["head"] = conversation["messages"][-1]["id"]
-    page.lay_out(conversation)
+    return conversation
+
+
+def test_a_hit_far_above_is_brought_into_sight(page: ListVisit) -> None:
+    page.lay_out(long_chat("far", "vicuna", 12, content="line\n\n" * 30))
     page.tab.keyboard.press("Control+k")
     page.tab.keyboard.type("vicuna")
     page.tab.locator(".found li", has_text="vicuna").locator("a").click()
     expect(page.tab.locator(".turn")).to_have_count(13)
     expect(page.tab.locator(".answer >> nth=0")).to_be_in_viewport()
+    page.tab.locator("nav.list input[type=search]").fill("")
+
+
+def test_a_chat_full_of_hits_leaves_the_others_in_reach(page: ListVisit) -> None:
+    page.lay_out(whole("short", answer="a walrus"), long_chat("long", "a walrus", 59))
+    page.tab.keyboard.press("Control+k")
+    page.tab.keyboard.type("walrus")
+    chats = page.tab.locator(".found li")
+    expect(chats).to_have_count(1)
+    expect(chats).to_contain_text("49 more in this chat")
+    page.tab.get_by_role("button", name="Show more").press("Enter")
+    expect(chats).to_have_count(2)
+    expect(chats.nth(1).locator("a")).to_be_focused()
+    expect(chats.nth(1)).to_contain_text("short")
+    page.tab.keyboard.press("ArrowUp")
+    expect(chats.nth(0).get_by_role("button", name="59 more in this chat")).to_be_focused()
+    page.tab.keyboard.press("Enter")
+    expect(chats.nth(0).locator("a")).to_have_count(60)
+    expect(chats.nth(0).locator("a").nth(1)).to_be_focused()
     page.tab.locator("nav.list input[type=search]").fill("")
 
 

@@ -1,11 +1,13 @@
 // Search in all conversations: in titles, questions and answers or, apart from them, in thoughts.
 import { get } from '../common/api.js';
 import { emit } from '../common/bus.js';
-import { make } from '../common/dom.js';
+import { button, make } from '../common/dom.js';
 import { words } from '../words/list.js';
 
 const SETTLE_MS = 150;
-const MOST = 50;
+// So many hits at first, and when more are wanted.
+const FEW = 50;
+const MOST = 1000;
 
 export class Search {
   // `onState(isSearching)`: the days make room for what is found.
@@ -17,7 +19,8 @@ export class Search {
       this.choice('answers', true), this.choice('thoughts', false));
     this.count = make('p', { class: 'soft', role: 'status' });
     this.hits = make('ul', {});
-    this.found = make('div', { class: 'found' }, this.count, this.hits);
+    this.more = button(search.more, () => this.showMore(), { class: 'quiet', hidden: true, onkeydown: (event) => this.onHitKey(event) });
+    this.found = make('div', { class: 'found' }, this.count, this.hits, this.more);
     this.found.hidden = this.where.hidden = true;
     this.node = make('search', {}, this.box, this.where);
   }
@@ -53,7 +56,7 @@ export class Search {
     this.waiting = setTimeout(() => this.run(), SETTLE_MS);
   }
 
-  async run() {
+  async run(limit = FEW) {
     const text = this.box.value.trim();
     const turn = this.turn = Symbol(text);
     this.found.hidden = this.where.hidden = !text;
@@ -61,36 +64,57 @@ export class Search {
     if (!text) return;
     const { place } = this;
     try {
-      const { hits } = await get(`/page/search?${new URLSearchParams({ q: text, where: place, limit: MOST })}`);
-      if (this.turn === turn) this.show(hits, place);
+      const { hits } = await get(`/page/search?${new URLSearchParams({ q: text, where: place, limit })}`);
+      if (this.turn === turn) this.show(hits, place, limit);
     } catch (error) {
       if (this.turn === turn) this.count.textContent = error.message;
     }
   }
 
-  // A title is mostly a question's first line, and then found with it.
-  show(hits, place) {
+  // By conversation, so that a long one leaves the others in sight. A title is mostly a question's first line, and then
+  // found with it.
+  show(hits, place, limit) {
     const asked = new Set(hits.filter(({ role }) => role === 'user').map(({ conversation }) => conversation));
     const told = hits.filter(({ message, conversation }) => message || !asked.has(conversation));
-    this.count.textContent = words.search.found(hits.length < MOST ? told.length : MOST, MOST);
-    this.hits.replaceChildren(...told.map((hit) => this.hit(hit, place)));
+    this.count.textContent = words.search.found(hits.length < limit ? told.length : limit, limit);
+    const chats = new Map(told.map(({ conversation }) => [conversation, []]));
+    for (const hit of told) chats.get(hit.conversation).push(hit);
+    this.hits.replaceChildren(...[...chats.values()].map((members) => this.chat(members, place)));
+    this.more.hidden = hits.length < limit || limit === MOST;
+  }
+
+  async showMore() {
+    const n = this.hits.children.length;
+    await this.run(MOST);
+    // Whoever has typed on meanwhile stays there.
+    if (document.activeElement !== this.box) (this.hits.children[n] ?? this.hits.lastChild)?.querySelector('a').focus();
+  }
+
+  chat([first, ...others], place) {
+    const node = make('li', {}, this.hit(first, place));
+    const more = button(words.search.moreHere(others.length), () => {
+      const hits = others.map((hit) => this.hit(hit, place));
+      more.replaceWith(...hits);
+      hits[0].focus();
+    }, { class: 'quiet', onkeydown: (event) => this.onHitKey(event) });
+    if (others.length) node.append(more);
+    return node;
   }
 
   hit(hit, place) {
     const { search } = words;
     const kind = place === 'thoughts' ? search.thought : search.roles[hit.role ?? 'title'];
     const snippet = hit.snippet.map(([text, isHit]) => (isHit ? make('mark', {}, text) : text));
-    const link = make('a', { href: `?c=${encodeURIComponent(hit.conversation)}`, onclick: (event) => this.open(event, hit), onkeydown: (event) => this.onHitKey(event) },
+    return make('a', { href: `?c=${encodeURIComponent(hit.conversation)}`, onclick: (event) => this.open(event, hit), onkeydown: (event) => this.onHitKey(event) },
       make('span', { class: 'title' }, hit.title || words.untitled),
       make('span', { class: 'snippet' }, make('span', { class: 'kind' }, kind), ' ', ...snippet));
-    return make('li', {}, link);
   }
 
   onHitKey(event) {
-    const links = [...this.hits.querySelectorAll('a')];
-    const at = links.indexOf(event.target);
-    if (event.key === 'ArrowDown') links[at + 1]?.focus();
-    else if (event.key === 'ArrowUp') (links[at - 1] ?? this.box).focus();
+    const stops = [...this.found.querySelectorAll(':is(a, button):not([hidden])')];
+    const at = stops.indexOf(event.target);
+    if (event.key === 'ArrowDown') stops[at + 1]?.focus();
+    else if (event.key === 'ArrowUp') (stops[at - 1] ?? this.box).focus();
     else if (event.key === 'Escape') this.focus();
     else return;
     event.preventDefault();

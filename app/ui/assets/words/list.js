@@ -26,6 +26,7 @@ export const words = {
     label: 'Search', placeholder: 'Search (Ctrl+K)', where: 'Search in',
     answers: 'Answers', thoughts: 'Thoughts',
     found: (n, most) => (n >= most ? `The newest ${most}` : n ? `${count(n)} found` : 'Nothing found'),
+    more: 'Show more', moreHere: (n) => `${count(n)} more in this chat`,
     roles: { user: 'Question', assistant: 'Answer', title: 'Title' },
     thought: 'Thought',
   },
