@@ -20,7 +20,11 @@ _OPERATIONS: dict[type[ast.operator], tuple[str, Callable[[Fraction, Fraction], 
     ast.Div: ("/", lambda a, b: a / b),
 }
 _SIGNS = (("\\left", ""), ("\\right", ""), ("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("×", "*"), ("·", "*"),
-          ("÷", "/"), ("−", "-"), ("\\(", ""), ("\\)", ""), ("$", ""), ("[", "("), ("]", ")"))  # fmt: skip
+          ("÷", "/"), ("−", "-"), ("\\(", ""), ("\\)", ""), ("$", ""), ("[", "("), ("]", ")"), ("\\,", " "),
+          ("\\:", " "), ("\\;", " "), ("\\!", ""), ("\\ ", " "))  # fmt: skip
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_MAX_WRITTEN = 5 * MAX_EXPRESSION  # TeX needs more signs for the same
 
 
 def rule_expression(check: dict[str, Any] | None, text: str) -> Ruling:
@@ -55,8 +59,13 @@ def rule_expression(check: dict[str, Any] | None, text: str) -> Ruling:
 
 def plain(answer: str) -> str | None:
     """An expression in digits, + - * / and brackets, however it was set; None where it is none."""
+    if len(answer) > _MAX_WRITTEN:
+        return None
     for sign, instead in _SIGNS:
         answer = answer.replace(sign, instead)
+    answer = _TEXT.sub(r"\1", answer)
+    while _FRACTION.search(answer):  # the innermost first
+        answer = _FRACTION.sub(r"((\1)/(\2))", answer)
     answer = answer.strip(" .")
     found = len(answer) <= MAX_EXPRESSION and re.fullmatch(r"[\d+\-*/() ]+(?:= *-?\d+)?", answer, re.ASCII)
     return answer if found else None

@@ -72,6 +72,34 @@ def test_division_is_exact_and_counts_only_where_it_is_allowed() -> None:
     assert rule_expression({**check, "operators": "+-*"}, "\\boxed{8/(3-8/3)}").reason == "/ is not allowed"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "\\frac{24}{3}+5",
+        "\\dfrac{24}{3} + 5 = 13",
+        "24/3\\,+\\,5",
+        "24 \\div 3\\ + 5\\;=\\;13",
+        "\\text{24/3+5}",
+        "\\tfrac {24} {\\text{3}} + 5",
+    ],
+)
+def test_a_fraction_and_the_blanks_of_tex_are_an_expression(answer: str) -> None:
+    assert rule_expression({"numbers": [24, 3, 5], "target": 13}, f"\\boxed{{{answer}}}").verdict == "right"
+
+
+@pytest.mark.parametrize(
+    "answer", ["5\\frac{24}{3}", "2\\,4/3+5", "\\frac{24}{3}", "\\frac{24}{3}+5=14", "\\frac{24+5}{3}", "\\frac{24}+3+5",
+               "\\frac{1}{" * 60 + "1" + "}" * 60]
+)  # fmt: skip
+def test_what_bends_the_rules_is_wrong_in_tex_too(answer: str) -> None:
+    assert rule_expression({"numbers": [24, 3, 5], "target": 13}, f"\\boxed{{{answer}}}").verdict == "wrong"
+
+
+def test_fractions_in_fractions_are_worked_out() -> None:
+    check = {"numbers": [3, 8, 3, 8], "target": 24}
+    assert rule_expression(check, "\\boxed{\\frac{8}{3-\\frac{8}{3}}}").verdict == "right"
+
+
 def test_a_number_counts_as_often_as_it_is_given() -> None:
     check = {"numbers": [5, 5, 2], "target": 20}
     assert rule_expression(check, "\\boxed{(5+5)*2}").verdict == "right"
