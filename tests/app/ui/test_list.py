@@ -471,6 +471,22 @@ def test_settings_are_the_conversations_and_on_request_the_new_ones_too(page: Li
     assert page.json("/page/settings")["settings"]["seed"] is None
 
 
+def test_how_long_new_chats_think_is_kept(page: ListVisit) -> None:
+    dialog = opened_settings(page)
+    dialog.get_by_text("Budget", exact=True).click()
+    dialog.get_by_label("Thinking budget in tokens").fill("300")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    page.reload()
+    expect(page.tab.locator("#composer").get_by_label("Thinking budget in tokens")).to_have_value("300")
+    page.ask("MARKUP please")
+    page.wait("done")
+    settings = page.json(f"/page/conversations/{page.conversation}")["conversation"]["settings"]
+    assert (settings["thinking"], settings["budget"]) == ("budget", 300)
+    page.tab.context.request.put(f"{page.url}/page/settings", data={"settings": {}})
+    page.reload()
+
+
 def test_what_the_dialog_does_not_ask_for_stays_as_it_was_for_new_chats(page: ListVisit) -> None:
     page.lay_out(whole("chat", settings={"thinking": "budget", "budget": 77}))
     page.row("chat").locator("a").click()

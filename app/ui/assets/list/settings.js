@@ -4,6 +4,7 @@ import { button, make, openDialog } from '../common/dom.js';
 import { emit } from '../common/bus.js';
 import { words } from '../words/list.js';
 import { current } from '../chat/current.js';
+import { ThinkingSwitch } from '../chat/thinking.js';
 import { keepFold, preferredFold } from '../chat/thought.js';
 import { NumberField, choice, labelled } from './fields.js';
 import { contextOf, thoughtTokens } from './usage.js';
@@ -25,8 +26,10 @@ class SettingsDialog {
   build() {
     const { settings } = words;
     this.error = make('p', { class: 'alarm', role: 'alert' });
+    // A chat that there is has its own below its question.
+    this.thinking = this.conversation ? null : new ThinkingSwitch(() => {});
     this.form = make('form', { class: 'settings', novalidate: true, onsubmit: (event) => { event.preventDefault(); this.save(); } },
-      this.presets(), this.models(), this.system(), this.numbers(), this.thoughts(),
+      this.presets(), this.models(), this.thinking?.node, this.system(), this.numbers(), this.thoughts(),
       this.conversation ? this.context() : null, this.traces(),
       this.error, this.ends());
     this.dialog = openDialog(this.conversation ? settings.title : settings.titleNew, this.form);
@@ -104,6 +107,7 @@ class SettingsDialog {
     this.systemBox.value = settings.system;
     for (const field of this.fields) field.value = settings[field.name];
     this.keep.checked = settings.keep_thoughts;
+    this.thinking?.show(settings);
     this.warn();
     this.showKept();
     this.showContext();
@@ -146,6 +150,7 @@ class SettingsDialog {
   get values() {
     return {
       preset: this.preset.value, model: this.model.value, system: this.systemBox.value.trim(), keep_thoughts: this.keep.checked,
+      ...this.thinking?.value,
       ...Object.fromEntries(this.fields.map(({ name, value }) => [name, value])),
     };
   }
@@ -170,7 +175,7 @@ class SettingsDialog {
     this.dialog.close();
   }
 
-  // All but what this dialog asks for stays as it is for new chats: how long they think, say.
+  // What the dialog of a chat does not ask for stays as it is for new ones: how long they think.
   async keepForNew(values) {
     const { settings } = await get('/page/settings');
     await put('/page/settings', { settings: { ...settings, ...values } });
