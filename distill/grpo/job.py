@@ -16,6 +16,8 @@ from ..errors import DistillError
 from ..filter.decontamination import EvaluationProblems, is_held_out_row
 from ..filter.measured import evaluation_problems
 from ..rows import ProblemRow
+from ..sources.generated import SOURCE
+from ..sources.instructions import BOXED, with_instruction
 from ..sources.problems import distinct, load_problems
 from ..students import Method
 from .config import FREE, FREE_OF_REWARDS, GrpoConfig
@@ -94,13 +96,20 @@ def _problems(settings: GrpoConfig, seed: int, measured: EvaluationProblems) -> 
     groups = (load_problems(spec, limit=each, seed=seed) for spec in settings.problems)
     rows = (row for row in chain.from_iterable(zip_longest(*groups)) if row is not None)
     unseen = (row for row in rows if not is_held_out_row(row) and not measured.hit(row.prompt))
-    found = list({row.prompt: row for row in distinct(unseen)}.values())[:wanted]
+    found = list({row.prompt: row for row in map(_told_to_box, distinct(unseen))}.values())[:wanted]
     if len(found) < settings.prompts_per_step:
         raise DistillError(
             f"{', '.join(settings.problems) or 'Nothing'} gives {len(found)} problems that are not measured on, and a "
             f"step takes {settings.prompts_per_step}. Name others, in the recipe: problems: [generated:countdown]"
         )
     return found
+
+
+def _told_to_box(row: ProblemRow) -> ProblemRow:
+    """Only what is boxed is rewarded, and somebody else's question does not say so."""
+    if row.verifier != "math" or row.gold is None or "boxed" in row.prompt or row.source.startswith(SOURCE):
+        return row
+    return msgspec.structs.replace(row, prompt=with_instruction(row.prompt, BOXED))
 
 
 def _check(settings: GrpoConfig) -> None:

@@ -246,6 +246,25 @@ def test_nothing_that_is_measured_on_is_trained_on_in_whatever_words(tmp_path: P
     assert [row.prompt for row in job.problems] == [trained[0].prompt]
 
 
+def test_what_is_rewarded_in_a_box_only_is_asked_for_in_one(tmp_path: Path) -> None:
+    rows = [
+        ProblemRow(id="1", prompt="What is 1 + 1, please?", gold="2", source="file"),
+        ProblemRow(id="2", prompt="Box 2 + 3 as \\boxed{}.", gold="5", source="file"),
+        ProblemRow(id="3", prompt="Name a fruit.", gold="fig", source="file", verifier="exact"),
+        ProblemRow(id="4", prompt="Why?", gold=None, source="file"),
+        *load_problems("generated:sums", limit=2),
+    ]
+    write_rows(tmp_path / "mine.jsonl", rows)
+    folder = make_run(tmp_path / "run")
+    job = prepare(
+        config(folder, problems=(str(tmp_path / "mine.jsonl"),), prompts_per_step=1, steps=9, watch_problems=0),
+        folder.grpo, folder.read_json(folder.base_record),
+    )  # fmt: skip
+    asked = {row.id: row.prompt for row in job.problems}
+    told = f"{rows[0].prompt}\n\nPlease reason step by step, and put your final answer within \\boxed{{}}."
+    assert asked == {row.id: told if row.id == "1" else row.prompt for row in rows}
+
+
 def test_two_files_that_both_count_from_one_keep_their_own_answers(tmp_path: Path) -> None:
     for name, numbers in (("a", (1, 1)), ("b", (2, 3))):
         prompt, gold = f"What is {numbers[0]} + {numbers[1]}, please?", str(sum(numbers))
