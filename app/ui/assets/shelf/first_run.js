@@ -8,9 +8,8 @@ import { pulls } from './pulls.js';
 
 const CHOICES = ['r1:1.5b', 'r1:7b', 'r1:14b'];
 
-// The panel, or null where there is more than the demo already. `told` is GET /page/shelf, asked for if not given.
-export const firstRun = async (told = null) => {
-  const shelf = told ?? await get('/page/shelf');
+// The panel, or null where there is more than the demo already. `shelf` is GET /page/shelf.
+export const firstRun = async (shelf) => {
   if (shelf.upstream || shelf.pulls.length || shelf.leftovers.length || shelf.models.some((model) => !model.is_demo)) return null;
   const { conversations } = await get('/page/conversations?limit=1').catch(() => ({ conversations: [] }));
   return conversations.length ? null : panel(shelf);

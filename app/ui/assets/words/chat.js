@@ -1,4 +1,4 @@
-// What the chat says. Numbers are formatted here and nowhere else.
+// What the chat says.
 
 const count = (n) => Math.round(n).toLocaleString('en');
 const tokens = (n) => `${count(n)} ${n === 1 ? 'token' : 'tokens'}`;
