@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import re
 from dataclasses import asdict, dataclass
 from itertools import chain, zip_longest
 from math import ceil
@@ -17,8 +19,10 @@ from ..filter.decontamination import EvaluationProblems, is_held_out_row
 from ..filter.measured import evaluation_problems
 from ..rows import ProblemRow
 from ..sources.generated import SOURCE
+from ..sources.gym import GYM
 from ..sources.instructions import BOXED, with_instruction
 from ..sources.problems import distinct, load_problems
+from ..sources.records import is_file
 from ..students import Method
 from .config import FREE, FREE_OF_REWARDS, GrpoConfig
 
@@ -93,7 +97,7 @@ def _problems(settings: GrpoConfig, seed: int, measured: EvaluationProblems) -> 
     steps = settings.steps or ceil(60 * (settings.minutes or 0) / _FASTEST_S)
     wanted = settings.prompts_per_step * max(1, steps)
     each = -(-wanted // max(1, len(settings.problems)))
-    groups = (load_problems(spec, limit=each, seed=seed) for spec in settings.problems)
+    groups = (_mixed(spec, each, seed) for spec in settings.problems)
     rows = (row for row in chain.from_iterable(zip_longest(*groups)) if row is not None)
     unseen = (row for row in rows if not is_held_out_row(row) and not measured.hit(row.prompt))
     found = list({row.prompt: row for row in map(_told_to_box, distinct(unseen))}.values())[:wanted]
@@ -103,6 +107,14 @@ def _problems(settings: GrpoConfig, seed: int, measured: EvaluationProblems) -> 
             f"step takes {settings.prompts_per_step}. Name others, in the recipe: problems: [generated:countdown]"
         )
     return found
+
+
+def _mixed(spec: str, limit: int, seed: int) -> list[ProblemRow]:
+    """Of a file, which is often sorted, in no order; what generates problems mixes them itself."""
+    rows = load_problems(spec, limit=limit, seed=seed)
+    if is_file(spec) or re.split("[:-]", spec)[0] not in (SOURCE, GYM):
+        random.Random(seed).shuffle(rows)
+    return rows
 
 
 def _told_to_box(row: ProblemRow) -> ProblemRow:

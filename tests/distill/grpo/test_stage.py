@@ -265,6 +265,22 @@ def test_what_is_rewarded_in_a_box_only_is_asked_for_in_one(tmp_path: Path) -> N
     assert asked == {row.id: told if row.id == "1" else row.prompt for row in rows}
 
 
+def test_a_file_is_practised_in_no_order_and_what_is_generated_in_its_own(tmp_path: Path) -> None:
+    rows = [ProblemRow(id=f"{n}", prompt=f"\\boxed{{{n}}}?", gold=f"{n}", source="file") for n in range(64)]
+    write_rows(tmp_path / "sorted.jsonl", rows)
+    folder = make_run(tmp_path / "run")
+
+    def practised(spec: str) -> list[str]:
+        settings = config(folder, problems=(spec,), steps=32, watch_problems=0)
+        return [row.prompt for row in prepare(settings, folder.grpo, folder.read_json(folder.base_record)).problems]
+
+    mixed = practised(str(tmp_path / "sorted.jsonl"))
+    asked = [row.prompt for row in rows]
+    assert mixed != asked and sorted(mixed) == sorted(asked) and practised(str(tmp_path / "sorted.jsonl")) == mixed
+    drawn, own = [row.prompt for row in load_problems("generated:sums", limit=64)], practised("generated:sums")
+    assert own and own == [prompt for prompt in drawn if prompt in own]
+
+
 def test_two_files_that_both_count_from_one_keep_their_own_answers(tmp_path: Path) -> None:
     for name, numbers in (("a", (1, 1)), ("b", (2, 3))):
         prompt, gold = f"What is {numbers[0]} + {numbers[1]}, please?", str(sum(numbers))
