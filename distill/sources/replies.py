@@ -1,4 +1,6 @@
-"""The reply, or the replies, in a row of somebody else's traces: the thought byte for byte, the answer apart."""
+"""The reply, or the replies, in a row of somebody else's traces: the thought byte for byte, the answer apart. Line
+breaks at their ends belong to the tags, with which a student learns them.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,10 @@ def split_reply(text: str, reasoning: str | None) -> Reply:
     """A reply whose thought may have come apart, or stands in its text between tags, of which the first may be in
     the prompt. A thought that does not end leaves an empty answer and the finish_reason `length`.
     """
+    if isinstance(reasoning, str):
+        reasoning = reasoning.strip("\n")
     if reasoning:
-        return Reply(reasoning, text)
+        return Reply(reasoning, text.lstrip("\n"))
     opened = text.lstrip().startswith("<think>")
     if not opened and CLOSE_TAG not in text:
         return Reply(None, text)
