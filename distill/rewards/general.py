@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import defaultdict
 from collections.abc import Sequence
+from statistics import fmean
 
 from ...serve.client import ApiError, Client
 from ..errors import DistillError
@@ -33,7 +35,8 @@ or harmful) to 10 (could not be better)."""
 class GeneralOnly:
     """Asks `score` about problems without a rule only, each answer of a group once; None for all others.
 
-    An answer that never came is worth 0. The dispatch of R1's last stage (arXiv:2501.12948, section 2.3.4): the
+    An answer that never came is worth 0, and one that was not scored as much as the others of its problem on average:
+    beside them, nothing would be a punishment. The dispatch of R1's last stage (arXiv:2501.12948, section 2.3.4): the
     thought is not judged, so that it stays free.
     """
 
@@ -43,7 +46,15 @@ class GeneralOnly:
     def __call__(self, said: Sequence[Said]) -> list[float | None]:
         asked = {(one.problem.id, one.answer): one for one in said if not one.has_rule and _is_whole(one)}
         values = dict(zip(asked, self._score(list(asked.values())), strict=True)) if asked else {}
-        return [None if one.has_rule else values[one.problem.id, one.answer] if _is_whole(one) else 0.0 for one in said]
+        known: dict[str, list[float]] = defaultdict(list)
+        for (problem, _), value in values.items():
+            known[problem] += [] if value is None else [value]
+
+        def worth(one: Said) -> float | None:
+            value = values[one.problem.id, one.answer]
+            return fmean(known[one.problem.id]) if value is None and known[one.problem.id] else value
+
+        return [None if one.has_rule else worth(one) if _is_whole(one) else 0.0 for one in said]
 
 
 class ServerJudge:

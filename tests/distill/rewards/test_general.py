@@ -47,6 +47,14 @@ def test_only_general_problems_are_scored_and_equal_answers_once() -> None:
     assert [one.answer for one in asked] == ["Dear", "So"]
 
 
+def test_an_answer_without_a_score_is_worth_what_the_others_of_its_problem_are() -> None:
+    poem = ProblemRow(id="poem", prompt="Write a poem.", gold=None, source="test", verifier="none")
+    scores = {"Dear": 0.2, "Sir": 0.6, "Hm": None, "Roses": None, "Violets": 0.9}
+    batch = [*(said(answer) for answer in ("Dear", "Hm", "Sir")), said("Hm", cut=True), said("Violets", poem)]
+    assert GeneralOnly(lambda some: [scores[one.answer] for one in some])(batch) == [0.2, 0.4, 0.6, 0.0, 0.9]
+    assert GeneralOnly(lambda some: [scores[one.answer] for one in some])([said("Roses", poem)]) == [None]
+
+
 def test_a_server_scores_the_answers_and_never_sees_a_thought() -> None:
     with shaky_teacher(reply_of=points_for) as judge:
         config = RewardConfig(format=0.0, general=0.5, judge=f"{judge.url}/v1", judge_model="judge-1")
