@@ -18,6 +18,7 @@ from ..errors import DistillError
 from ..hf.adapter import read_lora
 from ..hf.gguf import export_gguf, read_model
 from ..host import Host, Served
+from ..retries import Retries
 from ..sft.formats import write_format
 from ..sft.rows import RowEncoder
 from .job import GrpoJob
@@ -90,13 +91,14 @@ class _Drawing:
         groups = [(prompt, len(list(run))) for prompt, run in groupby(prompts)]
         parts = [(prompt, min(_AT_ONCE, count - at)) for prompt, count in groups for at in range(0, count, _AT_ONCE)]
         places = asyncio.Semaphore(max(1, _IN_FLIGHT // max(count for _, count in parts)))
-        served = self._servers.served
+        served, retries = self._servers.served, Retries()
         async with Client(served.url, model=served.model, timeout=_SILENCE_S) as client:
 
             async def ask(at: int, prompt: str, count: int) -> list[Completion]:
                 async with places:
                     seed = (self._job.seed * 1_000_003 + step) * 100_003 + at * _AT_ONCE
-                    return self._read(prompt, await client.continue_text(**self._body(prompt, count, seed)))
+                    body = await retries.answer(client.continue_text, **self._body(prompt, count, seed))
+                    return self._read(prompt, body)
 
             found = await asyncio.gather(*(ask(at, *part) for at, part in enumerate(parts)))
         return [completion for part in found for completion in part]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,17 @@ from typing import Any
 import pytest
 
 from r1chat.app.distilling.host import make_host
+from r1chat.distill import retries
 from r1chat.distill.errors import DistillError
+from r1chat.distill.grpo import server_rollouts
 from r1chat.distill.grpo.config import GrpoConfig
 from r1chat.distill.grpo.job import GrpoJob
 from r1chat.distill.grpo.sampler import Completion
 from r1chat.distill.grpo.server_rollouts import draws_by_server
-from r1chat.distill.rows import ProblemRow
+from r1chat.distill.host import Served
+from r1chat.distill.rows import ProblemRow, Teacher
 from r1chat.distill.sft.rows import RowEncoder
+from r1chat.serve.client import ApiError, Client, ServerUnreachableError
 from r1chat.serve.models.gguf.shapes import SHAPES
 from r1chat.serve.models.random_folder import make_random_folder
 
@@ -108,6 +114,32 @@ def test_log_probabilities_of_another_temperature_are_not_taken_for_the_draws(jo
     alone = replace(job, folder=tmp_path, settings=replace(cooler, sync_every=1))
     with draws_by_server(alone, make_host(None)) as draw:
         assert {one.logprobs for one in draw(load(job), PROMPTS[:2], 0)} == {None}
+
+
+def test_a_request_that_fails_in_passing_ends_no_training(
+    job: GrpoJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[Exception] = [ServerUnreachableError("reset"), ApiError(429, None, "busy")]
+    prompt_ids = RowEncoder(job.base).encode_prompt(PROMPTS[0])
+
+    @asynccontextmanager
+    async def serve(*_: object, **__: object) -> AsyncIterator[Served]:
+        yield Served("http://127.0.0.1:9", "policy", Teacher(name="policy"))
+
+    async def continue_text(self: Client, **body: Any) -> dict[str, Any]:
+        if failures:
+            raise failures.pop()
+        drawn = {"token_ids": [5], "token_id_logprobs": [-1.0], "finish_reason": "length"}
+        return {"choices": [{"prompt_token_ids": prompt_ids, **drawn}] * body["n"]}
+
+    monkeypatch.setattr(retries, "FIRST_S", 0.001)
+    monkeypatch.setattr(server_rollouts, "_write", lambda *_: (tmp_path, None))
+    monkeypatch.setattr(Client, "continue_text", continue_text)
+    with draws_by_server(replace(job, folder=tmp_path), replace(make_host(None), serve=serve)) as draw:
+        assert len(draw(None, PROMPTS[:2], 0)) == 2
+        failures.append(ApiError(400, None, "wrong"))
+        with pytest.raises(DistillError, match=r"gave none \(wrong\)"):
+            draw(None, PROMPTS[:2], 1)
 
 
 def test_weights_that_no_file_can_hold_are_told_in_words(job: GrpoJob, tmp_path: Path) -> None:
