@@ -54,7 +54,8 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         type=key,
         action="append",
         metavar="KEY",
-        help="key that clients must send (default: $R1CHAT_API_KEY); may be repeated, one for each person",
+        help="key that clients must send (default: $R1CHAT_API_KEY); may be repeated: the first is yours, each "
+        "further one another person's",
     )
     parser.add_argument(
         "--cache-scope",
