@@ -11,7 +11,7 @@ import pytest
 from .conftest import HIDE, LABEL, PageServer, Visit, scripted
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 
 def script(n_lines: int, answer: str) -> str:
@@ -223,6 +223,17 @@ def test_a_right_answer_is_named_at_the_button_and_stays_with_its_chat(many: Vis
     assert many.tab.input_value(".many .gold input") == ""
     many.tab.keyboard.press("Escape")
     over(many)
+    held: list[Route] = []
+    many.tab.route("**/page/many", lambda route: held.append(route))
+    many.tab.fill("#question", "SHEEP, and then?")
+    many.tab.press("#question", "Enter")
+    many.until(lambda: held)
+    many.new_chat()
+    choose(many, "vote", gold="36")
+    with many.tab.expect_response(lambda response: "/page/conversations?" in response.url):
+        held[0].continue_()  # what it brings is asked for when it was told
+    many.tab.unroute("**/page/many")
+    assert many.tab.inner_text(".ask-many > button") == "5 thoughts, right answer 36"
 
 
 def test_without_a_gold_answer_the_vote_marks_them(many: Visit) -> None:

@@ -169,6 +169,7 @@ export class Session {
       .filter(({ state }) => state === 'live');
   }
 
+  // Nothing is done while another conversation is opened: it would be done to one that was left, or is not seen yet.
   send(method, path, body = {}, limit = undefined) {
     if (!this.isShown) throw new Error(words.opening.wait);
     return call(method, path, body, limit);

@@ -73,7 +73,7 @@ class Chat {
     // A new chat that gets its name is no step.
     this.isStep = false;
     const isHere = await this.session.ask(text, { settings: this.plans, many: this.many?.value });
-    this.many?.asked();
+    if (isHere) this.many?.asked();
     this.transcript.toEnd();
     return isHere;
   }
