@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import DistillError
 from ..rewards.functions import Reward
+from ..sft.trainer import never
 from .job import GrpoJob
 from .ledger import Rollouts, worth
 from .sampler import Draw
@@ -16,13 +17,16 @@ _ROUNDS = 4
 _SOLVED_ROUNDS = 20
 
 
-def probe(roll_out: Callable[[int], Rollouts], max_tokens: int) -> None:
+def probe(roll_out: Callable[[int], Rollouts], max_tokens: int, interrupted: Callable[[], bool] = never) -> None:
     """Draws steps until one shows a difference. Raises DistillError where all completions are cut off, or those of
-    each problem are worth the same: then every advantage is 0, and so is the gradient.
+    each problem are worth the same: then every advantage is 0, and so is the gradient. When `interrupted` says so,
+    raises KeyboardInterrupt.
     """
     drawn: list[Rollouts] = []
     while len(drawn) < _SOLVED_ROUNDS and sum(not _is_solved(rollouts) for rollouts in drawn) < _ROUNDS:
         drawn.append(roll_out(len(drawn)))
+        if interrupted():
+            raise KeyboardInterrupt
         if drawn[-1].equal_share < 1 and not all(_is_cut(rollouts) for rollouts in drawn):
             return
     count = sum(len(rollouts.completions) for rollouts in drawn)

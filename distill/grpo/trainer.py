@@ -104,7 +104,13 @@ def _train(
     watch.trainer = trainer
     keep_in_float32(trainer.policy)
     if settings.probe and watch.checkpoint is None:
-        probe(lambda number: roll_out(job, trainer.policy, draw, rewards, number), settings.max_completion_tokens)
+        probe(
+            lambda number: roll_out(job, trainer.policy, draw, rewards, number),
+            settings.max_completion_tokens,
+            interrupted,
+        )
+    if interrupted():  # before the held-out problems are asked, which takes as long as some steps
+        raise KeyboardInterrupt
     _run(trainer, watch)
     _save(trainer, job)
     return _outcome(trainer, watch, device)

@@ -358,6 +358,38 @@ def test_a_student_that_solves_nearly_all_is_given_time_to_fail() -> None:
         probe(lambda number: next(drawn), 64)
 
 
+def test_ctrl_c_is_heard_while_it_is_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def rolled_out(*given: Any) -> Rollouts:
+        drawn.append(given[-1])
+        signal.raise_signal(signal.SIGINT)
+        return Rollouts(PROBLEMS[:2], [Completion([], [1, 2], "x", "length")] * 2, {}, (0.0, 0.0), 2)
+
+    monkeypatch.setattr("r1chat.distill.grpo.trainer.roll_out", rolled_out)
+    folder = make_run(tmp_path)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(config(folder, probe=True), folder, host(said))
+    assert drawn == [0] and len(said) == 1
+
+
+def test_ctrl_c_is_heard_before_the_held_out_problems_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from r1chat.distill.sft.model import load_model
+
+    def loaded(*given: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return load_model(*given)
+
+    monkeypatch.setattr("r1chat.distill.sft.model.load_model", loaded)
+    monkeypatch.setattr("r1chat.distill.grpo.held_out.HeldOut.ask", lambda *_: pytest.fail("they are asked"))
+    folder = make_run(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(config(folder), folder, host([]))
+
+
 @pytest.mark.slow
 def test_rewards_that_never_differ_end_the_training(tmp_path: Path) -> None:
     folder = make_run(tmp_path)
