@@ -5,6 +5,7 @@ Knows neither llama.cpp nor requests; a state is bytes. Used on the engine's thr
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import logging
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from .host_memory import available_memory
+from .model_file import parts_of
 
 logger = logging.getLogger(__name__)
 
@@ -105,11 +107,16 @@ class HostCache:
         self._n_spare_bytes += sign * entry.spare * entry.state.nbytes
 
     def longest(self, tokens: list[int], scope: str) -> tuple[Entry | None, int]:
-        """The entry with the longest common beginning, and its length; None and 0 if none has any."""
+        """The entry with the longest common beginning, of equals the smallest, and the length of that; None and 0 if
+        none has any.
+        """
         best: tuple[Entry | None, int] = (None, 0)
         ids = np.array(tokens, np.int32) if self._entries else np.empty(0, np.int32)
         for entry in self._entries:
-            if entry.scope == scope and (n_common := entry.n_common(ids)) > best[1]:
+            if entry.scope != scope:
+                continue
+            n_common = entry.n_common(ids)
+            if n_common > best[1] or (best[0] and n_common == best[1] and len(entry.ids) < len(best[0].ids)):
                 best = (entry, n_common)
         return best
 
@@ -135,7 +142,7 @@ def cache_key(model_path: Path, kind: str = "f16", adapter: Path | None = None) 
     same adapter), library and kind of cache, as 64 hex digits.
     """
     is_folder = model_path.is_dir()
-    files = sorted(model_path.glob("*.safetensors")) if is_folder else [model_path]
+    files = sorted(model_path.glob("*.safetensors")) if is_folder else parts_of(model_path)
     files += [adapter] if adapter else []
     versions = map(importlib.metadata.version, ("torch", "transformers") if is_folder else ("llama-cpp-python",))
     return hashlib.sha256(" ".join([*map(_file_digest, files), *versions, kind]).encode()).hexdigest()
@@ -148,21 +155,25 @@ def _file_digest(path: Path) -> str:
 
 def save_entries(folder: Path, key: str, entries: Iterable[Entry]) -> None:
     """Makes `entries` (least recently used first) all that lies in `folder`: what is there under other keys,
-    or was given up, is deleted. Raises OSError where the disk refuses; what was written by then stays valid.
+    or was given up, is deleted. Raises OSError where the disk refuses; what was written by then stays valid, and is
+    that of the conversations that were used last.
     """
     home = folder / key
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths = {home / f"{_name(entry)}{_SUFFIX}": entry for entry in entries}
+    # first, so that there is room for the others
+    for other in [each for each in folder.iterdir() if _KEY_FOLDER.fullmatch(each.name) and each.is_dir()]:
+        _delete_files(other, {path.name for path in paths} if other == home else set())
+    if not paths:
+        return
+    home.mkdir(mode=0o700, exist_ok=True)
     home.chmod(0o700)
-    kept, began = set(), time.time_ns()
-    for index, entry in enumerate(entries):
-        path = home / f"{_name(entry)}{_SUFFIX}"
+    began = time.time_ns()
+    for age, (path, entry) in enumerate(reversed(paths.items())):
         if not path.exists():
             _write_aside(path, entry)
         # the clock of a file system is too coarse to keep the order
-        os.utime(path, ns=(began + index, began + index))
-        kept.add(path.name)
-    for other in [each for each in folder.iterdir() if _KEY_FOLDER.fullmatch(each.name) and each.is_dir()]:
-        _delete_files(other, kept if other == home else set())
+        os.utime(path, ns=(began - age, began - age))
     _sync_folder(home)
 
 
@@ -171,17 +182,25 @@ def load_entries(folder: Path, key: str, max_bytes: int) -> Iterator[tuple[list[
 
     A file that is damaged is deleted.
     """
-    files = sorted((folder / key).glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+    files = sorted(_told((folder / key).glob(f"*{_SUFFIX}")))
     n_bytes, first = 0, len(files)
-    while first and n_bytes + files[first - 1].stat().st_size <= max_bytes:
+    while first and n_bytes + files[first - 1][1] <= max_bytes:
         first -= 1
-        n_bytes += files[first].stat().st_size
-    for path in files[first:]:
+        n_bytes += files[first][1]
+    for _, _, path in files[first:]:
         try:
             yield _read(path)
         except (OSError, ValueError, struct.error) as error:
             logger.warning("prompt cache: %s is damaged and is deleted (%s)", path.name, error)
             path.unlink(missing_ok=True)
+
+
+def _told(paths: Iterable[Path]) -> Iterator[tuple[int, int, Path]]:
+    """When each was used last, and its bytes; another server may delete what was just listed."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            told = path.stat()
+            yield told.st_mtime_ns, told.st_size, path
 
 
 def _name(entry: Entry) -> str:

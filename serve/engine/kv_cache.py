@@ -7,6 +7,7 @@ used first, and leave by way of host memory, from where they come back much fast
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from time import perf_counter
@@ -20,6 +21,8 @@ from .sequence import Sequence
 
 # Shorter runs are computed again about as fast as they are fetched.
 MIN_HOST_TOKENS = 32
+# Nor is a long run fetched for less than this part of it.
+WORTH_FETCHING = 8
 # Attention passes over idle cells too. At 0.5B a thousand of them add 2 % to a step of decoding, and 2 ms to the
 # 3.5 ms of each prompt row, while a thousand tokens come back from host memory in 1.4 ms.
 MAX_IDLE_CELLS = 512
@@ -94,6 +97,21 @@ class KVCache:
     def n_claimed_cells(self) -> int:
         """Cells that some running request needs; the others can be evicted."""
         return self._in_use.n_used
+
+    def n_claimed_without(self, sequences: Iterable[Sequence]) -> int:
+        """Cells that some other running request needs."""
+        cells = [self._cells.of(sequence.seq_id) for sequence in sequences]
+        for each in cells:
+            self._in_use.remove(each)
+        n_claimed = self._in_use.n_used
+        for each in cells:
+            self._in_use.add(each)
+        return n_claimed
+
+    @property
+    def n_kept_cells(self) -> int:
+        """Cells of idle residents that would be lost if they had to leave, at least."""
+        return sum(self._cells.n_private(seq_id) for seq_id in self._idle if not self._can_go(seq_id))
 
     def n_shared_with_running(self, sequence: Sequence) -> int:
         """Leading tokens of `sequence` that lie in cells a running request needs anyway."""
@@ -207,8 +225,13 @@ class KVCache:
     def _fetch(self, sequence: Sequence, n_resident: int) -> bool:
         """Brings back from host memory what reaches further than the cache; whether the cache has changed."""
         entry, n_common = self.host.longest(sequence.tokens, sequence.cache_scope)
-        if entry is None or min(n_common, _n_usable(sequence)) < n_resident + MIN_HOST_TOKENS:
+        if entry is None:
             return False
+        n_gained = min(n_common, _n_usable(sequence)) - n_resident
+        if n_gained < max(MIN_HOST_TOKENS, len(entry.tokens) // WORTH_FETCHING):
+            return False
+        if len(entry.tokens) > self.n_cells - self.n_claimed_cells:
+            return False  # all idle ones would have to leave, and in vain
         began = perf_counter()
         # taken out first: what is evicted to make room for it must not push it out
         tokens, state = entry.tokens, self.host.take(entry)

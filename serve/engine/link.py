@@ -17,14 +17,16 @@ from queue import SimpleQueue
 from threading import Thread
 
 from .config import EngineConfig
-from .messages import Command, Reply, encode, reply_decoder
+from .messages import Command, QueryAnswer, Reply, encode, reply_decoder
 
 EXIT_GRACE_S = 0.5
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ChildLink:
-    """`exited` is done once the child has ended and all it said was handed to `on_reply`."""
+    """`exited` is done once the child has ended and all it said was handed to `on_reply`. Whoever waits for it uses
+    asyncio.wait(): a cancelled `await` would cancel it for all.
+    """
 
     def __init__(self, config: EngineConfig, on_reply: Callable[[Reply], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -66,7 +68,8 @@ class ChildLink:
         try:
             while True:
                 reply = reply_decoder.decode(self._pipe.recv_bytes())
-                self.last_reply_at = time.monotonic()
+                if not isinstance(reply, QueryAnswer):  # another thread's, which goes on where the engine's hangs
+                    self.last_reply_at = time.monotonic()
                 self._post(self._on_reply, reply)
         except (EOFError, OSError):
             pass

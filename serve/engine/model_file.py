@@ -27,7 +27,9 @@ class ModelFile:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._loaded = {part: _look(part) for part in parts_of(path)} if path is not None and path.is_file() else {}
+        # os.path, which takes a disk that has gone for no file; Path.is_file() raises
+        parts = parts_of(path) if path is not None and os.path.isfile(path) else []
+        self._loaded = {part: _look(part) for part in parts}
 
     def is_changed(self) -> bool:
         return any(_is_other(loaded, _look(part)) for part, loaded in self._loaded.items())

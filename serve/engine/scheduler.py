@@ -152,15 +152,25 @@ class Scheduler:
                 self.finish(prepared, keep=False)
 
     def _makes_way(self, sequence: Sequence) -> bool:
-        """There is a place and room for it, perhaps one that work ahead or background work had."""
+        """There is a place and room for it, perhaps one that work ahead or less urgent work had."""
         while not self._has_place(sequence):
             if len(self.running) < self._n_seq_max and self._stop_preparing():
                 continue
-            background = [other for other in self.running if _is_background(other)]
-            if not background or _is_background(sequence):
+            giving_way = [other for other in self.running if other.priority.rank > sequence.priority.rank]
+            if not giving_way or not self._would_fit(sequence, giving_way):
                 return False
-            self.park(background[-1])
+            self.park(max(reversed(giving_way), key=lambda other: other.priority.rank))
         return True
+
+    def _would_fit(self, sequence: Sequence, giving_way: list[Sequence]) -> bool:
+        """Once they all are parked; else they are not parked in vain."""
+        staying = [other for other in self.running if other not in giving_way]
+        n_cells = self._cache.n_claimed_without(giving_way) + sum(map(_needed, staying)) + self._own(sequence)
+        return not staying or n_cells <= self._cache.n_cells
+
+    def _own(self, sequence: Sequence) -> int:
+        """Cells that it takes beyond those of running requests."""
+        return len(sequence.tokens) - self._cache.n_shared_with_running(sequence) + _reserve(sequence)
 
     def _stop_preparing(self) -> bool:
         """What is computed ahead leaves its place, and its cells may be evicted; False where there is nothing."""
@@ -174,9 +184,10 @@ class Scheduler:
             return True
         if len(self.running) == self._n_seq_max:
             return False
-        still_to_come = sum(_needed(other) for other in self.running)
-        own = len(sequence.tokens) - self._cache.n_shared_with_running(sequence) + _reserve(sequence)
-        return self._cache.n_claimed_cells + still_to_come + own <= self._cache.n_cells
+        still_to_come = sum(map(_needed, self.running))
+        # background work may not have the room of chats that would be lost
+        kept = self._cache.n_kept_cells if all(map(_is_background, [sequence, *self.running])) else 0
+        return self._cache.n_claimed_cells + kept + still_to_come + self._own(sequence) <= self._cache.n_cells
 
     def _add_decoding(self, batch: Batch, sequences: list[Sequence], limit: int) -> None:
         """A row each, or the few that a sequence was given at once, up to `limit` rows in the batch."""
@@ -280,8 +291,8 @@ class Scheduler:
         """Background work alone may evict a chat only where host memory takes it."""
         losing = not all(_is_background(chunk.sequence) for chunk in batch.chunks)
         return self._cache.make_room(batch.n_rows, losing=losing) or (
-            # it is alone with what it has: better to lose an idle chat than to park a request for ever
-            not losing and len(self.running) == 1 and self._cache.make_room(batch.n_rows)
+            # it is the last one: better to lose an idle chat than to park all requests for ever
+            not losing and len(batch.chunks) == 1 and self._cache.make_room(batch.n_rows)
         )
 
     def _idle_rows(self, batch: Batch) -> int:

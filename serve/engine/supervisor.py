@@ -123,7 +123,8 @@ class Supervisor:
             if silent_s > self._patience_s:
                 self._ended_by = f"it finished no step for {silent_s:.0f} s"
                 self.link.kill()
-                await self.link.exited
+                self._enter("restarting")  # nobody is sent to it any more
+                await asyncio.wait({self.link.exited})
 
     def _end_if_changed(self) -> None:
         """Somebody wrote into the model's file: what the child computes from now on is not the model it loaded."""
@@ -170,9 +171,9 @@ class Supervisor:
     async def _load(self) -> ModelInfo:
         """A new child, ready for requests. Raises ModelLoadError."""
         self._loaded = loaded = asyncio.get_running_loop().create_future()
-        # before the child reads it, so that no change goes unseen
-        self._file = ModelFile(self._config.model_path)
         try:
+            # before the child reads it, so that no change goes unseen
+            self._file = ModelFile(self._config.model_path)
             self.link = link = ChildLink(self._config, self._on_reply)
             async with asyncio.timeout(self._config.load_timeout_s):
                 await asyncio.wait({loaded, link.exited}, return_when=asyncio.FIRST_COMPLETED)
@@ -180,7 +181,7 @@ class Supervisor:
             raise ModelLoadError(
                 f"Loading took longer than {self._config.load_timeout_s:.0f} s; the attempt was given up."
             ) from None
-        except (OSError, RuntimeError) as error:  # no more processes, or no more threads
+        except (OSError, RuntimeError) as error:  # no more processes or threads, or the disk is gone
             raise ModelLoadError(f"The engine's process cannot be started: {error}") from error
         if not loaded.done():
             raise ModelLoadError(f"The engine's process ended while it loaded the model ({_describe(link.exit_code)}).")
@@ -196,7 +197,7 @@ class Supervisor:
             await asyncio.wait({self.link.exited}, timeout=grace_s)
         finally:
             self.link.kill()
-        await self.link.exited
+        await asyncio.wait({self.link.exited})
         self.link = None
         self._close_books()
 

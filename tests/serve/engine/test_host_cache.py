@@ -47,6 +47,12 @@ def test_the_longest_common_beginning_wins() -> None:
     assert cache.longest([], "") == (None, 0)
 
 
+def test_of_equals_the_smallest_wins() -> None:
+    cache = filled([1, 2, 3, 4, 5, 6], [1, 2, 7, 8])
+    entry, n_common = cache.longest([1, 2, 9], "")
+    assert entry is not None and (entry.tokens, n_common) == ([1, 2, 7, 8], 2)
+
+
 def test_scopes_see_nothing_of_each_other() -> None:
     cache = filled([1, 2, 3])
     assert cache.longest([1, 2, 3], "alice") == (None, 0)
@@ -243,6 +249,23 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
     assert len(list((tmp_path / KEY).iterdir())) == 1
 
 
+def test_where_the_disk_fills_up_what_was_used_last_is_there_and_what_is_not_wanted_made_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_entries(tmp_path, KEY, filled([1]))
+    calls, fsync = iter(range(9)), os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if next(calls) == 1:
+            raise OSError("disk full")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        save_entries(tmp_path, KEY, filled([2], [3]))
+    assert [tokens for tokens, _, _ in load_entries(tmp_path, KEY, 10_000)] == [[3]]
+
+
 def test_a_key_stands_for_the_weights_and_the_kind_of_cache(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"weights")
@@ -251,6 +274,15 @@ def test_a_key_stands_for_the_weights_and_the_kind_of_cache(tmp_path: Path) -> N
     assert cache_key(path, "q8_0") != key
     path.write_bytes(b"Weights")
     assert cache_key(path) != key
+
+
+def test_a_key_stands_for_all_parts_of_a_model_in_several(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"model-0000{number}-of-00002.gguf" for number in (1, 2))
+    first.write_bytes(b"names")
+    second.write_bytes(b"weights")
+    key = cache_key(first)
+    second.write_bytes(b"Weights")
+    assert cache_key(first) != key
 
 
 def test_the_default_is_a_share_of_what_is_available() -> None:

@@ -193,6 +193,25 @@ def test_what_is_evicted_comes_back_from_host_memory() -> None:
     assert cache.counts.restore_s_max > 0
 
 
+def test_what_could_not_be_brought_back_evicts_nobody() -> None:
+    cache, memory = make(n_cells=300, host_bytes=10_000)
+    leave(cache, memory, list(range(200)))
+    cache.clear_idle()
+    compute(cache, memory, claim(cache, [7] * 150))
+    leave(cache, memory, [8] * 50)
+    n_evicted = cache.counts.evictions
+    assert claim(cache, [*range(100), 5]).n_computed == 0
+    assert (cache.counts.evictions, cache.host.n_entries, cache.counts.restores) == (n_evicted, 1, 0)
+
+
+def test_a_long_run_is_not_fetched_for_a_small_part_of_it() -> None:
+    cache, memory = make(host_bytes=10_000)
+    leave(cache, memory, list(range(800)))
+    cache.clear_idle()
+    assert claim(cache, [*range(90), 5]).n_computed == 0
+    assert claim(cache, [*range(110), 5]).n_computed == 110
+
+
 def test_host_memory_is_left_alone_where_the_cache_reaches_as_far() -> None:
     cache, memory = make(host_bytes=10_000)
     leave(cache, memory, list(range(80)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import random
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 from engine_tools import finish_of, request, scripted_config, scripted_engine, text_of
 
-from r1chat.serve.engine import link
+from r1chat.serve.engine import link, supervisor
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.messages import encode
 from r1chat.serve.engine.process import BackOff, EngineProcess
@@ -131,6 +132,8 @@ async def test_a_hanging_child_is_killed_and_replaced() -> None:
         bad = asyncio.create_task(collect(process, request("bad", "please HANG now")))
         await eventually(lambda: process.stats()["waiting"] == 1)  # its last word before the step that hangs
         long_ago(process)
+        # questions are answered beside the engine's steps, and are no sign of life of them
+        await process.tokenize((Segment("word", special=False),))
         with pytest.raises(EngineStoppedError, match="it finished no step for"):
             async with asyncio.timeout(30):
                 await bad
@@ -150,6 +153,20 @@ async def test_an_idle_child_is_not_taken_for_a_hanging_one(tmp_path: Path) -> N
         gate.touch()
         assert finish_of(await asked)
         assert process.restarts == 0
+
+
+async def test_a_disk_that_is_gone_for_a_while_ends_no_supervision(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(path: Path | None) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    async with engine(scripted_config(), BackOff(first_s=0.01, limit=100)) as process:
+        assert process.pid is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(supervisor, "ModelFile", gone)
+            os.kill(process.pid, signal.SIGKILL)
+            await eventually(lambda: process.restarts > 0)
+            await asyncio.sleep(0.1)
+        assert finish_of(await collect(process, request("good")))
 
 
 async def test_requests_made_during_a_restart_wait_for_it() -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from r1chat.serve.engine.batch import Batch
 from r1chat.serve.engine.kv_cache import KVCache
@@ -302,17 +303,47 @@ def test_background_computes_alone_or_in_rows_that_ride_along() -> None:
     assert rows_of(policy.step()) == {"chat": 1, "job": 3}
 
 
-def test_background_makes_way_for_a_request_that_lacks_a_place() -> None:
+@pytest.mark.parametrize("priority", [BACKGROUND, BATCH])
+def test_the_less_urgent_makes_way_for_a_request_that_lacks_a_place(priority: Priority) -> None:
     policy = scheduler(n_seq_max=2)
-    start_decoding(policy, 2, BACKGROUND)
+    start_decoding(policy, 2, priority)
     policy.add(prompt("chat", 5))
     policy.schedule()
     assert names(policy.running) == ["stream 0", "chat"]
     assert names(policy.waiting) == ["stream 1"]
 
 
+def test_nothing_is_parked_for_a_request_that_would_not_fit_even_so() -> None:
+    policy = scheduler(n_cells=1000, rows=500)
+    policy.add(prompt("chat", 400))
+    policy.add(prompt("batch", 100, BATCH))
+    policy.step()
+    policy.add(prompt("large", 400))
+    policy.step()
+    assert names(policy.running) == ["chat", "batch"] and policy.n_parkings == 0
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3, 8])
+@pytest.mark.parametrize("n_tokens", [150, 600])
+def test_background_jobs_get_on_where_chats_fill_the_cache_and_host_memory(n_jobs: int, n_tokens: int) -> None:
+    policy = scheduler(n_cells=1000, rows=100)
+    for number in range(9):
+        policy.add(prompt(f"chat {number}", 100))
+        while not policy.running or not policy.running[0].is_decoding:
+            policy.step()
+        policy.finish(policy.running[0])
+    jobs = [prompt(f"job {number}", n_tokens, BACKGROUND) for number in range(n_jobs)]
+    for job in jobs:
+        policy.add(job)
+    for _ in range(100 * n_jobs):
+        policy.step()
+        for job in [job for job in policy.running if job.is_decoding]:
+            policy.finish(job)
+    assert not policy.running and not policy.waiting
+
+
 def test_background_parks_its_own_before_it_evicts_a_chat_that_host_memory_cannot_take() -> None:
-    policy = scheduler(n_cells=500, rows=500)
+    policy = scheduler(n_cells=700, rows=500)
     policy.add(prompt("chat", 300))
     policy.step()
     policy.finish(policy.running[0])
