@@ -76,7 +76,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="a web page's origin, such as http://localhost:3000, from which browsers may call this server "
+        help="an origin, such as http://localhost:3000 or app://obsidian.md, from which pages may call this server "
         "(default: none but its own page); may be repeated",
     )
     parser.add_argument(
