@@ -85,6 +85,7 @@ def plan_lines(recipe: Recipe, choices: Choices, run_dir: str) -> list[str]:
     lines = [f"recipe    {recipe.name}{f': {recipe.about}' if recipe.about else ''}", *_student(choices, student)]
     for number, step in enumerate(recipe.steps, 1):
         lines.append(f"{f'step {number}':<9} {step.name:<{width}}  {_says(step, student)}")
+    lines += [f"warning   {text}" for step in recipe.steps for text in _slow(step, student)]
     lines += _measured(recipe)
     if recipe.takes:
         lines.append(f"takes     {recipe.takes}")
@@ -101,6 +102,22 @@ def _student(choices: Choices, student: Student) -> Iterator[str]:
 def _says(step: Step, student: Student) -> str:
     start = step.begins or ("random weights" if step.kind == "stream" else student.base or "a base made first")
     return f"{_WORDS[step.kind](step)}; from {start}"
+
+
+def _slow(step: Step, student: Student) -> Iterator[str]:
+    """The usual rate is for all weights of a large base."""
+    given = step.settings.get("grpo", {})
+    if step.kind != "grpo" or "learning_rate" in given:
+        return
+    settings = settings_of("grpo", dict(given))
+    if student.base is None:
+        who, rate = "a student made here", "1e-4"
+    elif (settings.method or student.method) != "full":
+        who, rate = "an adapter", "1e-5"
+    else:
+        return
+    told = f"{step.name}: a rate of {settings.learning_rate:g} hardly moves {who}"
+    yield f"{told}. In the recipe, set: learning_rate: {rate}"
 
 
 def _stream(step: Step) -> str:

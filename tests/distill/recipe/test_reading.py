@@ -204,3 +204,18 @@ def test_the_recipe_in_the_documentation_is_one() -> None:
     recipe = read_recipe(example, "mine.yaml")
     check_plan(recipe, Choices("x", recipe.student))
     assert [(step.kind, step.begins) for step in recipe.steps] == [("stream", None), ("sft", "base"), ("grpo", "base")]
+
+
+@pytest.mark.parametrize(
+    ("student", "grpo", "warned"),
+    [
+        ("tiny", "{}", "hardly moves a student made here. In the recipe, set: learning_rate: 1e-4"),
+        ("tiny", "{learning_rate: 1e-6}", ""),
+        ("qwen-1.5b", "{}", "hardly moves an adapter. In the recipe, set: learning_rate: 1e-5"),
+        ("qwen-1.5b", "{method: full}", ""),
+    ],
+)
+def test_a_rate_that_moves_nothing_is_told_by_the_plan(tmp_path: Path, student: str, grpo: str, warned: str) -> None:
+    recipe = read_recipe(f"name: a\nsteps:\n- {{name: rl, grpo: {grpo}}}\n", "a.yaml")
+    told = [line for line in plan_lines(recipe, Choices("a", student), str(tmp_path)) if line.startswith("warning")]
+    assert len(told) == bool(warned) and all(line.startswith("warning   rl: ") and warned in line for line in told)
