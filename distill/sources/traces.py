@@ -55,18 +55,21 @@ def is_written(spec: str) -> bool:
 
 def _traces(records: Records, golds: dict[str, str]) -> Iterator[TraceRow]:
     samples: Counter[str] = Counter()
-    empty = True
+    rows = without_reply = 0
     for index, record in enumerate(records.rows):
-        empty = False
+        rows += 1
         if isinstance(record.get("problem"), dict):
             yield _ours(record, records.name)
             continue
-        for reply in replies_of(record, records.name):
+        replies = list(replies_of(record, records.name))
+        without_reply += not replies
+        for reply in replies:
             row = _valid(_trace(record, reply, records, index, golds), records.name)
             yield msgspec.structs.replace(row, sample=samples[row.problem.id])
             samples[row.problem.id] += 1
-    if empty:
-        raise DistillError(f"{records.name} has no rows. Give another: r1chat distill generate --traces FILE.jsonl")
+    if rows == without_reply:
+        lacks = f"has no whole reply in any of its {rows:,} rows" if rows else "has no rows"
+        raise DistillError(f"{records.name} {lacks}. Give another: r1chat distill generate --traces FILE.jsonl")
 
 
 def _ours(record: Record, source: str) -> TraceRow:

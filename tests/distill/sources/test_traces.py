@@ -155,6 +155,14 @@ def test_columns_that_are_not_understood_are_named(tmp_path: Path) -> None:
         list(load_traces(written(tmp_path, {"response": "c"})))
 
 
+def test_a_row_without_a_reply_costs_itself_alone(tmp_path: Path) -> None:
+    without = [{"problem": "q", "solution": None, "answer": "3"}, {"problem": "r", "content": ""}]
+    spec = written(tmp_path, without[0], {"problem": "p", "solution": "Thus \\boxed{2}."}, without[1])
+    assert [trace.problem.prompt for trace in load_traces(spec)] == ["p"]
+    with pytest.raises(DistillError, match=r"traces\.jsonl has no whole reply in any of its 2 rows.*generate --traces"):
+        list(load_traces(written(tmp_path, *without)))
+
+
 @pytest.mark.parametrize("reasoning", [["a"], 3, {"text": "a"}])
 def test_a_column_of_another_kind_is_refused_before_it_is_written(tmp_path: Path, reasoning: Any) -> None:
     with pytest.raises(DistillError, match=r"A row of traces\.jsonl is no trace: .*r1chat distill generate --traces"):
