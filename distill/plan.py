@@ -11,6 +11,7 @@ from ..serve.models.gguf.spec import ModelSpec
 from .config import DistillConfig
 from .errors import DistillError
 from .findings import Finding
+from .lengths import CHARACTERS_PER_TOKEN, n_tokens
 from .licences import licence_findings
 from .sft.forecast import Forecast
 from .sft.memory import adapter_weights
@@ -19,8 +20,6 @@ from .sources.records import is_file
 from .sources.traces import is_written, keyed_paths, load_traces
 from .students import Student, parameters_of
 
-# Measured over R1's answers to 227 riddles with Qwen2's vocabulary.
-_CHARACTERS_PER_TOKEN = 3.4
 _LOOKED_AT = 20_000
 
 
@@ -139,11 +138,12 @@ def _of_known(spec: str, known: KnownTraces, config: DistillConfig, limit: int) 
 
 def _of_local(spec: str, config: DistillConfig, limit: int) -> Rows:
     cap, room = config.generate.max_trace_tokens, config.generate.max_problems
-    count, fitting, tokens, cut = 0, 0, 0.0, False
+    count, taken, fitting, tokens, cut = 0, 0, 0, 0.0, False
     teachers: set[tuple[str, str | None]] = set()
     for row in load_traces(spec, limit=room if is_written(spec) else _LOOKED_AT + 1):
-        length = (len(row.problem.prompt) + len(row.reasoning or "") + len(row.answer)) / _CHARACTERS_PER_TOKEN
-        if count == _LOOKED_AT or (cap is not None and tokens + length > cap):
+        taken += n_tokens(row)
+        length = n_tokens(row) + len(row.problem.prompt) / CHARACTERS_PER_TOKEN
+        if count == _LOOKED_AT or (cap is not None and taken > cap):
             cut = count == _LOOKED_AT
             break
         count += 1

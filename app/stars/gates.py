@@ -12,6 +12,7 @@ from ...distill.filter.checks import check_thought
 from ...distill.filter.config import FilterConfig
 from ...distill.filter.language import check_language
 from ...distill.filter.repetition import check_repetition
+from ...distill.lengths import CHARACTERS_PER_TOKEN
 from ...distill.rows import ProblemRow, Teacher, TraceRow
 from .records import Gate, GateState, Judged, Star, StarState
 
@@ -19,7 +20,6 @@ from .records import Gate, GateState, Judged, Star, StarState
 SHORTEST_THOUGHT = 16
 # What a run drops by itself unless told otherwise.
 LONGEST_ROW = FilterConfig().max_tokens
-CHARACTERS_PER_TOKEN = 3.4
 
 
 def gates_of(star: Star) -> tuple[Gate, ...]:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from ..config import DistillConfig
+from ..lengths import n_tokens
 from ..rows import ProblemRow, TraceRow, content_id
 from ..sources.traces import is_written, load_traces
 from .store import TraceStore
-
-CHARACTERS_PER_TOKEN = 4  # where a row does not say how many tokens it has
 
 
 def take_over(
@@ -35,11 +34,6 @@ def take_over(
         taken[row.id] = None
         report(len(taken), tokens)
     return list(taken)
-
-
-def n_tokens(row: TraceRow) -> int:
-    """As the teacher counted them, or about so many."""
-    return row.n_tokens or (len(row.reasoning or "") + len(row.answer)) // CHARACTERS_PER_TOKEN
 
 
 def _rows(config: DistillConfig) -> Iterator[TraceRow]:

@@ -15,6 +15,7 @@ from msgspec import to_builtins
 from ..config import DistillConfig
 from ..errors import DistillError
 from ..host import Host
+from ..lengths import n_tokens
 from ..rows import ProblemRow, TraceRow, read_rows, write_rows
 from ..run_folder import RunFolder
 from ..sources.problems import distinct, load_problems
@@ -22,7 +23,7 @@ from ..sources.provenance import provenance
 from .asking import Asker
 from .collect import collect, params_of, requests_of
 from .progress import Progress
-from .ready import n_tokens, take_over
+from .ready import take_over
 from .store import TraceStore
 from .teacher import reach
 

@@ -15,6 +15,8 @@ from r1chat.distill.config import DistillConfig
 from r1chat.distill.errors import DistillError
 from r1chat.distill.export.config import ExportConfig
 from r1chat.distill.generate.config import GenerateConfig
+from r1chat.distill.generate.ready import take_over
+from r1chat.distill.generate.store import TraceStore
 from r1chat.distill.plan import Plan, make_plan
 from r1chat.distill.sft import forecast
 from r1chat.distill.sft.config import SftConfig
@@ -77,6 +79,21 @@ def test_the_cap_on_tokens_bounds_the_rows() -> None:
     assert "few for 1.5 billion weights" in "\n".join(
         planned(generate=GenerateConfig(traces=("openr1-math",), max_trace_tokens=20_000_000)).lines()
     )
+
+
+@pytest.mark.parametrize("counted", [{}, {"n_tokens": 100}])
+def test_as_many_ready_traces_are_promised_as_the_cap_lets_through(tmp_path: Path, counted: dict[str, int]) -> None:
+    rows = [
+        {"id": str(i), "prompt": "p" * 300, "reasoning": "so it is " * 35, "content": "4", **counted} for i in range(30)
+    ]
+    path = tmp_path / "traces.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ready = GenerateConfig(traces=(str(path),), max_trace_tokens=1000)
+    taken_over = DistillConfig(find_student("tiny"), tmp_path, "x", generate=ready)
+    with TraceStore(tmp_path / "store.jsonl") as store:
+        taken = take_over(taken_over, [], store, lambda *_: None)
+    assert 0 < len(taken) < 30
+    assert any(f"{path}: {len(taken)} traces" in line for line in planned(generate=ready).lines())
 
 
 def test_rows_of_a_file_here_are_counted_by_what_fits(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_url_gets_the_key_and_standard_fields_only(run: Run, teacher: ShakyTea
 
 
 def test_ready_traces_end_before_the_cap_and_are_the_same_ones_each_time(run: Run, tmp_path: Path) -> None:
-    lines = [{"prompt": f"p{i}", "reasoning": "r" * 396, "content": "done"} for i in range(10)]
+    lines = [{"prompt": f"p{i}", "reasoning": "r" * 336, "content": "done"} for i in range(10)]
     lines[1]["completion_tokens"] = 300  # type: ignore[assignment]
     path = tmp_path / "traces.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
