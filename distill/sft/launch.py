@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -64,12 +63,15 @@ def train_launched(job: Job, accelerate_config: Path, report: Report, say: Calla
 
 def _processes_of(accelerate_config: Path) -> int:
     """How many a configuration, YAML or JSON, asks for; 1 where it does not say. Raises DistillError without one."""
+    import yaml  # type: ignore[import-untyped]
+
     try:
-        text = accelerate_config.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise DistillError(f"There is no configuration to read ({error}). Make one: accelerate config") from error
-    found = re.search(r"^\W*num_processes\W*:\s*(\d+)", text, re.MULTILINE)
-    return int(found[1]) if found else 1
+        config = yaml.safe_load(accelerate_config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise DistillError(f"There is no configuration to read ({reason}). Make one: accelerate config") from error
+    asked = config.get("num_processes") if isinstance(config, dict) else None
+    return asked if isinstance(asked, int) else 1
 
 
 def _listen(workers: subprocess.Popen[str], job: Job, report: Report, say: Callable[[str], None]) -> str | None:

@@ -12,7 +12,7 @@ from training_jobs import STEPS, make_job, rounding
 
 from r1chat.distill.errors import DistillError
 from r1chat.distill.hf.tensors import SafetensorsFolder
-from r1chat.distill.sft.launch import train_here, train_launched
+from r1chat.distill.sft.launch import _processes_of, train_here, train_launched
 
 pytest.importorskip("trl", reason="needs the extra `distill`")
 CONFIG = """\
@@ -43,6 +43,30 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        (CONFIG.format(processes=4, port=1), 4),
+        ('{"num_machines": 1, "num_processes": 3}', 3),
+        ("# num_processes: 8\nuse_cpu: true\n", 1),
+        ("fsdp_config:\n  num_processes: 8\nnum_processes: 2\n", 2),
+        ("", 1),
+    ],
+)
+def test_the_processes_that_a_configuration_asks_for_are_those_of_its_own_field(
+    tmp_path: Path, text: str, asked: int
+) -> None:
+    (tmp_path / "accelerate").write_text(text)
+    assert _processes_of(tmp_path / "accelerate") == asked
+
+
+def test_a_configuration_that_cannot_be_read_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "accelerate.yaml").write_text("a: [\n")
+    for path in (tmp_path / "accelerate.yaml", tmp_path / "none.yaml"):
+        with pytest.raises(DistillError, match=r"^There is no configuration to read .* accelerate config$"):
+            _processes_of(path)
 
 
 @pytest.mark.slow
