@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy, linear, pad
 from torch.utils.checkpoint import checkpoint
 from trl.trainer.utils import add_fused_lm_head
 
-_LOGITS_AT_ONCE = 1 << 25  # 128 MiB of them in float32
+from .memory import LOGITS_AT_ONCE
+
 _SPARE_LOGITS = 1 << 20  # computed in vain, so that there are few shapes, each of which has kernels of its own
 
 
@@ -50,7 +51,7 @@ def _forward(
     count = len(targets)
     spare = round_up(count, max(1, _SPARE_LOGITS // len(weight))) - count
     hidden, targets = pad(hidden, (0, 0, 0, spare)), pad(targets, (0, spare))
-    size = max(1, _LOGITS_AT_ONCE // len(weight))
+    size = max(1, LOGITS_AT_ONCE // len(weight))
     if len(targets) <= size:
         return _LogProbs(log_probs=_log_probs(hidden, targets, weight, bias)[:count])
     tiles = zip(hidden.split(size), targets.split(size), strict=True)

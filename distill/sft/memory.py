@@ -12,7 +12,7 @@ GIB = 1 << 30
 # NF4 with its constants quantised too (Dettmers et al., 2023): 4.127 bits a weight.
 _NF4_BYTES = 4.127 / 8
 # The loss is taken over so many logits at a time; what is kept of each until its gradient is known, in bytes.
-_LOGITS_AT_ONCE = 1 << 25
+LOGITS_AT_ONCE = 1 << 25  # 128 MiB of them in float32
 _BYTES_A_LOGIT = {"cpu": 14, "cuda": 6}
 # Python with torch, transformers, trl and datasets loaded; a CUDA context with its libraries.
 _PROCESS = {"cpu": int(0.6 * GIB), "cuda": int(0.7 * GIB)}
@@ -92,7 +92,7 @@ def _activations(shape: ModelSpec, load: Load) -> int:
     layer = load.tokens * _bytes_a_token(shape, load)
     stream = load.tokens * shape.n_embd * (2 if load.half and load.method != "full" else 4)
     layers = layer + stream * shape.n_layer if load.recompute else layer * shape.n_layer
-    logits = min(_LOGITS_AT_ONCE, load.tokens * shape.n_vocab) * _BYTES_A_LOGIT[load.device]
+    logits = min(LOGITS_AT_ONCE, load.tokens * shape.n_vocab) * _BYTES_A_LOGIT[load.device]
     return layers + logits + 3 * stream
 
 
