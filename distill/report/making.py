@@ -72,15 +72,13 @@ def export_section(material: Material, command: str) -> Section:
     )
 
 
-def protocol_section(
-    config: DistillConfig, material: Material, versions: Mapping[str, str], hashes: Mapping[str, str]
-) -> Section:
+def protocol_section(config: DistillConfig, material: Material, hashes: Mapping[str, str]) -> Section:
     record, evaluation = material.record, material.evaluation
     settings = {k: v for k, v in (record.get("config") or asdict(config)).items() if k != "run_dir"}
     tables = {
         "Settings": settings,
         "How answers were drawn": evaluation.get("protocol") or evaluation.get("settings") or {},
-        "Versions": record.get("versions") or versions,
+        "Versions": record.get("versions") or {},
         "Hashes (SHA-256)": hashes,
     }
     return Section(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,6 @@ from .parts import Page, Section
 from .verdicts import gains
 from .watched import Watched, read_watched
 from .wording import visible
-
-_PACKAGES = (
-    "r1chat", "torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets", "math-verify",
-    "datasketch", "llama-cpp-python", "gguf", "numpy",
-)  # fmt: skip
 
 
 def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]:
@@ -73,7 +66,7 @@ def make_page(config: DistillConfig, folder: RunFolder, material: Material) -> P
         measured.answers_section(material, answers, _problems(folder) if answers else {}, command("evaluate")),
         making.export_section(material, command("export")),
         cost_section(material, command("generate")),
-        making.protocol_section(config, material, _versions(), _hashes(folder, material)),
+        making.protocol_section(config, material, _hashes(folder, material)),
     ]
     learnt = learning.learning_verdict(watched)
     return Page(
@@ -115,16 +108,6 @@ def _problems(folder: RunFolder) -> dict[str, ProblemRow]:
     if not folder.asked.exists():
         return {}
     return {row.id: row for row in read_rows(folder.asked, ProblemRow)}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _hashes(folder: RunFolder, material: Material) -> dict[str, str]:

@@ -100,6 +100,7 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
     for command in ("evaluate", "filter", "sft", "export", "generate"):
         assert f"r1chat distill {command} --run-dir &#39;{folder.root}&#39;" in page
     assert "max_trace_tokens" in page
+    assert "Versions" not in page, "those of whoever makes the page are not the run's"
 
 
 def test_what_was_not_measured_is_left_out(finished: FinishedRun) -> None:
