@@ -12,9 +12,10 @@ from typing import Any
 from ...serve.client import Client, Completion
 from ..problems import Problem
 from ..verify.boxed import is_refused, is_right
-from .config import LETS_BE
 from .estimators import interval
 
+# A field of our own servers: no thought is ended for the model. What a server saves would be counted as the model's.
+LETS_BE = {"thinking_control": False}
 APART = frozenset({"outside", "countdown", "code"})  # owning up, searching and programming are reported by themselves
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# A field of our own servers: no thought is ended for the model. What a server saves would be counted as the model's.
-LETS_BE = {"thinking_control": False}
-
 
 @dataclass(frozen=True)
 class EvaluateConfig:

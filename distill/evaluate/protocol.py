@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..config import DistillConfig
+from .accuracy import LETS_BE
 from .arms import Arm
-from .config import LETS_BE
 
 PACKAGES = ("r1chat", "llama-cpp-python", "math-verify", "numpy")
 

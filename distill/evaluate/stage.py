@@ -18,10 +18,10 @@ from ..run_folder import RunFolder
 from ..sources.problems import load_problems
 from ..verify.consensus import classes_of
 from ..verify.judge import Judge
+from .accuracy import LETS_BE
 from .arms import Arm, find_arms, serve_arm
 from .asking import CUT_OFF, LONGEST_SILENCE_S, Asker
 from .comparing import comparisons
-from .config import LETS_BE
 from .progress import Progress
 from .protocol import protocol
 from .samples import Draw, Samples, wanted_draws
