@@ -7,6 +7,7 @@ stdin stays open while the parent lives: its end ends the child, so that none wo
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -149,6 +150,8 @@ def _watch(
             if on_tensor and (found := re.match(r"\[ *(\d+)/ *(\d+)\] ", line)):
                 on_tensor(int(found[1]), int(found[2]))
     except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()  # or Popen would write once more what is left, and fail again
         last.extend(child.stderr)
     except BaseException:
         child.kill()

@@ -6,6 +6,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,20 @@ def test_hung_child_is_given_up(tmp_path: Path) -> None:
     path = make_random_gguf("tiny-qwen2", tmp_path / "m.gguf", "Q8_0")
     with pytest.raises(ModelLoadError, match="no answer"):
         probe(path, prompts=[[1]], timeout_s=0.001)
+
+
+def test_child_that_ended_before_it_heard_its_job_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AtOnce(threading.Timer):
+        def start(self) -> None:
+            self.function()
+            time.sleep(0.5)  # in which a killed process is gone
+
+    path = make_random_gguf("tiny-qwen2", tmp_path / "m.gguf", "Q8_0")
+    monkeypatch.setattr("r1chat.serve.models.gguf.quantize.threading.Timer", AtOnce)
+    with pytest.raises(ModelLoadError, match="no answer"):
+        probe(path, prompts=[[1]])
 
 
 def test_parent_never_imports_llama_cpp() -> None:
