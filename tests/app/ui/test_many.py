@@ -166,7 +166,7 @@ def test_the_end_of_a_vote_is_announced_once_and_when_it_has_come(many: Visit) -
     many.tab.evaluate(
         """() => {
             window.said = [];
-            const node = document.querySelector('.pane > [role=status]');
+            const node = document.querySelector('.pane > .unseen[role=status]');
             new MutationObserver(() => said.push(node.textContent)).observe(node, { childList: true, subtree: true });
         }"""
     )
@@ -213,6 +213,7 @@ def test_a_vote_is_asked_for_watched_and_counted(many: Visit) -> None:
 
 
 def test_a_right_answer_is_named_at_the_button_and_stays_with_its_chat(many: Visit) -> None:
+    choose(many, "one")
     many.ask("SHEEP please")
     many.wait("done")
     choose(many, "vote", gold="36")
