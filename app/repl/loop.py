@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from ...serve.errors import R1ChatError
 from ..conversations.records import Message
 from .background import Background
@@ -52,9 +54,11 @@ class Loop:
         if not line:
             return
         try:
-            reply = self._begin(line)
-            if reply is not None:
-                self._watch(reply)
+            # a pipe's Ctrl-C means that nobody waits any more
+            with self._interrupts.held() if self._lines.is_terminal else nullcontext():
+                reply = self._begin(line)
+                if reply is not None:
+                    self._watch(reply)
         except R1ChatError as error:
             if not self._lines.is_terminal:
                 raise

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -55,14 +57,25 @@ class Lines:
         if self._readline and prefilled:
             self._readline.set_startup_hook(lambda: self._readline and self._readline.insert_text(prefilled))
         try:
-            if sys.stdout.isatty():
-                return input(prompt)
-            # input() would write the prompt among the answers.
-            print(prompt, end="", file=sys.stderr, flush=True)
-            return input()
+            with _interruptible():
+                if sys.stdout.isatty():
+                    return input(prompt)
+                # input() would write the prompt among the answers.
+                print(prompt, end="", file=sys.stderr, flush=True)
+                return input()
         finally:
             if self._readline:
                 self._readline.set_startup_hook(None)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the reading, whatever it meant before: a command that asks for a line holds it back."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _readline() -> ModuleType | None:

@@ -44,6 +44,29 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self._early = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While a question is being asked there is no reply yet that they could be about: watch() hears of them. The
+        third raises Leave at once.
+        """
+        self._early = 0
+        before = signal.signal(signal.SIGINT, lambda number, frame: self._hold())
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _hold(self) -> None:
+        self._early += 1
+        if self._early >= 3:
+            raise Leave(130)
+
+    def early(self) -> int:
+        """How many were held; they are told once."""
+        early, self._early = self._early, 0
+        return early
 
     def pressed(self) -> int:
         """Raises Leave the third time."""
@@ -57,6 +80,8 @@ def watch(background: Background, owner: str, reply: Message, screen: Screen, in
     """The reply when it has ended. Raises Leave; what runs is stopped then."""
     seen: SimpleQueue[Seen] = SimpleQueue()
     with _interrupts_go_to(seen):
+        for _ in range(interrupts.early()):
+            seen.put("interrupt")
         following = background.begin(_follow(background, owner, reply, seen))
         # Whatever it fails of is told here, where somebody waits.
         following.add_done_callback(seen.put)

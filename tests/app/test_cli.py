@@ -121,7 +121,8 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
         (["--model", "gone/m.gguf", "--port", "0"], 3, "r1chat: There is no file gone/m.gguf. See what lies there: "
                                                        "ls gone"),
         (["serve", "--host", "0.0.0.0"], 2, "r1chat: Listening on 0.0.0.0 lets the network in, and no key is set. "
-         "Set one: R1CHAT_API_KEY=$(openssl rand -hex 16) r1chat serve --host 0.0.0.0"),
+         "Make one, once: (umask 077; openssl rand -hex 16 > ~/.r1chat.key) and then, each time: "
+         "R1CHAT_API_KEY=$(cat ~/.r1chat.key) r1chat serve --host 0.0.0.0"),
         (["serve", "--host", "host.invalid", "--api-key", "k"], 2, None),
         (["serve", "--api-key", "k", "--api-key", ""], 2, "r1chat serve: argument --api-key: the key is empty, as "
                                                           "where its variable is not set. See: r1chat serve --help"),

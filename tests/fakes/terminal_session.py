@@ -52,13 +52,6 @@ class TerminalSession:
         self._n_expected = self.shown.index(first, self._n_expected) + len(first)
         return first
 
-    def expect_anything(self) -> None:
-        """That more is shown than was expected."""
-        deadline = time.monotonic() + PATIENCE_S
-        while len(self.shown) == self._n_expected:
-            assert time.monotonic() < deadline, f"nothing behind {self.shown!r}"
-            time.sleep(0.01)
-
     def ask(self, text: str) -> None:
         """At the prompt."""
         self.expect(">>> ")
