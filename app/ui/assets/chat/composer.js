@@ -1,5 +1,5 @@
 // The box: Enter asks, Shift+Enter breaks the line, and an input method's Enter does neither.
-import { button, make } from '../common/dom.js';
+import { button, isComposing, make } from '../common/dom.js';
 import { draftOf, keepDraft } from '../common/draft.js';
 import { words } from '../words/chat.js';
 import { rescueFocus } from './focus.js';
@@ -34,8 +34,7 @@ export class Composer {
   get text() { return this.box.value.trim(); }
 
   onKey(event) {
-    // 229: an input method is at work, where isComposing is not told (Safari).
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (event.key !== 'Enter' || event.shiftKey || isComposing(event)) return;
     event.preventDefault();
     this.ask();
   }

@@ -1,4 +1,6 @@
 // Keys that work anywhere in the chat. Esc closes what lies above first: a dialog has it for itself.
+import { isComposing } from '../common/dom.js';
+
 const isTyping = (target) => Boolean(target.closest?.('input:not([type=radio], [type=range], [type=checkbox]), textarea, select, [contenteditable]'));
 
 // There Ctrl moves about in the text box, and Cmd is what Ctrl is elsewhere.
@@ -16,7 +18,7 @@ const chord = (event) => {
 // `isShown` says whether the chat can be seen at all.
 export const bindKeys = (keys, isShown) => {
   document.addEventListener('keydown', (event) => {
-    if (event.defaultPrevented || event.isComposing || event.repeat || !isShown() || document.querySelector('dialog[open]')) return;
+    if (event.defaultPrevented || isComposing(event) || event.repeat || !isShown() || document.querySelector('dialog[open]')) return;
     const pressed = chord(event);
     if (pressed.length === 1 && isTyping(event.target)) return;
     const act = keys[pressed];

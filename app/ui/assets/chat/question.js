@@ -1,11 +1,8 @@
 // A question, and the box in which it is asked otherwise: that makes a new branch, the old one stays.
-import { button, make } from '../common/dom.js';
+import { button, isComposing, make } from '../common/dom.js';
 import { draftOf, keepDraft } from '../common/draft.js';
 import { words } from '../words/chat.js';
 import { branches } from './branches.js';
-
-// An input method is at work: its Enter and its Esc are its own. 229 where isComposing is not told (Safari).
-const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 export class Question {
   constructor(message, commands) {

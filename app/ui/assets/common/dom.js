@@ -44,6 +44,9 @@ export const onPressOutside = (node, act) => document.addEventListener('pointerd
   if (!node.contains(target)) act();
 }, { capture: true });
 
+// An input method is at work: its Enter and its Esc are its own. 229 where isComposing is not told (Safari).
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
 // HTML that app/ui/markup.py rendered: raw HTML in it is text already.
 export const markup = (node, html) => { node.innerHTML = html; };
 

@@ -1,7 +1,7 @@
 // One conversation in the list: a link to it, and a menu of what can be done with it.
 import { patch, remove } from '../common/api.js';
 import { emit } from '../common/bus.js';
-import { button, make } from '../common/dom.js';
+import { button, isComposing, make } from '../common/dom.js';
 import { words } from '../words/list.js';
 import { openMenu } from './menu.js';
 import { exportItems } from './transfer.js';
@@ -108,7 +108,7 @@ export class Row {
   }
 
   onRenameKey(event) {
-    if (event.isComposing || !['Enter', 'Escape'].includes(event.key)) return;
+    if (isComposing(event) || !['Enter', 'Escape'].includes(event.key)) return;
     event.preventDefault();
     event.stopPropagation();
     this.renamed(event.key === 'Enter');

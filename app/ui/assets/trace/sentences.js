@@ -1,7 +1,7 @@
 // The sentences of a thought: one of them is in the tab order, arrow keys go on, a click or Enter shows what can be
 // done from there. The tools and the editor stand in the step of their sentence.
 import { copy } from '../chat/copy.js';
-import { button, make } from '../common/dom.js';
+import { button, isComposing, make } from '../common/dom.js';
 import { draftOf, keepDraft } from '../common/draft.js';
 import { words } from '../words/trace.js';
 
@@ -63,8 +63,7 @@ export class Sentences {
   }
 
   onKey(event) {
-    // An input method's Esc is its own; 229 where isComposing is not told (Safari).
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposing(event)) return;
     if (event.key === 'Escape' && this.tools) {
       event.stopPropagation();
       this.leave();
