@@ -18,10 +18,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from ..serve.files import sha256_of
 from .config import DistillConfig
 from .errors import DistillError
 from .failures import told_in_words
-from .files import sha256_of
 from .grpo import config as grpo_config
 from .host import Host
 from .run_folder import RunFolder

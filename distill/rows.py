@@ -11,8 +11,8 @@ from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
+from ..serve.files import replace_file
 from .errors import DistillError
-from .files import replace_file
 
 # expression: the numbers of `check`, each used once, make its target (Countdown);
 # outside: the answer must own up to it that the question lies outside the model's field

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..serve.files import replace_file
 from .errors import DistillError
-from .files import replace_file
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _needed(source: Path, to: str) -> int:
 
 
 def _tell(args: argparse.Namespace, target: Path, told: dict[str, Any]) -> None:
-    from ...distill.files import replace_file
+    from ...serve.files import replace_file
     from ...serve.models.sizes import human
 
     if args.out is None:

@@ -49,8 +49,8 @@ async def serve(
 
 def describe(entry: ModelEntry) -> Teacher:
     """Who writes what this model writes, down to the bytes of its file."""
-    from ...distill.files import sha256_of
     from ...distill.rows import Teacher
+    from ...serve.files import sha256_of
     from ...serve.models.gguf.info import read_info
 
     if entry.path.is_dir():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from ...serve.files import replace_file
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +49,9 @@ class Ledger:
 
     def write(self, begun: list[Begun]) -> None:
         """Replaces the file at once. A disk that is full loses the note, never the download."""
-        fresh = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(msgspec.json.encode(begun))
-            os.replace(fresh, self._path)
+            with replace_file(self._path) as aside:
+                aside.write_bytes(msgspec.json.encode(begun))
         except OSError as error:
             logger.warning("%s cannot be written (%s)", self._path, error)

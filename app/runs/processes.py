@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from ...serve.files import replace_file
+
 LOG = "log.txt"
 BEGUN = "begun.json"
 
@@ -88,9 +90,8 @@ def begun(root: Path) -> Begun:
 
 
 def _write(root: Path, record: Begun) -> None:
-    fresh = root / f"{BEGUN}.new"
-    fresh.write_bytes(msgspec.json.encode(record))
-    os.replace(fresh, root / BEGUN)
+    with replace_file(root / BEGUN) as aside:
+        aside.write_bytes(msgspec.json.encode(record))
 
 
 def is_locked(root: Path) -> bool:

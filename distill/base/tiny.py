@@ -7,8 +7,8 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from ...serve.files import put_in_place
 from ..run_folder import RunFolder
-from ..sft.checkpoints import put_in_place
 from ..students import Student
 from .config import BaseConfig
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...serve.files import sha256_of
 from ...serve.models.gguf.info import read_info
 from ..config import DistillConfig
 from ..errors import DistillError
-from ..files import sha256_of
 from ..host import Host, Served
 from ..rows import Teacher
 from ..run_folder import RunFolder

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..files import replace_file, sha256_of
+from ...serve.files import replace_file, sha256_of
 
 Record = dict[str, Any]
 

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ...serve.files import put_in_place
 from ..base.stage import folder_hash
 from ..errors import DistillError
 from ..hf.quiet import quiet
 from ..run_folder import RunFolder
-from ..sft.checkpoints import put_in_place
 from ..sft.formats import write_format
 
 _NOTE = "merged.json"

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...serve.files import sha256_of
 from ..config import DistillConfig
-from ..files import sha256_of
 from ..rows import TraceRow, content_id, read_rows
 from ..run_folder import RunFolder
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...serve.files import put_in_place
 from ..errors import DistillError
 from ..rewards.functions import Limits, Reward, reward_functions
-from ..sft.checkpoints import put_in_place
 from ..sft.rows import RowEncoder
 from ..sft.trainer import never, quieten, trained_with
 from ..stream.training import bound_openmp

@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...serve.files import replace_file
 from ...serve.models.gguf.info import read_info
 from ...serve.models.gguf.quant_size import file_bytes
 from ...serve.models.gguf.quantize import quantize
 from ...serve.models.gguf.writer import FileType
-from ..files import replace_file
 from .gguf import DIRECT, HfModel, write_model
 from .parity import MOST_ERROR, ParityReport, Reference, compare, reference, round_trip_failures
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ...serve.files import replace_file, sha256_of
 from ..config import DistillConfig
-from ..files import replace_file, sha256_of
 from ..host import Host
 from ..rows import ProblemRow, read_rows
 from ..run_folder import RunFolder

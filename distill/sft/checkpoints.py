@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from ..files import replace_file
+from ...serve.files import put_in_place, replace_file, sha256_of
 
 MANIFEST = "manifest.json"
 _SHARE_OF_SAVING = 0.1  # checkpoints of large models may take this part of the time, whatever was asked for
@@ -44,16 +42,6 @@ def seal(written: Path, folder: Path, step: int, fingerprint: str) -> Path:
     put_in_place(written, place)
     _remove_all_but(place, folder)
     return place
-
-
-def put_in_place(written: Path, place: Path) -> None:
-    """Renames a folder. Whoever writes weights does not flush them, so that a crash could leave the name and lose what
-    is in it.
-    """
-    for path in (*written.rglob("*"), written):
-        _flush(path)
-    written.rename(place)
-    _flush(place.parent)
 
 
 def newest_whole(folder: Path, fingerprint: str) -> Path | None:
@@ -93,16 +81,7 @@ def _is_whole(path: Path, fingerprint: str) -> bool:
 
 
 def _seen(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return {"size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _remove_all_but(kept: Path | None, folder: Path) -> None:

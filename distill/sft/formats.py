@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ...serve.files import replace_file
 from ...serve.models.templates import R1_DISTILL
 from ..errors import DistillError
-from ..files import replace_file
 from .known_tokens import is_learned
 
 Json = dict[str, Any]

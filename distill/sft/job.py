@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import replace_file
+from ...serve.files import replace_file
 from ..students import Method
 from .config import FREE
 from .rows import EncodedRow

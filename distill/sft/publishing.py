@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from ...serve.files import put_in_place
 from ..run_folder import RunFolder
 from ..students import Method
-from .checkpoints import put_in_place
 from .formats import write_format
 
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...serve.files import put_in_place
 from ..errors import DistillError
 from ..stream.training import bound_openmp
-from .checkpoints import put_in_place
 from .job import Job, RowArrays, read_rows
 from .order import draw_steps
 

@@ -12,8 +12,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from ...serve.files import replace_file
 from ..errors import DistillError
-from ..files import replace_file
 from .job import Job, read_job
 from .launch import MARK, OUTCOME, STOP
 

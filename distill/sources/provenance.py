@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..files import sha256_of
+from ...serve.files import sha256_of
 from .benchmarks import BENCHMARKS
 from .hub import HUB_ID, newest_commit
 from .records import is_file

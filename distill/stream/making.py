@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...serve.files import replace_file, sha256_of
 from ...serve.models.gguf.spec import ModelSpec
-from ..files import replace_file, sha256_of
 from ..hf.quiet import quiet
 from .config import StreamConfig
 from .corpora import find_corpus

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...serve.files import put_in_place
 from ..base.stage import folder_hash
 from ..config import DistillConfig
 from ..errors import DistillError
 from ..host import Host
 from ..run_folder import RunFolder
-from ..sft.checkpoints import put_in_place
 from ..students import parameters_of
 from .batches import LENGTHS
 from .making import make_model

@@ -15,9 +15,9 @@ from math import cos, isfinite, pi
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...serve.files import replace_file
 from ...serve.models.gguf.spec import ModelSpec
 from ..errors import DistillError
-from ..files import replace_file
 from .batches import LENGTHS, Batch, ExampleAt, Place, batches
 from .vocabulary import BOS, EOS, PAD
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import flush, replace_file, sha256_of
 from .host_memory import available_memory
 from .model_file import parts_of
 
@@ -145,12 +146,7 @@ def cache_key(model_path: Path, kind: str = "f16", adapter: Path | None = None) 
     files = sorted(model_path.glob("*.safetensors")) if is_folder else parts_of(model_path)
     files += [adapter] if adapter else []
     versions = map(importlib.metadata.version, ("torch", "transformers") if is_folder else ("llama-cpp-python",))
-    return hashlib.sha256(" ".join([*map(_file_digest, files), *versions, kind]).encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(" ".join([*map(sha256_of, files), *versions, kind]).encode()).hexdigest()
 
 
 def save_entries(folder: Path, key: str, entries: Iterable[Entry]) -> None:
@@ -174,7 +170,7 @@ def save_entries(folder: Path, key: str, entries: Iterable[Entry]) -> None:
             _write_aside(path, entry)
         # the clock of a file system is too coarse to keep the order
         os.utime(path, ns=(began - age, began - age))
-    _sync_folder(home)
+    flush(home)
 
 
 def load_entries(folder: Path, key: str, max_bytes: int) -> Iterator[tuple[list[int], str, np.ndarray]]:
@@ -212,17 +208,11 @@ def _write_aside(path: Path, entry: Entry) -> None:
     """Complete under its name, or not there at all."""
     scope = entry.scope.encode()
     parts: list[bytes | memoryview] = [scope, entry.ids.data, np.ascontiguousarray(entry.state).data]
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replace_file(path) as aside:
         with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(_MAGIC + _HEAD.pack(_digest(parts), len(scope), len(entry.ids)))
             for part in parts:
                 file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[list[int], str, np.ndarray]:
@@ -254,14 +244,3 @@ def _delete_files(folder: Path, kept: set[str]) -> None:
             path.unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the renames last, where a folder can be opened for that."""
-    if os.name != "posix" or not folder.exists():
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,12 +6,12 @@ Written tensor by tensor in bfloat16, so memory stays at one of them; 7B take 15
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..files import replace_file
 from .gguf.shapes import SHAPES, RandomTensors, synthetic_tokenizer
 from .gguf.spec import TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec, TokenizerSpec
 
@@ -44,17 +44,12 @@ def _write_weights(spec: ModelSpec, path: Path, seed: int) -> None:
     for name, shape in spec.tensor_shapes().items():
         start, end = end, end + 2 * int(np.prod(shape))
         header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            head = json.dumps(header).encode()
-            head += b" " * (-len(head) % 8)
-            file.write(len(head).to_bytes(8, "little") + head)
-            for tensor in RandomTensors(spec, seed).values():
-                _write_bfloat16(file, tensor)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with replace_file(path) as aside, aside.open("wb") as file:
+        head = json.dumps(header).encode()
+        head += b" " * (-len(head) % 8)
+        file.write(len(head).to_bytes(8, "little") + head)
+        for tensor in RandomTensors(spec, seed).values():
+            _write_bfloat16(file, tensor)
 
 
 def _write_bfloat16(file: BinaryIO, tensor: np.ndarray) -> None:

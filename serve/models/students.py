@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequestError
+from ..files import replace_file
 from .catalog import DEMO, read_card, student_path
 
 
@@ -22,16 +23,11 @@ def register_student(path: Path, name: str, card: dict[str, Any]) -> Path:
     check_is_free(name, card.get("source"))
     target = student_path(name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside, aside_card = (target.with_name(f".{target.stem}.{os.getpid()}.{kind}") for kind in ("part", "json.part"))
-    try:
+    with replace_file(target) as aside:
         _link(path, aside)
-        aside_card.write_text(json.dumps({"name": name, **card}, indent=1, ensure_ascii=False), encoding="utf-8")
         # Without its card the new file would be taken for one that was put there by hand, so the card goes first.
-        os.replace(aside_card, target.with_suffix(".json"))
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
-        aside_card.unlink(missing_ok=True)
+        with replace_file(target.with_suffix(".json")) as aside_card:
+            aside_card.write_text(json.dumps({"name": name, **card}, indent=1, ensure_ascii=False), encoding="utf-8")
     return target
 
 
@@ -56,5 +52,3 @@ def _link(source: Path, aside: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES):
             raise
         shutil.copyfile(source, aside)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,8 +11,9 @@ from typing import Literal
 import gguf
 import numpy as np
 
+from ...files import replace_file
 from .spec import ModelSpec
-from .writer import Array, MetadataValue, Rows, add_value, gguf_name, interleaved, is_rotated, sync
+from .writer import Array, MetadataValue, Rows, add_value, gguf_name, interleaved, is_rotated
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ def write_adapter(
     number. `path` has a whole file afterwards, or what it had.
     """
     rank = _rank(spec, pairs)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    writer = gguf.GGUFWriter(None, spec.architecture)
-    try:
+    with replace_file(path) as aside, closing(gguf.GGUFWriter(None, spec.architecture)) as writer:
         writer.add_type(gguf.GGUFType.ADAPTER)
         writer.add_string("adapter.type", "lora")
         # llama.cpp divides it by the rank.
@@ -57,11 +56,6 @@ def write_adapter(
         writer.write_header_to_file(aside)
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
-        sync(writer)
-        os.replace(aside, path)
-    finally:
-        writer.close()
-        aside.unlink(missing_ok=True)
     return path
 
 

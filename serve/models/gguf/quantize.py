@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ModelLoadError
+from ...files import replace_file
 
 # llama.h's llama_ftype; K-quants fall back tensor by tensor where a row is no multiple of 256.
 FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15, "Q5_K_M": 17, "Q6_K": 18}
@@ -58,20 +59,15 @@ def quantize(
     """
     if file_type not in FILE_TYPES:
         raise ValueError(f"unknown quantisation {file_type!r}, choose one of {', '.join(FILE_TYPES)}")
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    job = {"do": "quantize", "source": str(source), "target": str(aside), "file_type": file_type, "threads": n_threads}
+    job = {"do": "quantize", "source": str(source), "file_type": file_type, "threads": n_threads}
     try:
-        _run_child(source, job, timeout_s, on_tensor)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(aside, target)
+        with replace_file(target) as aside:
+            _run_child(source, job | {"target": str(aside)}, timeout_s, on_tensor)
     except ModelLoadError as error:
         # All that C++ says of a full disk.
         if "iostream error" in str(error):
             raise OSError(errno.EIO, "The file could not be written whole", str(target)) from error
         raise
-    finally:
-        aside.unlink(missing_ok=True)
     return target
 
 

@@ -8,14 +8,15 @@ whole model or none.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import gguf
 import numpy as np
 
+from ...files import replace_file
 from .spec import TOKEN_UNUSED, ModelSpec, TokenizerSpec
 
 FileType = Literal["F32", "F16", "BF16", "Q8_0"]
@@ -58,9 +59,7 @@ def write_gguf(
     """
     _check_names(spec, tensors)
     tokenizer.check(spec.n_vocab)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    writer = gguf.GGUFWriter(None, spec.architecture)
-    try:
+    with replace_file(path) as aside, closing(gguf.GGUFWriter(None, spec.architecture)) as writer:
         _add_header(writer, spec, file_type, metadata or {})
         _add_tokenizer(writer, spec, tokenizer)
         _add_tensor_infos(writer, spec, file_type)
@@ -68,11 +67,6 @@ def write_gguf(
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         _write_weights(writer, spec, tensors, file_type, on_progress or (lambda _done, _all: None))
-        sync(writer)
-        os.replace(aside, path)
-    finally:
-        writer.close()
-        aside.unlink(missing_ok=True)
     return path
 
 
@@ -256,9 +250,3 @@ def gguf_name(name: str) -> str:
         "mlp.down_proj": "ffn_down",
     }
     return f"blk.{layer}.{inside[module]}.{kind}"
-
-
-def sync(writer: gguf.GGUFWriter) -> None:
-    for file in writer.fout or []:
-        file.flush()
-        os.fsync(file.fileno())
