@@ -5,9 +5,9 @@ One governor per request, on the engine's thread. It counts nothing that the det
         and asked again; the first of all belongs to the prompt, so that it costs no max_tokens;
     asks `review` of each drawn token before it is appended: a Force then comes in the token's place;
     calls `accept` for each token appended, drawn or forced, after the detokenizer was fed with it.
-To carry out a Force: take back the last `n_dropped` tokens (the cache's cells too; the detokenizer has
-forgotten them), then append `tokens`, feed them, have the sampler and the governor accept them. They and
-the token before them are computed in the next step, in one chunk.
+To carry out a Force: take back the last `n_dropped` tokens (the cache's cells too, and the sampler retracts them; the
+detokenizer has forgotten them), then append `tokens`, feed them, have the sampler and the governor accept them. They
+and the token before them are computed in the next step, in one chunk.
 """
 
 from __future__ import annotations

@@ -46,6 +46,10 @@ class Sampler(Protocol):
         """`token` was not drawn but put there; it counts for the penalties all the same."""
         ...
 
+    def retract(self, token: int) -> None:
+        """`token`, drawn or put there, is not part of the text after all; the penalties count it no more."""
+        ...
+
     def close(self) -> None: ...
 
 

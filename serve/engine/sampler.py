@@ -55,6 +55,10 @@ class RowSampler:
         """`token` was put there without a draw; the penalties count it all the same."""
         self._changes.count(token)
 
+    def retract(self, token: int) -> None:
+        """`token` was taken back; the penalties count it no more."""
+        self._changes.discount(token)
+
     def close(self) -> None:
         """Nothing outside of Python is held."""
 
@@ -91,6 +95,11 @@ class Changes:
             if counts is not None:
                 counts.add(token)
 
+    def discount(self, token: int) -> None:
+        for counts in (self._seen, self._written):
+            if counts is not None:
+                counts.remove(token)
+
 
 class TokenCounts:
     """How often each token occurred; as arrays, because the changes to a row are made in one go."""
@@ -117,6 +126,18 @@ class TokenCounts:
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
         self._tokens[place] = token
         self._counts[place] += 1
+
+    def remove(self, token: int) -> None:
+        """Once less; the last of the tokens takes the place of one that occurs no more."""
+        place = self._places[token]
+        self._counts[place] -= 1
+        if self._counts[place] == 0:
+            del self._places[token]
+            last = len(self._places)
+            if place != last:
+                self._tokens[place], self._counts[place] = self._tokens[last], self._counts[last]
+                self._places[int(self._tokens[place])] = place
+            self._counts[last] = 0
 
 
 def biased(logits: np.ndarray, bias: Mapping[int, float], into: np.ndarray) -> np.ndarray:

@@ -76,6 +76,7 @@ class TokenWriter:
             sequence.marks.first_token = perf_counter()
         piece, is_end = self._runner.piece(token), self._runner.is_end(token)
         if force := sequence.governor.review(piece, is_end=is_end, n_left=sequence.n_left):
+            sequence.sampler.retract(token)
             return self._put(sequence, force)
         logprob = self._logprob(sequence, row, token)
         events = self._append(sequence, token, piece, logprob, is_end=is_end)
@@ -107,6 +108,8 @@ class TokenWriter:
         """Tokens that nobody drew; they are computed together, in the next step."""
         assert sequence.sampler and sequence.governor
         if force.n_dropped:
+            for token in sequence.tokens[-force.n_dropped :]:
+                sequence.sampler.retract(token)
             del sequence.tokens[-force.n_dropped :]
             if sequence.logprobs:
                 sequence.logprobs.drop(force.n_dropped)

@@ -69,5 +69,8 @@ class _RecordingSampler:
     def accept(self, token: int) -> None:
         self._sampler.accept(token)
 
+    def retract(self, token: int) -> None:
+        self._sampler.retract(token)
+
     def close(self) -> None:
         self._sampler.close()

@@ -29,6 +29,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -65,6 +66,7 @@ class ScriptedRunner:
         self._script: str = args.get("script", SCRIPT)
         self._scripts: dict[str, str | list[str]] = args.get("scripts", {})
         self._n_taken = 0
+        self.sampler: ScriptedSampler | None = None  # the newest
         self._step_s = 1 / args["tokens_per_s"] if args.get("tokens_per_s") else 0.0
         self._prefill_s: float = args.get("prefill_s", 0.0)
         self._small_prefill_s: float = args.get("small_prefill_s", self._prefill_s)
@@ -137,6 +139,8 @@ class ScriptedRunner:
         opening = max((i for i, word in enumerate(words) if word == "<think>"), default=len(words))
         for token in prompt[opening:]:
             sampler.accept(token)
+        sampler.counted.clear()
+        self.sampler = sampler
         return sampler
 
     def _one_of(self, script: str | list[str], seed: int | None) -> str:
@@ -245,7 +249,10 @@ class _Cell:
 
 
 class ScriptedSampler:
-    """Says its tokens in order, whatever the row, then EOS for ever. A thought that is closed for it ends there."""
+    """Says its tokens in order, whatever the row, then EOS for ever. A thought that is closed for it ends there.
+
+    `counted`: how often penalties would count each token of the reply.
+    """
 
     def __init__(self, tokens: list[int], filler: int, is_closing: Callable[[int], bool], *, broken: bool) -> None:
         self._tokens = tokens
@@ -254,6 +261,7 @@ class ScriptedSampler:
         self._is_closing = is_closing
         self._next = 0
         self._broken = broken
+        self.counted: Counter[int] = Counter()
 
     def sample(self, row: int, bias: Mapping[int, float] = NO_BIAS, allowed: np.ndarray | None = None) -> int:
         if self._broken:
@@ -261,7 +269,9 @@ class ScriptedSampler:
         self._next += 1
         token = self._tokens[self._next - 1] if self._next <= len(self._tokens) else 0
         token = self._filler if bias.get(token) == -math.inf else token
-        return token if allowed is None or token in allowed else int(allowed[0])
+        token = token if allowed is None or token in allowed else int(allowed[0])
+        self.counted[token] += 1
+        return token
 
     def rank(self, row: int, token: int, n_top: int) -> Ranking:
         return Ranking(0.0, [(token, 0.0)] * min(1, n_top))
@@ -270,8 +280,13 @@ class ScriptedSampler:
         """Of tokens put there the closing tag moves the script to what follows its own, its next one behind it."""
         if self._tokens[self._next : self._next + 1] == [token]:
             self._next += 1
+        self.counted[token] += 1
         if self._is_closing(token):
             self._next = max(self._next, self._closing + 1)
+
+    def retract(self, token: int) -> None:
+        """The script goes on from where it is."""
+        self.counted[token] -= 1
 
     def close(self) -> None:
         self._tokens = []

@@ -62,6 +62,9 @@ class _Replay:
     def accept(self, token: int) -> None:
         self._sampler.accept(token)
 
+    def retract(self, token: int) -> None:
+        self._sampler.retract(token)
+
     def close(self) -> None:
         self._sampler.close()
 

@@ -121,6 +121,21 @@ def test_without_changes_the_row_itself_is_used() -> None:
     assert Changes(SamplingParams(), PROMPT).apply(row, np.empty(8, np.float32)) is row
 
 
+@pytest.mark.parametrize("changes", CHANGES)
+def test_tokens_taken_back_count_no_more(changes: dict[str, float]) -> None:
+    params = SamplingParams(temperature=0.0, **changes)  # type: ignore[arg-type]
+    row = (np.random.default_rng(0).standard_normal(512) * 3).astype(np.float32)
+    ours, expected = Changes(params, PROMPT), Changes(params, PROMPT)
+    for token in WRITTEN:
+        ours.count(token)
+        expected.count(token)
+    for token in (WRITTEN[0], PROMPT[0], 400, 401, 400):  # known already and not, once and again
+        ours.count(token)
+    for token in (400, WRITTEN[0], 400, PROMPT[0], 401):
+        ours.discount(token)
+    np.testing.assert_array_equal(ours.apply(row, np.empty_like(row)), expected.apply(row, np.empty_like(row)))
+
+
 def test_counts_survive_their_growth() -> None:
     counts = TokenCounts(range(500))
     for token in (3, 499, 3):

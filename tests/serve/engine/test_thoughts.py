@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import Any, Literal
 
 import msgspec
@@ -129,6 +130,19 @@ def test_think_more_goes_on_where_the_thought_would_have_ended() -> None:
     _, events = controlled("w1 w2 w3 w4 w5 w6\n</think> w7 w8\n</think>\n\nDone.", "think_more", after=2)
     assert text_of(events, Channel.REASONING) == "w1 w2 w3 w4 w5 w6\nWait w7 w8"
     assert finish_of(events).reasoning_end == "natural"
+
+
+@pytest.mark.parametrize("action", ["answer_now", "think_more"])
+@pytest.mark.parametrize("closing", ["</think>", "EOS"])
+def test_penalties_count_what_stands_in_the_reply_and_nothing_that_was_taken_back(action: Action, closing: str) -> None:
+    script = f"w1 w2 w3 w4 w5 w6\n{closing} w7 w8\n</think>\n\nDone."
+    engine, runner = scripted_engine(script=script.partition("EOS")[0])
+    engine.add_request(request("r", max_tokens=60))
+    stepped(engine, 2)
+    assert engine.control("r", action)
+    finished = finish_of(run(engine)["r"])
+    assert runner.sampler
+    assert +runner.sampler.counted == Counter(finished.tokens) + Counter([0])
 
 
 def test_control_is_refused_where_no_thought_goes_on() -> None:
