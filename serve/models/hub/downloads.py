@@ -176,7 +176,8 @@ class Download:
     def _fetch(self, hub: Hub, listing: Listing, file: HubFile) -> None:
         """Fills the file's part up and proves it."""
         self._enter("checking", file)
-        with PartFile(cache.part_path(listing.repo, file.digest), file.size, file.digest) as part:
+        path = cache.part_path(listing.repo, file.digest)
+        with PartFile(path, file.size, file.digest, self._check_cancelled) as part:
             self._enter("fetching", file)
             self._note(file, part.size)
             while part.size < file.size:

@@ -119,6 +119,29 @@ def test_a_stopped_download_keeps_its_part_and_the_next_continues(hub: LoopbackH
     assert [ask.start for ask in hub.asks] == [0, kept]
 
 
+def test_a_download_can_be_stopped_while_what_an_earlier_one_left_is_read(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.repos[REPO] = {FILE: DATA}
+    left = DATA[:-1]
+    part().parent.mkdir(parents=True)
+    part().write_bytes(left)
+    stopped, blocks = download(), []
+
+    class StopsAtTheFirst:
+        def update(self, block: bytes) -> None:
+            blocks.append(block)
+            stopped.cancel()
+
+    monkeypatch.setattr("r1chat.serve.models.hub.part_file._BLOCK", 1000)
+    with monkeypatch.context() as during:
+        during.setattr(PartFile, "_new_hash", lambda _: StopsAtTheFirst())
+        with pytest.raises(DownloadCancelledError):
+            stopped.run()
+    assert (blocks, part().read_bytes()) == ([left[:1000]], left)
+    assert download().run().paths[0].read_bytes() == DATA
+
+
 def test_a_server_without_range_sends_all_of_it_anew(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.repos[REPO] = {FILE: DATA}
     hub.ranges = False
