@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+OPEN_TAG, CLOSE_TAG = TAGS = ("<think>", "</think>")
 ReasoningState = Literal["start", "reasoning", "content"]
 
 
@@ -27,7 +28,7 @@ class ReasoningParser:
     and one opening tag that the model repeats at the very beginning is swallowed.
     """
 
-    def __init__(self, *, reasoning_open: bool, open_tag: str = "<think>", close_tag: str = "</think>") -> None:
+    def __init__(self, *, reasoning_open: bool, open_tag: str = OPEN_TAG, close_tag: str = CLOSE_TAG) -> None:
         self._open_tag = open_tag
         self._close_tag = close_tag
         self._state: ReasoningState = "reasoning" if reasoning_open else "start"
@@ -140,6 +141,29 @@ class ReasoningParser:
         channel: Literal["reasoning", "content"] = "reasoning" if self.in_reasoning else "content"
         pieces.append(Piece(channel, "\n" * self._newlines + text))
         self._newlines = 0
+
+
+class Split(NamedTuple):
+    """A whole text in its parts; `state` is where it ends."""
+
+    thought: str
+    answer: str
+    state: ReasoningState
+
+
+def split(text: str, *, reasoning_open: bool) -> Split:
+    """What a ReasoningParser makes of a text that is all there."""
+    parser = ReasoningParser(reasoning_open=reasoning_open)
+    pieces = parser.feed(text) + parser.flush()
+    thought, answer = (
+        "".join(piece.text for piece in pieces if piece.channel == channel) for channel in ("reasoning", "content")
+    )
+    return Split(thought, answer, parser.state)
+
+
+def ends_in_thought(prompt: str) -> bool:
+    """Whether the prompt's last words open a thought."""
+    return prompt.rstrip().endswith(OPEN_TAG)
 
 
 def n_overlapping(text: str, tag: str) -> int:

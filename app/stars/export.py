@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...distill.rows import ProblemRow, Teacher, TraceRow, content_id
+from ...serve.reasoning import CLOSE_TAG, OPEN_TAG
 from ..distilling.host import licence_of
 from .gates import row_tokens, thought_tokens
 from .records import Star
@@ -76,6 +77,6 @@ def _params(star: Star) -> dict[str, Any]:
 
 def _conversation(star: Star) -> dict[str, Any]:
     turn = star.turn
-    reply = f"<think>\n{turn.thought.strip()}\n</think>\n\n{turn.answer.strip()}"
+    reply = f"{OPEN_TAG}\n{turn.thought.strip()}\n{CLOSE_TAG}\n\n{turn.answer.strip()}"
     said = [{"from": "human", "value": turn.question}, {"from": "gpt", "value": reply}]
     return {"id": star.id, "model": star.source.model, "conversations": said}

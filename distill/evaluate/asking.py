@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...serve.client import ApiError, Client, Completion
-from ...serve.reasoning import ReasoningParser
+from ...serve.reasoning import CLOSE_TAG, OPEN_TAG, split
 from ..errors import DistillError
 from ..retries import FAILURES, Retries
 from ..rows import ProblemRow, SampleRow, Verdict
@@ -105,12 +105,8 @@ def thought_and_answer(completion: Completion) -> tuple[str | None, str]:
     """The thought, None where there is none, and what followed it; an answer that is empty never began. A server
     that leaves the tags in the answer has them split here.
     """
-    if completion.reasoning or "</think>" not in completion.content:
+    if completion.reasoning or CLOSE_TAG not in completion.content:
         return completion.reasoning or None, completion.content
-    opened = completion.content.lstrip().startswith("<think>")
-    parser = ReasoningParser(reasoning_open=not opened)
-    pieces = parser.feed(completion.content) + parser.flush()
-    reasoning, answer = (
-        "".join(piece.text for piece in pieces if piece.channel == channel) for channel in ("reasoning", "content")
-    )
-    return reasoning, answer
+    opened = completion.content.lstrip().startswith(OPEN_TAG)
+    parts = split(completion.content, reasoning_open=not opened)
+    return parts.thought, parts.answer

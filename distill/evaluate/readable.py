@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..filter.checks import TAGS
+from ...serve.reasoning import TAGS
 from ..filter.language import language_share
 from ..filter.repetition import check_repetition
 from ..rows import SampleRow

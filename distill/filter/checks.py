@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from ...serve.reasoning import TAGS
 from ..rows import TraceRow
 from .funnel import Drop
-
-TAGS = ("<think>", "</think>")
 
 
 def check_finished(row: TraceRow) -> Drop | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...serve.reasoning import ReasoningParser
+from ...serve.reasoning import split
 from ..sft.model import find_device
 from ..sft.rows import RowEncoder
 from .config import GrpoConfig
@@ -73,12 +73,8 @@ def draws_in_memory(encoder: RowEncoder, settings: GrpoConfig, seed: int) -> Dra
 
 def split_thought(text: str) -> tuple[str | None, str]:
     """The thought, None where there is none, and what follows its closing tag, "" where it never closed."""
-    parser = ReasoningParser(reasoning_open=True)
-    pieces = parser.feed(text) + parser.flush()
-    thought, answer = (
-        "".join(piece.text for piece in pieces if piece.channel == channel) for channel in ("reasoning", "content")
-    )
-    return thought or None, answer
+    parts = split(text, reasoning_open=True)
+    return parts.thought or None, parts.answer
 
 
 def _rows_at_once(model: Any, tokens: int) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...serve.models.gguf.spec import (
+    SPLITS,
     TOKEN_CONTROL,
     TOKEN_NORMAL,
     TOKEN_UNUSED,
@@ -105,18 +106,6 @@ def _starts_with_bos(data: Json, settings: Json, bos: int) -> bool:
     return False
 
 
-def _known_splits() -> dict[tuple[str, ...], Splitter]:
-    """Qwen2's, which DeepSeek-R1-Distill-Qwen shares, and Llama 3's, which the Llama distills share.
-
-    Not DeepSeek-V3's own: llama.cpp takes it through std::regex, and long texts end the process.
-    """
-    words = (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-    return {(words.replace("DIGITS", r"\p{N}"),): "qwen2", (words.replace("DIGITS", r"\p{N}{1,3}"),): "llama-bpe"}
-
-
 def _splitter(data: Json) -> Splitter:
     """Which of llama.cpp's splitters cuts text the way this tokeniser does."""
     model = data["model"]
@@ -131,7 +120,7 @@ def _splitter(data: Json) -> Splitter:
     if normalizer is not None and normalizer["type"] != "NFC":
         raise ValueError(f"cannot export a tokeniser that normalises text ({normalizer['type']})")
     regexes = _regexes(data.get("pre_tokenizer") or {})
-    pre = _known_splits().get(regexes)
+    pre = next((name for name, regex in SPLITS.items() if (regex,) == regexes), None)
     if pre is None:
         raise ValueError(
             f"unknown pre-tokeniser {list(regexes)!r:.80}: only Qwen2's and Llama 3's split can be named in a GGUF"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ...serve.reasoning import CLOSE_TAG, OPEN_TAG
 from ..filter.language import language_share
-from .said import CLOSE_TAG, OPEN_TAG, Said
+from .said import Said
 
 RUN = 8  # words in a row; shorter runs come back in any honest calculation
 _TAG = re.compile(r"<\s*/?\s*think\s*>", re.IGNORECASE)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...serve.reasoning import ReasoningParser
+from ...serve.reasoning import OPEN_TAG, ends_in_thought, split
 from ..rows import ProblemRow
 
-OPEN_TAG, CLOSE_TAG = "<think>", "</think>"
 Prompt = str | list[dict[str, Any]]  # as trl has them: rendered, or messages
 
 
@@ -43,18 +42,14 @@ Score = Callable[[Sequence[Said]], list[float | None]]
 def take_apart(problem: ProblemRow, prompt: Prompt, text: str, *, n_tokens: int = 0, cut: bool = False) -> Said:
     """A completion in its parts, split where the server, too, would split it: at the first closing tag."""
     opened = is_open(prompt)
-    parser = ReasoningParser(reasoning_open=opened or not text.lstrip().startswith(OPEN_TAG))
-    pieces = [*parser.feed(text), *parser.flush()]
-    thought, answer = (
-        "".join(piece.text for piece in pieces if piece.channel == channel) for channel in ("reasoning", "content")
-    )
-    closed = parser.state == "content"
-    return Said(problem, text, thought, answer if closed else "", opened, closed, n_tokens, cut)
+    parts = split(text, reasoning_open=opened or not text.lstrip().startswith(OPEN_TAG))
+    closed = parts.state == "content"
+    return Said(problem, text, parts.thought, parts.answer if closed else "", opened, closed, n_tokens, cut)
 
 
 def is_open(prompt: Prompt) -> bool:
     """Whether a prompt ends within a thought. Messages are rendered by R1's template, which opens it."""
-    return prompt.rstrip().endswith(OPEN_TAG) if isinstance(prompt, str) else True
+    return ends_in_thought(prompt) if isinstance(prompt, str) else True
 
 
 def text_of(completion: str | list[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...serve.reasoning import ReasoningParser
+from ...serve.reasoning import split
 from ..errors import DistillError
 from ..rows import TraceRow
 from .formats import CLOSING
@@ -53,9 +53,7 @@ def _fault(trace: TraceRow, row: EncodedRow, encoder: RowEncoder, limit: int) ->
 
 def _misread(trace: TraceRow) -> str | None:
     """The server must split the reply where the trace was split; it drops line breaks that touch a tag."""
-    parser = ReasoningParser(reasoning_open=True)
-    pieces = parser.feed(f"{trace.reasoning}\n{CLOSING}{trace.answer}") + parser.flush()
-    thought = "".join(piece.text for piece in pieces if piece.channel == "reasoning")
-    if thought != (trace.reasoning or "").strip("\n"):
+    parts = split(f"{trace.reasoning}\n{CLOSING}{trace.answer}", reasoning_open=True)
+    if parts.thought != (trace.reasoning or "").strip("\n"):
         return "its thought holds a think tag, so that it would be split elsewhere"
     return None if trace.answer.strip() else "it has no answer"

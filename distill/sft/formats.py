@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...serve.files import replace_file
-from ...serve.models.templates import R1_DISTILL
+from ...serve.models.templates import ASSISTANT, BOS, EOS, PAD, R1_DISTILL, USER
+from ...serve.reasoning import CLOSE_TAG, OPEN_TAG, TAGS
 from ..errors import DistillError
 from .known_tokens import is_learned
 
 Json = dict[str, Any]
-OPEN_TAG, CLOSE_TAG = "<think>", "</think>"
 CLOSING = f"{CLOSE_TAG}\n\n"  # between the thought's last line and the answer
 
 
@@ -35,7 +35,7 @@ class RowFormat:
 
 
 _PADS = (
-    "<｜▁pad▁｜>",
+    PAD,
     "<|finetune_right_pad_id|>",
     "<|endoftext|>",
     "<|vision_pad|>",
@@ -45,8 +45,7 @@ _PADS = (
 )
 _HINT = "Use a folder that transformers saved: r1chat distill --student FOLDER"
 _ENDS_OF_TEXTS = {"<|eot_id|>": "<|end_of_text|>", "<|im_end|>": "<|endoftext|>"}
-_R1_BOS, _R1_EOS = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"
-_R1 = (_R1_BOS, _R1_EOS, "<｜User｜>", "<｜Assistant｜>", OPEN_TAG, CLOSE_TAG)
+_R1 = (BOS, EOS, USER, ASSISTANT, *TAGS)
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _LLAMA3 = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 # Thoughts of earlier turns are left out, as R1 was trained; texts are printed as they are, never trimmed.
@@ -79,8 +78,8 @@ def format_for(tokens: Collection[str], base: str = "The base") -> RowFormat:
     headers with the think tags as plain text. Raises DistillError for a vocabulary that has none of the three.
     """
     if all(token in tokens for token in _R1):
-        before, after = f"{_R1_BOS}<｜User｜>", f"<｜Assistant｜>{OPEN_TAG}\n"
-        return RowFormat("r1", before, after, _R1_BOS, _R1_EOS, _pad(tokens, _R1_EOS), R1_DISTILL)
+        before, after = f"{BOS}{USER}", f"{ASSISTANT}{OPEN_TAG}\n"
+        return RowFormat("r1", before, after, BOS, EOS, _pad(tokens, EOS), R1_DISTILL)
     if all(token in tokens for token in _CHATML):
         after = f"<|im_end|>\n<|im_start|>assistant\n{OPEN_TAG}\n"
         pad = _pad(tokens, "<|im_end|>")

@@ -7,14 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...serve.reasoning import ReasoningParser
+from ...serve.reasoning import CLOSE_TAG, OPEN_TAG, split
 from .columns import conversation, first, gold_of, unknown_columns, worked_solution
 from .records import Record
 
 REASONING = ("reasoning", "reasoning_content", "thinking")
 TEXT = ("content", "response", "completion", "output", "generation")
 UNDERSTOOD = ("generations", "messages", "conversations", *REASONING, *TEXT, "solution", "answer with ####")
-CLOSE_TAG = "</think>"
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,8 @@ def split_reply(text: str, reasoning: str | None) -> Reply:
         reasoning = reasoning.strip("\n")
     if reasoning:
         return Reply(reasoning, text.lstrip("\n"))
-    opened = text.lstrip().startswith("<think>")
+    opened = text.lstrip().startswith(OPEN_TAG)
     if not opened and CLOSE_TAG not in text:
         return Reply(None, text)
-    parser = ReasoningParser(reasoning_open=True)
-    pieces = [*parser.feed(text.lstrip() if opened else text), *parser.flush()]
-    thought, answer = (
-        "".join(piece.text for piece in pieces if piece.channel == channel) for channel in ("reasoning", "content")
-    )
-    return Reply(thought, answer, finish_reason="length" if parser.in_reasoning else "stop")
+    parts = split(text.lstrip() if opened else text, reasoning_open=True)
+    return Reply(parts.thought, parts.answer, finish_reason="length" if parts.state == "reasoning" else "stop")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from .vocabulary import PAD
+from ...serve.models.templates import PAD
 
 # Rows are padded to one of these, so that some 7 % of a batch is padding; a longer example is left out.
 LENGTHS = (80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 256, 288, 320, 384)

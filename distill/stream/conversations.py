@@ -8,9 +8,10 @@ import random
 import re
 from collections.abc import Mapping
 
+from ...serve.models.templates import ASSISTANT, BOS, EOS, USER
+from ...serve.reasoning import CLOSE_TAG, OPEN_TAG
 from ..problems import Problem, generate, repeats_riddle
 from ..problems.held_out import is_held_out
-from .vocabulary import ASSISTANT, BOS, EOS, THINK_CLOSE, THINK_OPEN, USER
 
 # How often a family is drawn. The ones with long chains of digits, and spelling, need most practice.
 WEIGHTS = {
@@ -56,8 +57,8 @@ def conversation_at(index: int, weights: Mapping[str, float] = WEIGHTS) -> tuple
     if problem.verifier in ("math", "expression") and rng.random() < BOXED_SHARE:
         asked = f"{asked} {BOXED_INSTRUCTION}" if rng.random() < 0.7 else f"{asked}\n{BOXED_INSTRUCTION}"
     system = rng.choice(SYSTEM_TEXTS) if rng.random() < SYSTEM_SHARE else ""
-    prompt = f"{BOS}{system}{history}{USER}{asked}{ASSISTANT}{THINK_OPEN}\n"
-    return prompt, f"{problem.reasoning}\n{THINK_CLOSE}\n\n{problem.answer}{EOS}"
+    prompt = f"{BOS}{system}{history}{USER}{asked}{ASSISTANT}{OPEN_TAG}\n"
+    return prompt, f"{problem.reasoning}\n{CLOSE_TAG}\n\n{problem.answer}{EOS}"
 
 
 def _sloppy(rng: random.Random, problem: Problem) -> str:

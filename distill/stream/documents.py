@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...serve.models.templates import BOS, EOS
 from ..problems import Problem
 from .conversations import problem_at
-from .vocabulary import BOS, EOS
 
 # Conversations take the turns before: a model that has read these meets nothing there for the second time.
 TURN = 3

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...serve.files import replace_file
 from ...serve.models.gguf.spec import ModelSpec
+from ...serve.models.templates import BOS, EOS, PAD
 from ..errors import DistillError
 from .batches import LENGTHS, Batch, ExampleAt, Place, batches
-from .vocabulary import BOS, EOS, PAD
 
 if TYPE_CHECKING:
     import torch

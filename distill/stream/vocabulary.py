@@ -10,24 +10,22 @@ from collections.abc import Iterable
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from ...serve.models.gguf.spec import SPLITS
+from ...serve.models.templates import ASSISTANT, BOS, EOS, PAD, USER
+from ...serve.reasoning import TAGS
+
 VOCAB_SIZE = 1024
-BOS, EOS, PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
-USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
-QWEN2_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 def train_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """Learn the merges from `texts`; the result has exactly VOCAB_SIZE entries."""
     special = [BOS, EOS, PAD, USER, ASSISTANT]
     added = [AddedToken(t, normalized=False, special=True) for t in special]
-    added += [AddedToken(t, normalized=False, special=False) for t in (THINK_OPEN, THINK_CLOSE)]
+    added += [AddedToken(t, normalized=False, special=False) for t in TAGS]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(QWEN2_PATTERN), behavior="isolated"),
+            pre_tokenizers.Split(Regex(SPLITS["qwen2"]), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

@@ -11,12 +11,12 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from ...serve.models.templates import BOS, EOS
 from ..problems import OPENERS, countdown
 from ..problems import generate as generate_problem
 from ..problems.held_out import is_held_out
 from ..problems.problem import Problem
 from .conversations import SEEDS, conversation_at, problem_at
-from .vocabulary import BOS, EOS
 
 PRACTISED = "countdown"
 # The families that are thought about, in documents and conversations.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...serve.reasoning import CLOSE_TAG, OPEN_TAG
 from ..rows import Verdict
 
 
@@ -29,7 +30,7 @@ def unknown(reason: str, extracted: str | None = None) -> Ruling:
 
 def after_thought(answer: str) -> str:
     """The text that counts: without a thought that was left in it. A thought that never closes is all there is."""
-    _, closed, rest = answer.rpartition("</think>")
+    _, closed, rest = answer.rpartition(CLOSE_TAG)
     if closed:
         return rest
-    return "" if answer.lstrip().startswith("<think>") else answer
+    return "" if answer.lstrip().startswith(OPEN_TAG) else answer

@@ -31,11 +31,12 @@ from ..engine.request import (
     TokenOutput,
 )
 from ..errors import EngineStoppedError, InvalidRequestError, ModelLoadError, NotFoundError, NotSupportedError
+from ..reasoning import ends_in_thought
 from .ask import Ask, cache_scope
 from .kept import KeptReplies
 from .metrics import Metrics
 from .next_turn import NextTurns
-from .prompt.chat_template import OPEN_TAG, RenderedPrompt, render, render_begun
+from .prompt.chat_template import RenderedPrompt, render, render_begun
 from .voting.shown import VoteThought
 
 logger = logging.getLogger(__name__)
@@ -207,7 +208,7 @@ class Generations:
 def _raw(text: str, info: ModelInfo) -> RenderedPrompt:
     """A prompt written by hand may spell special tokens, and end inside a thought."""
     bos = "" if text.startswith(info.bos_token) else info.bos_token
-    return RenderedPrompt((Segment(bos + text, True),), text.rstrip().endswith(OPEN_TAG))
+    return RenderedPrompt((Segment(bos + text, True),), ends_in_thought(text))
 
 
 def _rendered(ask: Ask, info: ModelInfo) -> tuple[RenderedPrompt, Begun | None]:

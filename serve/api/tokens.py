@@ -13,10 +13,10 @@ from starlette.responses import Response
 from ..engine.messages import QueryAnswer
 from ..engine.request import Segment
 from ..errors import InvalidRequestError, NotSupportedError
+from ..reasoning import CLOSE_TAG
 from .chat.protocol import ChatRequest
 from .chat.routes import asked
 from .fields import Body
-from .prompt.chat_template import CLOSE_TAG
 from .replies import ERRORS
 from .security import owner_of
 from .served import ServedModels

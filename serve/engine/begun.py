@@ -9,10 +9,10 @@ import codecs
 from dataclasses import dataclass, field
 
 from ..errors import InvalidRequestError
-from ..reasoning import ReasoningParser
+from ..reasoning import CLOSE_TAG, OPEN_TAG, ReasoningParser
 from .closing_run import ClosingRun
 from .constraint import Constraint
-from .detokenizer import CLOSE_TAG, OPEN_TAG, Detokenizer, TextDelta
+from .detokenizer import Detokenizer, TextDelta
 from .model_runner import ModelRunner
 from .request import Begun
 
@@ -96,7 +96,7 @@ class _Written:
 
     def __init__(self, tokens: tuple[int, ...], runner: ModelRunner, *, reasoning_open: bool) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        parser = ReasoningParser(reasoning_open=reasoning_open, close_tag=CLOSE_TAG)
+        parser = ReasoningParser(reasoning_open=reasoning_open)
         self._tokens = tokens
         self._ends: list[tuple[int, int]] = []  # (tokens, characters) wherever no character is cut in two
         texts, pieces, n_chars = [], [], 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .detokenizer import CLOSE_TAG
+from ..reasoning import CLOSE_TAG
 
 if TYPE_CHECKING:
     from .model_runner import ModelRunner

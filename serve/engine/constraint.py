@@ -20,6 +20,7 @@ import numpy as np
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from ..errors import InvalidRequestError
+from ..reasoning import TAGS
 from .grammar_check import LIMITS, refusal
 from .request import Grammar, ModelInfo
 
@@ -27,7 +28,7 @@ MAX_TEXT = 256 << 10
 # An automaton for multiples has as many states; the time to make it grows faster.
 MAX_MULTIPLE = 10_000
 _MULTIPLE_OF = re.compile(r'"multipleOf":\s*(-?[0-9.]+(?:[eE][-+]?[0-9]+)?)')
-_TAGS = (b"<think>", b"</think>")
+_TAGS = tuple(tag.encode() for tag in TAGS)
 _N_COMPILED = 8
 _MAX_MESSAGE = 300
 _FITS_NOTHING = "it fits no text"

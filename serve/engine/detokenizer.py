@@ -9,11 +9,9 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
-from ..reasoning import Piece, ReasoningParser, ReasoningState, n_overlapping
+from ..reasoning import CLOSE_TAG, OPEN_TAG, Piece, ReasoningParser, ReasoningState, n_overlapping
 from .request import Channel
 
-CLOSE_TAG = "</think>"
-OPEN_TAG = "<think>"
 # No decoded text holds half of a surrogate pair.
 _NO_TAG = "\ud800"
 
@@ -38,7 +36,7 @@ class Detokenizer:
     def __init__(self, *, reasoning_open: bool, stop: tuple[str, ...] = (), quotes_tags: bool = False) -> None:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         open_tag = _NO_TAG if quotes_tags and not reasoning_open else OPEN_TAG
-        self._parser = ReasoningParser(reasoning_open=reasoning_open, open_tag=open_tag, close_tag=CLOSE_TAG)
+        self._parser = ReasoningParser(reasoning_open=reasoning_open, open_tag=open_tag)
         self.quotes_tags = quotes_tags
         self._counter = _TokenCounter()
         self._tags: _LaterTags | None = None
@@ -97,7 +95,7 @@ class Detokenizer:
 
     def begin_thought(self) -> None:
         """The reply's first token opens a thought, where tags would be text."""
-        self._parser = ReasoningParser(reasoning_open=True, close_tag=CLOSE_TAG)
+        self._parser = ReasoningParser(reasoning_open=True)
         self.text = OPEN_TAG
 
     def hide_later_tags(self) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..errors import ContextLengthError, InvalidRequestError
+from ..reasoning import OPEN_TAG
 from .begun import Beginning, begin
 from .closing_run import read_closing_run
 from .constraint import Grammars
-from .detokenizer import OPEN_TAG, Detokenizer
+from .detokenizer import Detokenizer
 from .governor import Force, Governor, ReasoningPlan
 from .logprobs import MAX_TOP, LogprobQueue
 from .model_runner import ModelRunner

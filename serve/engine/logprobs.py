@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..reasoning import CLOSE_TAG, TAGS
 from .draw import largest
 from .request import Channel, TokenLogprob
 
 MAX_TOP = 20
-_TAGS = ("<think>", "</think>")
 
 
 class Ranking(NamedTuple):
@@ -66,7 +66,7 @@ class LogprobQueue:
 
     def feed(self, text: str, entry: TokenLogprob | None) -> None:
         """A token was appended, and `text` is what it added; None for one that nobody drew."""
-        if text in _TAGS:
+        if text in TAGS:
             return
         if not self._waiting or self._waiting[-1].text:
             self._waiting.append(_Waiting())
@@ -90,7 +90,7 @@ class LogprobQueue:
 
     def _skip_tag(self) -> None:
         """Of a closing tag in several tokens."""
-        head, tag, _ = "".join(waiting.text[waiting.n_out :] for waiting in self._waiting).partition(_TAGS[1])
+        head, tag, _ = "".join(waiting.text[waiting.n_out :] for waiting in self._waiting).partition(CLOSE_TAG)
         if tag:
             self._take(head + tag)
 

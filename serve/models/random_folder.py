@@ -13,14 +13,11 @@ import numpy as np
 
 from ..files import replace_file
 from .gguf.shapes import SHAPES, RandomTensors, synthetic_tokenizer
-from .gguf.spec import TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec, TokenizerSpec
+from .gguf.spec import SPLITS, TOKEN_CONTROL, TOKEN_NORMAL, ModelSpec, TokenizerSpec
 
 _CLASSES = {"qwen2": "Qwen2ForCausalLM", "llama": "LlamaForCausalLM"}
-# Qwen2's, for Llama too: what matters here is that it is quick and cuts words.
-_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+# for Llama too: what matters here is that it is quick and cuts words
+_SPLIT = SPLITS["qwen2"]
 
 
 def make_random_folder(shape: str | ModelSpec, folder: Path, seed: int = 0) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from ..reasoning import ends_in_thought
 from .failures import Failure
 from .kinds import Kind, kind_by_card
 
@@ -91,7 +92,7 @@ async def _with_template(ask: Ask, kind: Kind, model: RemoteModel) -> RemoteMode
 
 def _opens(prompt: str) -> bool:
     """A byte-level tokenizer writes a line break as Ċ."""
-    return prompt.rstrip("\nĊ ").endswith("<think>")
+    return ends_in_thought(prompt.rstrip("\nĊ "))
 
 
 def _object(of: dict[str, Any], name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ....serve.errors import InvalidRequestError
+from ....serve.reasoning import CLOSE_TAG, OPEN_TAG
 from ..limits import check_settings
 from ..records import Conversation, Message, Role, Settings
 from ..store import TITLE_CHARS, new_id
@@ -14,7 +15,6 @@ from .tree import Tree
 
 # A run before a fork is told once per branch; a hostile file could have that grow without end.
 MAX_TEXT = 128 * 1024**2
-OPEN_TAG, CLOSE_TAG = "<think>", "</think>"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, Tag
 from starlette.responses import Response
 
 from ...errors import InvalidRequestError
+from ...reasoning import ends_in_thought
 from ..ask import Ask
 from ..chat.protocol import StreamOptions
 from ..dialects import ThinkingFields
@@ -29,7 +30,6 @@ from ..fields import (
 )
 from ..forms.structure import Form, StructureFields
 from ..generation import Output, Outputs, merged
-from ..prompt.chat_template import OPEN_TAG
 from ..replies import ERRORS
 from ..respond import respond
 from ..security import owner_of
@@ -97,7 +97,7 @@ class CompletionRequest(ForeignSampling, SamplingFields, ThinkingFields, Structu
             governed=self.thinking_control,
         )
         form = Form(self.asked_format, self.asked_regex, self.asked_choice)
-        if form.grammar and params.reasoning_budget is None and not text.rstrip().endswith(OPEN_TAG):
+        if form.grammar and params.reasoning_budget is None and not ends_in_thought(text):
             # raw text: what is bound is bound from its first token on
             params = msgspec.structs.replace(params, reasoning_budget=0)
         return Ask(
@@ -136,7 +136,7 @@ def completions_router(models: ServedModels) -> APIRouter:
         writer = CompletionsWriter(
             completion_id,
             served.id,
-            thinking=[ask.text is not None and ask.text.rstrip().endswith(OPEN_TAG) for ask in asks],
+            thinking=[ask.text is not None and ends_in_thought(ask.text) for ask in asks],
             n=asks[0].n,
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
             with_logprobs=body.logprobs is not None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from ...engine.config import TRANSFORMERS_RUNNER, EngineConfig
 from ...models.facts import FactsReader, ModelFacts
 from ...models.residents.manager import ModelManager, ModelSpec, Resident
-from ..prompt.chat_template import CLOSE_TAG
+from ...reasoning import CLOSE_TAG
 from ..replies import Capabilities, ModelCard, ModelMeta
 
 if TYPE_CHECKING:

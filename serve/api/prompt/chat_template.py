@@ -11,6 +11,7 @@ import jinja2
 
 from ...engine.request import Begun, ModelInfo, Segment
 from ...errors import InvalidRequestError
+from ...reasoning import CLOSE_TAG, OPEN_TAG, ends_in_thought
 from ..forms.tools import Tool, call_text, description, result_text, wire_form
 from .marks import JsonText, Put, segments_of
 from .model_template import ModelTemplate, template_of
@@ -18,8 +19,6 @@ from .sandbox import fill
 
 logger = logging.getLogger(__name__)
 
-OPEN_TAG = "<think>"
-CLOSE_TAG = "</think>"
 OPENING = Segment(f"{OPEN_TAG}\n", True)
 CLOSING = Segment(f"{CLOSE_TAG}\n\n", True)
 
@@ -85,7 +84,7 @@ def render(
 
     segments = segments_of(print_with)
     tail = segments[-1] if segments else Segment("", True)
-    return RenderedPrompt(segments, tail.special and tail.text.rstrip().endswith(OPEN_TAG))
+    return RenderedPrompt(segments, tail.special and ends_in_thought(tail.text))
 
 
 def render_begun(

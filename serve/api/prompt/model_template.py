@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import jinja2
 
-from ...models.templates import R1_DISTILL
+from ...models.templates import ASSISTANT, R1_DISTILL, USER
 from .sandbox import TOOL_TRIAL, TRIAL_TOOLS, compile_template, fill, is_bounded
 
 logger = logging.getLogger(__name__)
@@ -66,4 +66,4 @@ def _is_r1(template: str) -> bool:
 
     DeepSeek V3.1 shares the role tokens; it alone tracks the last user turn.
     """
-    return "<｜User｜>" in template and "<｜Assistant｜>" in template and "is_last_user" not in template
+    return USER in template and ASSISTANT in template and "is_last_user" not in template

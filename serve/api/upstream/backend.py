@@ -11,6 +11,7 @@ from contextlib import aclosing
 from ...engine.messages import QueryAnswer
 from ...engine.request import Accepted, Finished, ModelInfo, Segment
 from ...errors import InvalidRequestError, NotSupportedError
+from ...reasoning import ends_in_thought
 from ...upstream.discovery import RemoteModel
 from ...upstream.endpoint import Endpoint
 from ...upstream.kinds import Kind
@@ -19,7 +20,7 @@ from ..ask import Ask
 from ..generation import Output, Outputs, merged
 from ..kept import KeptReplies
 from ..metrics import Metrics
-from ..prompt.chat_template import OPEN_TAG, RenderedPrompt
+from ..prompt.chat_template import RenderedPrompt
 from .body import CLOSED, body_of, closes_thought, numbered, path_of
 from .reader import ReplyReader, UpstreamEvent
 from .replies import Running, UpstreamReply
@@ -62,7 +63,7 @@ class UpstreamBackend:
     async def prompt(self, ask: Ask) -> RenderedPrompt:
         """As an upstream renders it."""
         if ask.text is not None:
-            return RenderedPrompt((Segment(ask.text, True),), ask.text.rstrip().endswith(OPEN_TAG))
+            return RenderedPrompt((Segment(ask.text, True),), ends_in_thought(ask.text))
         return await self._pool.ask(self._model, lambda endpoint: prompt_of(endpoint, self._model, ask))
 
     async def tokenize(self, segments: tuple[Segment, ...]) -> QueryAnswer:
@@ -115,7 +116,7 @@ class UpstreamBackend:
     def _opens_thought(self, ask: Ask, endpoint: Endpoint) -> bool:
         """Where nothing tells the thought apart but its closing tag."""
         if ask.text is not None:
-            return ask.text.rstrip().endswith(OPEN_TAG)
+            return ends_in_thought(ask.text)
         opens = endpoint.model(self._model).opens_thought
         return opens and ask.continues is None and self._model not in endpoint.separates
 

@@ -7,11 +7,12 @@ from typing import Any
 from ...engine.messages import QueryAnswer
 from ...engine.request import Segment
 from ...errors import NotSupportedError
+from ...reasoning import ends_in_thought
 from ...upstream.endpoint import Endpoint
 from ...upstream.failures import unreachable
 from ...upstream.kinds import Kind
 from ..ask import Ask
-from ..prompt.chat_template import OPEN_TAG, RenderedPrompt
+from ..prompt.chat_template import RenderedPrompt
 from .body import body_of
 
 # Stands for a model's first token, whose text is not known here: the upstream puts it there.
@@ -30,7 +31,7 @@ async def prompt_of(endpoint: Endpoint, model: str, ask: Ask) -> RenderedPrompt:
         text = await _text(endpoint, model, _tokens(endpoint, said))
     else:
         raise _lacks(endpoint, "shows no prompts")
-    return RenderedPrompt((Segment(text, True),), text.rstrip().endswith(OPEN_TAG))
+    return RenderedPrompt((Segment(text, True),), ends_in_thought(text))
 
 
 async def tokens_of(endpoint: Endpoint, model: str, segments: tuple[Segment, ...]) -> QueryAnswer:

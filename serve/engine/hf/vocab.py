@@ -11,8 +11,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from ...errors import ModelLoadError
-
-_TAGS = ("<think>", "</think>")
+from ...reasoning import TAGS
 
 
 class TransformersVocab:
@@ -87,7 +86,7 @@ def _is_markup(added: dict[str, Any]) -> bool:
 def _is_control(added: dict[str, Any]) -> bool:
     """R1's distillations do not call all of theirs special."""
     text = added["content"]
-    return text not in _TAGS and (added["special"] or (text.startswith(("<|", "<｜")) and text.endswith(("|>", "｜>"))))
+    return text not in TAGS and (added["special"] or (text.startswith(("<|", "<｜")) and text.endswith(("|>", "｜>"))))
 
 
 def _read_texts(data: dict[str, Any], n_tokens: int) -> tuple[list[bytes], set[int]]:

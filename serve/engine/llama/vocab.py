@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import llama_cpp
 
-_TAGS = ("<think>", "</think>")
+from ...reasoning import TAGS
 
 
 class LlamaVocab:
@@ -91,7 +91,7 @@ class LlamaVocab:
 
     def _tag_pieces(self) -> dict[int, bytes]:
         """The reasoning tags are text even where the file calls them control tokens."""
-        tokens = {tag: self._tokenize(tag, special=True) for tag in _TAGS}
+        tokens = {tag: self._tokenize(tag, special=True) for tag in TAGS}
         return {ids[0]: tag.encode() for tag, ids in tokens.items() if len(ids) == 1}
 
 

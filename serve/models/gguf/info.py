@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ModelLoadError
+from ...reasoning import TAGS
 from .reader import Header, MalformedGGUFError, Tensor, read_header
 from .types import BLOCKS, FILE_TYPES
 
@@ -161,7 +162,7 @@ def _info(path: Path, header: Header, parts: list[Header]) -> GgufInfo:
         bos_token=_special_token(header, "bos", n_vocab),
         eos_token=_special_token(header, "eos", n_vocab),
         chat_template=_optional_text(header, "tokenizer.chat_template"),
-        thought_tags=tuple(tag for tag in ("<think>", "</think>") if tag in header.values["tokenizer.ggml.tokens"]),
+        thought_tags=tuple(tag for tag in TAGS if tag in header.values["tokenizer.ggml.tokens"]),
         weights=_weights((tensor for part in parts for tensor in part.tensors), blocks),
     )
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..templates import R1_DISTILL
+from ...reasoning import TAGS
+from ..templates import ASSISTANT, BOS, EOS, PAD, R1_DISTILL, USER
 from .quantize import quantize
 from .spec import TOKEN_CONTROL, TOKEN_NORMAL, TOKEN_USER_DEFINED, ModelSpec, TokenizerSpec, stretched_rope
 from .writer import FileType, write_gguf
@@ -78,9 +79,7 @@ SHAPES: dict[str, ModelSpec] = {
         tied=False,
     ),
 }
-_BOS, _EOS, _PAD = "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"
-_CONTROL = (_BOS, _EOS, _PAD, "<｜User｜>", "<｜Assistant｜>")
-_TAGS = ("<think>", "</think>")
+_CONTROL = (BOS, EOS, PAD, USER, ASSISTANT)
 
 
 def make_random_gguf(shape: str | ModelSpec, path: Path, quant: str = "Q8_0", seed: int = 0) -> Path:
@@ -147,19 +146,19 @@ class RandomTensors(Mapping[str, np.ndarray]):
 
 def synthetic_tokenizer(n_vocab: int) -> TokenizerSpec:
     """A byte-level BPE of exactly `n_vocab` tokens: 256 bytes, made-up words, R1's tags and template."""
-    n_words = n_vocab - 256 - len(_CONTROL) - len(_TAGS)
+    n_words = n_vocab - 256 - len(_CONTROL) - len(TAGS)
     if not 1 <= n_words <= _MAX_WORDS:
         raise ValueError(f"a made-up vocabulary has 264 to {_MAX_WORDS + 263} tokens, not {n_vocab}")
     merges = list(itertools.islice(_merges(), n_words))
-    tokens = [*_byte_alphabet(), *(merge.replace(" ", "") for merge in merges), *_CONTROL, *_TAGS]
-    control, tags = [TOKEN_CONTROL] * len(_CONTROL), [TOKEN_USER_DEFINED] * len(_TAGS)
+    tokens = [*_byte_alphabet(), *(merge.replace(" ", "") for merge in merges), *_CONTROL, *TAGS]
+    control, tags = [TOKEN_CONTROL] * len(_CONTROL), [TOKEN_USER_DEFINED] * len(TAGS)
     return TokenizerSpec(
         tokens=tokens,
         token_types=[*[TOKEN_NORMAL] * (256 + n_words), *control, *tags],
         merges=merges,
-        bos_id=tokens.index(_BOS),
-        eos_id=tokens.index(_EOS),
-        pad_id=tokens.index(_PAD),
+        bos_id=tokens.index(BOS),
+        eos_id=tokens.index(EOS),
+        pad_id=tokens.index(PAD),
         pre="qwen2",
         add_bos=False,
         chat_template=R1_DISTILL,

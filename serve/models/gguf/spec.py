@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 # GGUF's kinds of token
 TOKEN_NORMAL, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED = 1, 3, 4, 5
 Splitter = Literal["qwen2", "deepseek-r1-qwen", "llama-bpe"]
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# How they cut text, as a regular expression: Qwen2's, which DeepSeek-R1-Distill-Qwen shares, and Llama 3's, which the
+# Llama distills share. Not DeepSeek-V3's own: llama.cpp takes it through std::regex, and long texts end the process.
+SPLITS: Mapping[Splitter, str] = MappingProxyType({"qwen2": _WORDS % r"\p{N}", "llama-bpe": _WORDS % r"\p{N}{1,3}"})
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from r1chat.distill.problems.held_out import held_out
 from r1chat.distill.stream import conversations as corpus
 from r1chat.distill.stream import zero
 from r1chat.distill.stream.batches import Place, batches
-from r1chat.distill.stream.vocabulary import EOS, PAD, THINK_CLOSE, THINK_OPEN, VOCAB_SIZE, train_tokenizer
-from r1chat.serve.models.templates import R1_DISTILL
+from r1chat.distill.stream.vocabulary import VOCAB_SIZE, train_tokenizer
+from r1chat.serve.models.templates import EOS, PAD, R1_DISTILL
+from r1chat.serve.reasoning import CLOSE_TAG, OPEN_TAG
 
 SAMPLE = range(4000)
 
@@ -63,8 +64,8 @@ def test_held_out_prompts_are_all_different() -> None:
 def test_vocabulary_splits_numbers_into_digits_and_keeps_the_think_tags(tokenizer: Tokenizer) -> None:
     assert tokenizer.get_vocab_size() == VOCAB_SIZE
     assert tokenizer.encode("347").tokens == ["3", "4", "7"]
-    ids = tokenizer.encode(f"{THINK_OPEN}\nSo.\n{THINK_CLOSE}\n\n9{EOS}").ids
-    assert tokenizer.decode(ids, skip_special_tokens=True) == f"{THINK_OPEN}\nSo.\n{THINK_CLOSE}\n\n9"
+    ids = tokenizer.encode(f"{OPEN_TAG}\nSo.\n{CLOSE_TAG}\n\n9{EOS}").ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == f"{OPEN_TAG}\nSo.\n{CLOSE_TAG}\n\n9"
 
 
 def test_pad_is_another_token_than_the_end(tokenizer: Tokenizer) -> None:

@@ -17,8 +17,9 @@ from r1chat.distill.errors import DistillError
 from r1chat.distill.stream import training
 from r1chat.distill.stream.conversations import conversation_at, text_at
 from r1chat.distill.stream.training import Progress, TrainConfig, save_hf_folder, train
-from r1chat.distill.stream.vocabulary import EOS, train_tokenizer
+from r1chat.distill.stream.vocabulary import train_tokenizer
 from r1chat.serve.models.gguf.spec import ModelSpec
+from r1chat.serve.models.templates import EOS
 
 SHAPE = ModelSpec("qwen2", 1024, 64, 1, 64, 2, 1, n_ctx=4096)
 SMALL = TrainConfig(minutes=60, shape=SHAPE, tokens_per_step=1536, warmup_steps=5)

@@ -11,9 +11,10 @@ from r1chat.distill.problems import generate, prompt_key
 from r1chat.distill.problems.held_out import held_out
 from r1chat.distill.sources.generated import problem_row
 from r1chat.distill.stream import zero
-from r1chat.distill.stream.vocabulary import BOS, EOS, THINK_OPEN, USER
 from r1chat.distill.verify.expression import rule_expression
 from r1chat.serve.anatomy.steps import steps
+from r1chat.serve.models.templates import BOS, EOS, USER
+from r1chat.serve.reasoning import OPEN_TAG
 
 SAMPLE = range(800)
 
@@ -26,7 +27,7 @@ def documents() -> list[str]:
 def test_no_conversation_and_no_thought_is_about_what_is_practised_later() -> None:
     conversations = [given + text for given, text in map(zero.example_at, SAMPLE) if given != BOS]
     assert len(conversations) > 100
-    assert all(THINK_OPEN in text for text in conversations)
+    assert all(OPEN_TAG in text for text in conversations)
     assert zero.PRACTISED not in zero.OTHERS
     assert not [text for text in conversations if re.search(r"(?i)countdown|target|I want \d+ from", text)]
 
