@@ -70,7 +70,6 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     consensus_share: float | None = None
     pass_rate: float | None = None
     lang: str | None = None
-    dup_of: str | None = None
 
 
 class SampleRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

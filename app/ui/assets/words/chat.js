@@ -1,14 +1,6 @@
 // What the chat says.
 
-const count = (n) => Math.round(n).toLocaleString('en');
-const tokens = (n) => `${count(n)} ${n === 1 ? 'token' : 'tokens'}`;
-
-const seconds = (value) => {
-  if (value < 9.95) return `${value.toFixed(1)} s`;
-  if (value < 59.5) return `${Math.round(value)} s`;
-  const whole = Math.round(value);
-  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-};
+import { count, plural, seconds, tokens } from './quantities.js';
 
 // While it runs the tenths would only flicker.
 const running = (value) => seconds(Math.max(10, value)).replace(/^10 s$/, `${Math.floor(value)} s`);
@@ -135,7 +127,7 @@ export const words = {
 
   said: {
     waiting: 'Waiting', thinking: 'Thinking', answering: 'Answering',
-    done: (value) => (value < 1 ? 'Done' : `Done, ${Math.round(value)} ${Math.round(value) === 1 ? 'second' : 'seconds'}`),
+    done: (value) => (value < 1 ? 'Done' : `Done, ${plural(Math.round(value), 'second', 'seconds')}`),
     stopped: 'Stopped', interrupted: 'Interrupted', failed: (error) => `Failed: ${error}`,
     stopping: 'Stopping',
   },

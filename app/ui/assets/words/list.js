@@ -1,8 +1,8 @@
 // What the list of conversations, the settings and the sheet of keys say.
 
-const count = (n) => n.toLocaleString('en');
-const tokens = (n) => `${count(n)} ${n === 1 ? 'token' : 'tokens'}`;
-const conversations = (n) => `${count(n)} ${n === 1 ? 'conversation' : 'conversations'}`;
+import { count, plural, tokens } from './quantities.js';
+
+const conversations = (n) => plural(n, 'conversation', 'conversations');
 const short = (title) => (title.length > 40 ? `${title.slice(0, 39).trimEnd()}…` : title);
 const megabytes = (size) => `${(size / 2 ** 20).toFixed(0)} MB`;
 

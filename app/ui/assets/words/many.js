@@ -1,15 +1,9 @@
 // What replies that were asked together say: votes, comparisons, and the control that asks for them.
 
-const count = (n) => Math.round(n).toLocaleString('en');
-const tokens = (n) => `${count(n)} ${n === 1 ? 'token' : 'tokens'}`;
-const thoughts = (n) => `${n} ${n === 1 ? 'thought' : 'thoughts'}`;
-const percent = (part, whole) => `${Math.round((100 * part) / whole)} %`;
+import { plural, seconds, tokens } from './quantities.js';
 
-const seconds = (value) => {
-  if (value < 9.95) return `${value.toFixed(1)} s`;
-  const whole = Math.round(value);
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
-};
+const thoughts = (n) => plural(n, 'thought', 'thoughts');
+const percent = (part, whole) => `${Math.round((100 * part) / whole)} %`;
 
 const list = (items) => (items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`);
 
@@ -30,7 +24,7 @@ export const words = {
     begins: (n) => `${thoughts(n)} at once; each gives its answer in \\boxed{}.`,
     running: (finished, n, answer, votes) => `${finished} of ${n} have finished. ${answer === null ? 'No answer yet.' : `${answer} leads with ${votes}.`}`,
     won: (answer, votes, n) => `${votes} of ${n} say ${answer}: ${percent(votes, n)} agree.`,
-    tie: (answers, votes) => `A tie: ${list(answers)} have ${votes} ${votes === 1 ? 'vote' : 'votes'} each. The earliest thought decides.`,
+    tie: (answers, votes) => `A tie: ${list(answers)} have ${plural(votes, 'vote', 'votes')} each. The earliest thought decides.`,
     silent: (n) => `None of the ${thoughts(n)} gave an answer in \\boxed{}.`,
     stopped: (finished, n) => `Stopped; ${finished} of ${n} had finished.`,
     broken: (finished, n) => `The vote broke off; ${finished} of ${n} had finished.`,

@@ -1,6 +1,7 @@
 // What a person reads of runs.
 
-const count = (n) => Math.round(n).toLocaleString('en');
+import { count, moment, plural } from './quantities.js';
+
 // Of progress, which is at 100 % when it is through.
 const percent = (share) => `${Math.floor(100 * share)} %`;
 // Of what was measured.
@@ -60,8 +61,8 @@ export const words = {
   stageState: { waiting: 'waiting', running: 'running', done: 'done' },
   stageBar: (name, kind) => `Progress of ${kind ? name : STAGES[name] ?? name}`,
   runBar: (name) => `Progress of ${name}`,
-  when: (seconds) => new Date(seconds * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' }),
-  begun: (run) => `begun ${new Date(run.created * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' })}`,
+  when: moment,
+  begun: (run) => `begun ${moment(run.created)}`,
 
   learning: 'What it learns',
   learningLabel: 'Step of the recipe',
@@ -138,8 +139,8 @@ export const words = {
   name: 'Name',
   nameHint: 'What the student is called in the list of models, and its folder.',
   traces: 'Traces',
-  tracesOf: (kind, n) => (kind === 'stars' ? `Your distil set (${n} ${n === 1 ? 'turn' : 'turns'})` : 'Problems made here'),
-  fewStars: (n) => (n < 100 ? `${n} ${n === 1 ? 'turn is' : 'turns are'} few: expect the student to copy their manner, and to learn no new skill.` : ''),
+  tracesOf: (kind, n) => (kind === 'stars' ? `Your distil set (${plural(n, 'turn', 'turns')})` : 'Problems made here'),
+  fewStars: (n) => (n < 100 ? `${plural(n, 'turn is', 'turns are')} few: expect the student to copy their manner, and to learn no new skill.` : ''),
   showPlan: 'Show the plan',
   planning: 'Making the plan …',
   plan: 'The plan',

@@ -1,5 +1,7 @@
 // What a person reads in the Models tab, the first run and the model picker.
 
+import { plural } from './quantities.js';
+
 const one = (number) => number.toLocaleString('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const bytes = (size) => (size >= 1e9 ? `${one(size / 1e9)} GB` : size >= 1e8 ? `${Math.round(size / 1e6)} MB` : `${one(size / 1e6)} MB`);
 const context = (tokens) => (tokens % 1024 === 0 ? `${tokens / 1024}k` : `${tokens.toLocaleString('en')}`);
@@ -34,7 +36,7 @@ export const words = {
   nothingFound: (repo) => `${repo} has no GGUF file, the one kind that runs here.`,
 
   machine: ({ cores, ram_available: free, ram_total: total, disk, read_bytes_per_s: rate }) => [
-    `${cores} ${cores === 1 ? 'core' : 'cores'}`,
+    plural(cores, 'core', 'cores'),
     `${bytes(free)} of ${bytes(total)} memory free`,
     `${bytes(disk.free)} of disk free`,
     `memory read at ${Math.round(rate / 1e9)} GB/s`,

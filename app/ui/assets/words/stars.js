@@ -1,7 +1,6 @@
 // What a person reads of the distil set.
 
-const count = (n) => n.toLocaleString('en');
-const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
+import { count, moment, plural } from './quantities.js';
 
 const ENDS = {
   budget: 'Its thought was ended by the budget, not by itself.',
@@ -104,7 +103,7 @@ export const words = {
   back: 'Back to the list',
   choose: 'Choose a turn to review it.',
   by: (model) => model || 'unknown model',
-  when: (seconds) => new Date(seconds * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' }),
+  when: moment,
   thoughtTokens: (n) => (n ? `${plural(n, 'token', 'tokens')} of thought` : null),
   edited: 'Edited by you',
   checkedBy: { gold: 'known answer', vote: 'by vote', person: 'checked by you' },

@@ -1,5 +1,6 @@
 // What the finished thought says to a person.
-const many = (n, one, more) => `${n.toLocaleString('en')} ${n === 1 ? one : more}`;
+import { count, plural } from './quantities.js';
+
 const percent = (share) => (share < 0.001 ? 'under 0.1 %' : `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`);
 
 export const words = {
@@ -20,14 +21,14 @@ export const words = {
   list: 'Steps of the thought',
   help: 'Arrow keys go through the sentences, Enter shows what can be done from one, C goes to the next check.',
   reached: (share) => `Answer first reached at ${Math.round(share * 100)} %`,
-  suggests: (budget) => `a budget of about ${budget.toLocaleString('en')} tokens would do`,
-  setBudget: (budget) => `Set ${budget.toLocaleString('en')} for this chat`,
-  budgetSet: (budget) => `This chat now thinks ${budget.toLocaleString('en')} tokens at most.`,
+  suggests: (budget) => `a budget of about ${count(budget)} tokens would do`,
+  setBudget: (budget) => `Set ${count(budget)} for this chat`,
+  budgetSet: (budget) => `This chat now thinks ${count(budget)} tokens at most.`,
   show: 'Show',
   mixed: (languages, main, share, n) =>
-    `${languages} in ${many(n, 'place', 'places')} of this ${main} thought (${percent(share)})`,
+    `${languages} in ${plural(n, 'place', 'places')} of this ${main} thought (${percent(share)})`,
   showNext: 'Show next',
-  cut: (chars) => `Only the first ${chars.toLocaleString('en')} characters are shown.`,
+  cut: (chars) => `Only the first ${count(chars)} characters are shown.`,
   seam: 'Kept up to here; the model went on.',
   tools: 'From this sentence',
   resample: 'Resample from here',
