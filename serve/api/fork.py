@@ -20,11 +20,12 @@ from .ask import Ask
 from .chat.protocol import StreamOptions
 from .chat.writer import ChatWriter
 from .dialects import ThinkingFields
+from .error_bodies import ERRORS
 from .fields import log_ignored
 from .forms.tool_calls import parsed
 from .kept import KeptReply
 from .reasoning_format import ReasoningFormat, formatted
-from .replies import ERRORS, ChatCompletion
+from .replies import ChatCompletion
 from .respond import respond
 from .security import owner_of
 from .served import ServedModels

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from ..engine.governor import ReasoningEnd
 from ..engine.request import Channel, Finished, FinishReason, Priority, Timings, TokenOutput, Usage
-from .replies import ErrorBody
+from .error_bodies import ErrorBody
 from .wire_errors import wire_error
 
 E = TypeVar("E")

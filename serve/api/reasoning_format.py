@@ -10,7 +10,7 @@ import msgspec
 from ..answers.ballot import VoteReport
 from ..engine.request import Channel, Finished, ThoughtEnded, TokenOutput
 from ..reasoning import CLOSE_TAG, OPEN_TAG
-from .generation import Output, Outputs
+from .outputs import Output, Outputs
 from .voting.shown import VoteThought
 
 # Ours, and what llama-server and Groq call the same.

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ..errors import EngineStoppedError
-from .generation import Output, Outputs, Reply, collect
+from .outputs import Output, Outputs, Reply, collect
 from .sse import SseResponse, until_disconnect
 from .wire_errors import body_of, json_response, request_id_of
 

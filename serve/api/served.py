@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..engine.messages import QueryAnswer
 from ..engine.request import ModelInfo, Segment
 from .ask import Ask
-from .generation import Outputs
 from .kept import KeptReplies
 from .metrics import Metrics
+from .model_bodies import Health, ModelCard
 from .models.memory import MemoryReport
+from .outputs import Outputs
 from .prompt.chat_template import RenderedPrompt
-from .replies import Health, ModelCard
 
 _LEASES = "r1chat.leases"
 

@@ -16,8 +16,8 @@ from ..errors import InvalidRequestError, NotSupportedError
 from ..reasoning import CLOSE_TAG
 from .chat.protocol import ChatRequest
 from .chat.routes import asked
+from .error_bodies import ERRORS
 from .fields import Body
-from .replies import ERRORS
 from .security import owner_of
 from .served import ServedModels
 from .wire_types import MAX_INT, Text

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from ..error_bodies import ERRORS
 from ..fields import Body
-from ..replies import ERRORS
 from ..security import owner_of
 from ..served import ServedModels
 from ..wire_types import Text

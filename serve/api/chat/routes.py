@@ -10,13 +10,14 @@ from starlette.responses import Response
 from ...answers.math_judge import MathJudge
 from ...errors import NotSupportedError
 from ..ask import Ask, with_one_system
+from ..error_bodies import ERRORS
 from ..fields import log_ignored
 from ..forms.structure import Form
 from ..forms.tool_calls import parsed
 from ..forms.tools import offered
-from ..generation import Outputs
+from ..outputs import Outputs
 from ..reasoning_format import formatted
-from ..replies import ERRORS, ChatCompletion
+from ..replies import ChatCompletion
 from ..respond import respond
 from ..security import owner_of
 from ..served import Backend, ServedModels

@@ -13,7 +13,7 @@ import msgspec
 from ...answers.ballot import ThoughtReport, VoteReport
 from ...engine.governor import ReasoningEnd
 from ...engine.request import Channel, Finished, FinishReason, ThoughtEnded, TokenOutput
-from ..generation import Output, Reply, ToolCall, ToolCallDelta
+from ..outputs import Output, Reply, ToolCall, ToolCallDelta
 from ..replies import (
     CalledFunctionBody,
     ChatCompletion,

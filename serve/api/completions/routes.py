@@ -17,6 +17,7 @@ from ...reasoning import ends_in_thought
 from ..ask import Ask
 from ..chat.protocol import StreamOptions
 from ..dialects import ThinkingFields
+from ..error_bodies import ERRORS
 from ..fields import (
     ChatOnly,
     ForeignSampling,
@@ -29,8 +30,7 @@ from ..fields import (
     unsupported,
 )
 from ..forms.structure import Form, StructureFields
-from ..generation import Output, Outputs, merged
-from ..replies import ERRORS
+from ..outputs import Output, Outputs, merged
 from ..respond import respond
 from ..security import owner_of
 from ..served import Backend, ServedModels

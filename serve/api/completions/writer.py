@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ...engine.governor import ReasoningEnd
 from ...engine.request import Channel, Finished, ThoughtEnded, Timings, TokenLogprob, TokenOutput, Usage
-from ..generation import Output, Reply
+from ..outputs import Output, Reply
 from ..reasoning_format import CLOSING, OPENING
 from ..replies import TimingsBody, UsageBody, summed, wire_finish_reason
 

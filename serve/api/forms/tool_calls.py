@@ -9,7 +9,7 @@ from contextlib import aclosing
 import msgspec
 
 from ...engine.request import Channel, Finished, TokenLogprob, TokenOutput
-from ..generation import Output, Outputs, ToolCallDelta
+from ..outputs import Output, Outputs, ToolCallDelta
 from .call_parser import Argument, Called, CallParser, Part, Spoken
 from .tools import Tool
 

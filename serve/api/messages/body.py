@@ -10,7 +10,7 @@ import msgspec
 from pydantic import BaseModel
 
 from ...engine.request import Finished, FinishReason, Usage
-from ..generation import Reply, ToolCall
+from ..outputs import Reply, ToolCall
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 

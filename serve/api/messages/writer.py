@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...engine.request import Accepted, Channel, Finished, ThoughtEnded, TokenOutput
-from ..generation import Output, Reply, ToolCallDelta
+from ..outputs import Output, Reply, ToolCallDelta
 from .body import MessageBody, MessageUsage, blocks_of, signature_of, stop_reason
 from .errors import translated
 

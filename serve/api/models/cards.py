@@ -12,7 +12,7 @@ from ...engine.config import TRANSFORMERS_RUNNER, EngineConfig
 from ...models.facts import FactsReader, ModelFacts
 from ...models.residents.manager import ModelManager, ModelSpec, Resident
 from ...reasoning import CLOSE_TAG
-from ..replies import Capabilities, ModelCard, ModelMeta
+from ..model_bodies import Capabilities, ModelCard, ModelMeta
 
 if TYPE_CHECKING:
     from ...models.catalog import LocalModel

@@ -20,7 +20,7 @@ from ...models.residents.manager import ModelManager, Resident
 from ..generation import Generations
 from ..kept import KeptReplies
 from ..metrics import Metrics
-from ..replies import Health, ModelCard
+from ..model_bodies import Health, ModelCard
 from ..served import Served, until_answered
 from .cards import ModelCards, Shelf
 from .memory import (

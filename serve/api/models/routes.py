@@ -9,8 +9,9 @@ from pydantic import Field
 from starlette.responses import Response
 
 from ...models.residents.manager import FOREVER
+from ..error_bodies import ERRORS, ErrorBody
 from ..fields import Body, log_ignored
-from ..replies import ERRORS, ErrorBody, Health, ModelCard, ModelList
+from ..model_bodies import Health, ModelCard, ModelList
 from ..security import is_stranger
 from ..served import ServedModels
 from ..wire_errors import json_response, request_id_of

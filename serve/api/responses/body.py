@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from ...engine.request import Finished, FinishReason, TokenLogprob, Usage
-from ..generation import Reply, ToolCall
+from ..outputs import Reply, ToolCall
 from .protocol import ResponsesRequest
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]

@@ -8,10 +8,10 @@ import uuid
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from ..error_bodies import ERRORS
 from ..fields import log_ignored
 from ..forms.tool_calls import parsed
 from ..reasoning_format import formatted
-from ..replies import ERRORS
 from ..respond import respond
 from ..security import owner_of
 from ..served import ServedModels

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...engine.request import Channel, Finished, ThoughtEnded, TokenLogprob, TokenOutput
-from ..generation import Output, Reply, ToolCallDelta
+from ..outputs import Output, Reply, ToolCallDelta
 from .body import (
     CallOut,
     MessageOut,

@@ -17,9 +17,9 @@ from ...upstream.endpoint import Endpoint
 from ...upstream.kinds import Kind
 from ...upstream.pool import Pool
 from ..ask import Ask
-from ..generation import Output, Outputs, merged
 from ..kept import KeptReplies
 from ..metrics import Metrics
+from ..outputs import Output, Outputs, merged
 from ..prompt.chat_template import RenderedPrompt
 from .body import CLOSED, body_of, closes_thought, numbered, path_of
 from .reader import ReplyReader, UpstreamEvent

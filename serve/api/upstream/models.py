@@ -13,7 +13,7 @@ from ...upstream.kinds import Kind
 from ...upstream.pool import Pool
 from ..kept import KeptReplies, KeptReply
 from ..metrics import COUNTERS, GAUGES, Metrics
-from ..replies import Capabilities, Health, ModelCard, ModelMeta
+from ..model_bodies import Capabilities, Health, ModelCard, ModelMeta
 from ..served import Served
 from .backend import UpstreamBackend, info_of
 from .replies import Running

@@ -23,7 +23,7 @@ from ...engine.request import (
 )
 from ...reasoning import Piece, ReasoningParser
 from ...upstream.chunks import CallPiece, Chunk, ChunkChoice, Delta, FunctionPiece, UsageBody
-from ..generation import ToolCallDelta
+from ..outputs import ToolCallDelta
 from .logprobs import logprobs_of
 
 UpstreamEvent = TokenOutput | ThoughtEnded | ToolCallDelta | Finished

@@ -21,8 +21,8 @@ from ...answers.math_judge import JudgeSession, MathJudge
 from ...engine.request import Accepted, Channel, Finished, FinishReason, ThoughtEnded, TokenOutput, Usage
 from ...errors import EngineStoppedError, InvalidRequestError
 from ..ask import Ask
-from ..generation import Output, Outputs
 from ..kept import KeptReplies
+from ..outputs import Output, Outputs
 from ..replies import summed, wire_finish_reason
 from ..served import Backend
 from .shown import VoteThought

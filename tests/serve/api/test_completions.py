@@ -12,7 +12,7 @@ import pytest
 from live_server import LiveServer, start_model
 
 from r1chat.serve.api.completions.writer import CompletionsWriter
-from r1chat.serve.api.generation import Output, Reply
+from r1chat.serve.api.outputs import Output, Reply
 from r1chat.serve.engine.request import (
     Channel,
     Finished,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from r1chat.serve.api.forms.call_parser import MAX_HEAD, Argument, Called, CallParser, Part, Spoken
 from r1chat.serve.api.forms.tool_calls import parsed
 from r1chat.serve.api.forms.tools import Tool, call_text
-from r1chat.serve.api.generation import Output, Outputs, ToolCallDelta, collect
+from r1chat.serve.api.outputs import Output, Outputs, ToolCallDelta, collect
 from r1chat.serve.engine.request import (
     Channel,
     Finished,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from r1chat.serve.api.generation import ToolCallDelta
+from r1chat.serve.api.outputs import ToolCallDelta
 from r1chat.serve.api.upstream.reader import ReplyReader, UpstreamEvent
 from r1chat.serve.engine.request import Channel, Finished, FinishReason, ThoughtEnded, TokenOutput
 from r1chat.serve.upstream.chunks import chunk_decoder

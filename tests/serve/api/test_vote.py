@@ -14,9 +14,10 @@ from r1chat.serve.answers import math_judge, math_process
 from r1chat.serve.answers.ballot import Ballot, VoteReport
 from r1chat.serve.answers.math_judge import MathJudge
 from r1chat.serve.api.ask import Ask
-from r1chat.serve.api.generation import Generations, Output, Outputs, collect
+from r1chat.serve.api.generation import Generations
 from r1chat.serve.api.kept import KeptReplies
 from r1chat.serve.api.metrics import Metrics
+from r1chat.serve.api.outputs import Output, Outputs, collect
 from r1chat.serve.api.prompt.chat_template import Turn
 from r1chat.serve.api.voting.vote import Vote, _Voting, vote
 from r1chat.serve.engine.process import EngineConfig, EngineProcess
