@@ -10,6 +10,7 @@ from ..services import PageServices
 from .chats import chats_router
 from .events import events_router
 from .many import many_router
+from .pulls import pulls_router
 from .replies import replies_router
 from .runs import runs_router
 from .settings import settings_router
@@ -29,6 +30,7 @@ ROUTERS: tuple[Callable[[PageServices], APIRouter], ...] = (
     events_router,
     thoughts_router,
     shelf_router,
+    pulls_router,
     stars_router,
     runs_router,
 )
