@@ -8,7 +8,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .bench_model import number
+from ..values import repeats
 
 if TYPE_CHECKING:
     from ...distill.problems import Problem
@@ -26,7 +26,7 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     parser.add_argument("--model", metavar="MODEL", default="demo", help="demo, a .gguf file, or user/repo:QUANT")
-    parser.add_argument("--samples", type=number, default=4, metavar="K", help="draws per problem (default: 4)")
+    parser.add_argument("--samples", type=repeats, default=4, metavar="K", help="draws per problem (default: 4)")
     parser.add_argument("--json", action="store_true", help="print one object")
 
 

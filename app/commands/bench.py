@@ -21,8 +21,9 @@ from urllib.parse import SplitResult, urlsplit
 from ..bench.interrupt import until_told
 from ..errors import UsageError
 from ..terminal import printable
+from ..values import new_file, repeats
 from . import accuracy, bench_budget, bench_engine, bench_grpo, bench_sft, bench_vote
-from .bench_model import add_model_options, chart_path, number, resolve_model, write_chart
+from .bench_model import add_model_options, resolve_model, write_chart
 
 if TYPE_CHECKING:
     from ..bench.rounds import Outcome
@@ -80,10 +81,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--against", type=_peer, action="append", default=[], metavar="[NAME=]URL", help="another server; repeatable"
     )
-    parser.add_argument("--rounds", type=number, default=5, metavar="N", help="medians are taken over N (default: 5)")
+    parser.add_argument("--rounds", type=repeats, default=5, metavar="N", help="medians are taken over N (default: 5)")
     parser.add_argument("--only", type=_names, default=[], metavar="A,B", help="these scenarios instead of all")
     parser.add_argument("--json", action="store_true", help="print one object with every measurement")
-    parser.add_argument("--chart", type=chart_path, metavar="FILE", help="write the ratios to the first peer as SVG")
+    parser.add_argument("--chart", type=new_file, metavar="FILE", help="write the ratios to the first peer as SVG")
     subjects = parser.add_subparsers(
         action=_Subject, dest="subject", metavar="[SUBJECT]", title="subjects instead of the server"
     )

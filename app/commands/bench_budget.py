@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from ..bench.interrupt import until_told
 from ..terminal import printable
+from ..values import new_file, repeats
 from .accuracy import Counter
-from .bench_model import chart_path, number, write_chart
+from .bench_model import write_chart
 
 if TYPE_CHECKING:
     from ...distill.problems import Problem
@@ -43,7 +44,7 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     add_problem_options(parser, split="test")
-    parser.add_argument("--samples", type=number, default=4, metavar="K", help="per problem and budget (default: 4)")
+    parser.add_argument("--samples", type=repeats, default=4, metavar="K", help="per problem and budget (default: 4)")
     parser.add_argument(
         "--budgets",
         type=_budgets,
@@ -52,7 +53,7 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"tokens (default: {','.join(map(str, BUDGETS))})",
     )
     parser.add_argument("--json", action="store_true", help="print one object")
-    parser.add_argument("--chart", type=chart_path, metavar="FILE", help="write the curves as SVG")
+    parser.add_argument("--chart", type=new_file, metavar="FILE", help="write the curves as SVG")
 
 
 def add_problem_options(parser: argparse.ArgumentParser, *, split: str) -> None:
@@ -65,7 +66,7 @@ def add_problem_options(parser: argparse.ArgumentParser, *, split: str) -> None:
         help=f"of the held-out problems (default: {split})",
     )
     parser.add_argument(
-        "--problems", type=number, default=40, metavar="N", help="of each family (default and most: 40)"
+        "--problems", type=repeats, default=40, metavar="N", help="of each family (default and most: 40)"
     )
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from ...serve.errors import ModelLoadError
 from ..terminal import last_words, printable
-from .bench_model import add_model_options, number, resolve_model
+from ..values import repeats
+from .bench_model import add_model_options, resolve_model
 
 STEPS = 64
 TARGET = 0.95
@@ -34,12 +35,12 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add_model_options(parser)
     parser.add_argument("--streams", type=_streams, default=(1, 8), metavar="N,N", help="how many (default: 1,8)")
-    parser.add_argument("--rounds", type=number, default=5, metavar="N", help="medians are taken over N (default: 5)")
+    parser.add_argument("--rounds", type=repeats, default=5, metavar="N", help="medians are taken over N (default: 5)")
     parser.add_argument("--json", action="store_true", help="print one object with every measurement")
 
 
 def _streams(text: str) -> tuple[int, ...]:
-    streams = tuple(number(part) for part in text.split(","))
+    streams = tuple(repeats(part) for part in text.split(","))
     if max(streams) > 64:
         raise argparse.ArgumentTypeError("64 streams at most")
     return streams

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..terminal import printable
-from .bench_model import number
+from ..values import count, repeats
 
 if TYPE_CHECKING:
     from ...distill.grpo.measure import StepTime, Way
@@ -41,12 +41,12 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--shape", metavar="NAME", help="tiny, small, qwen2-1.5b ... (default: what suits the device)")
     parser.add_argument("--method", choices=["full", "lora", "qlora"], help="(default: full without a GPU, else lora)")
     parser.add_argument("--rollouts", choices=WAYS, help="one of the two ways alone")
-    parser.add_argument("--steps", type=number, default=4, metavar="N", help="that are counted (default: 4)")
-    parser.add_argument("--prompts", type=number, default=8, metavar="N", help="a step (default: 8)")
-    parser.add_argument("--generations", type=number, default=4, metavar="N", help="of each prompt (default: 4)")
-    parser.add_argument("--tokens", type=number, metavar="N", help="of a completion (default: 160; GPU: 1000)")
-    parser.add_argument("--sync-every", type=number, default=1, metavar="N", help="new weights (default: each step)")
-    parser.add_argument("--rounds", type=number, default=1, metavar="N", help="turns of each (default: 1)")
+    parser.add_argument("--steps", type=repeats, default=4, metavar="N", help="that are counted (default: 4)")
+    parser.add_argument("--prompts", type=repeats, default=8, metavar="N", help="a step (default: 8)")
+    parser.add_argument("--generations", type=repeats, default=4, metavar="N", help="of each prompt (default: 4)")
+    parser.add_argument("--tokens", type=count, metavar="N", help="of a completion (default: 160; GPU: 1000)")
+    parser.add_argument("--sync-every", type=repeats, default=1, metavar="N", help="new weights (default: each step)")
+    parser.add_argument("--rounds", type=repeats, default=1, metavar="N", help="turns of each (default: 1)")
     parser.add_argument("--json", action="store_true", help="print one object with every measurement")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -51,24 +50,9 @@ def resolve_model(args: argparse.Namespace) -> Path:
     return cached_random_gguf(args.shape, cached_assets_path("r1chat", namespace="bench"), args.quant)
 
 
-def chart_path(text: str) -> Path:
-    """A file that can be written, as far as its folder tells: the measurement before it takes long."""
-    path = Path(os.path.expanduser(text))
-    if not os.path.isdir(path.parent):
-        raise argparse.ArgumentTypeError(f"there is no folder {path.parent} for {path.name}")
-    return path
-
-
 def write_chart(path: Path, svg: str) -> None:
     """Comes last, when the figures are printed. Raises CommandError."""
     try:
         path.write_text(svg, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}. Name another: --chart FILE") from error
-
-
-def number(text: str) -> int:
-    """A count, of rounds for one."""
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 to 1000")
-    return int(text)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from ..terminal import printable
-from .bench_model import number
+from ..values import count, repeats
 
 if TYPE_CHECKING:
     from ...distill.sft.measure import Speed
@@ -37,10 +37,10 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--shape", metavar="NAME", help="tiny, qwen2-1.5b ... (default: what suits the device)")
     parser.add_argument("--method", choices=["full", "lora", "qlora"], help="(default: full for tiny, else qlora)")
-    parser.add_argument("--steps", type=number, default=12, metavar="N", help="of the optimizer (default: 12)")
-    parser.add_argument("--batch-size", type=number, default=16, metavar="N", help="rows a step (default: 16)")
-    parser.add_argument("--row-tokens", type=number, metavar="N", help="of the longest row (default: 512; GPU: 4096)")
-    parser.add_argument("--rounds", type=number, default=1, metavar="N", help="turns of each (default: 1)")
+    parser.add_argument("--steps", type=repeats, default=12, metavar="N", help="of the optimizer (default: 12)")
+    parser.add_argument("--batch-size", type=repeats, default=16, metavar="N", help="rows a step (default: 16)")
+    parser.add_argument("--row-tokens", type=count, metavar="N", help="of the longest row (default: 512; GPU: 4096)")
+    parser.add_argument("--rounds", type=repeats, default=1, metavar="N", help="turns of each (default: 1)")
     parser.add_argument("--json", action="store_true", help="print one object with every measurement")
 
 

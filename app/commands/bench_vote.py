@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..bench.interrupt import until_told
 from ..terminal import printable
+from ..values import positive, whole
 from .accuracy import Counter
 from .bench_budget import add_problem_options, chosen_problems
 
@@ -45,25 +46,10 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         allow_abbrev=False,
     )
     add_problem_options(parser, split="unseen_wording")
-    parser.add_argument("--thoughts", type=_thoughts, default=8, metavar="N", help="that vote (default: 8)")
-    parser.add_argument("--temperature", type=_temperature, default=0.6, metavar="T", help="of each (default: 0.6)")
+    thoughts = whole(2, MOST_THOUGHTS)
+    parser.add_argument("--thoughts", type=thoughts, default=8, metavar="N", help="that vote (default: 8)")
+    parser.add_argument("--temperature", type=positive(2), default=0.6, metavar="T", help="of each (default: 0.6)")
     parser.add_argument("--json", action="store_true", help="print one object, with every vote")
-
-
-def _thoughts(text: str) -> int:
-    if not text.isdecimal() or not 2 <= int(text) <= MOST_THOUGHTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 2 to {MOST_THOUGHTS}")
-    return int(text)
-
-
-def _temperature(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 2:
-        raise argparse.ArgumentTypeError(f"{text!r} is no temperature above 0 and up to 2")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..distilling.agreement import agreed
-from ..distilling.options import add_options, build_config, default_name, placed, whole_number
+from ..distilling.options import add_options, build_config, default_name, placed
 from ..distilling.progress import STAGES
 from ..distilling.recipes import is_recipe, run_recipe
 from ..distilling.run_folders import alone, store_options, stored_options
 from ..errors import UsageError
 from ..folders import RUNS, data_folder
 from ..terminal import printable
+from ..values import whole
 
 if TYPE_CHECKING:
     from ...distill.config import DistillConfig
@@ -61,7 +62,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--run-dir", metavar="DIR", help="folder of the run (default: in your data folder)")
     parser.add_argument("--stages", metavar="LIST", help="some of the stages, with commas between")
     parser.add_argument(
-        "--seed", type=whole_number, default=argparse.SUPPRESS, metavar="N", help="of every draw (default: 0)"
+        "--seed", type=whole(0), default=argparse.SUPPRESS, metavar="N", help="of every draw (default: 0)"
     )
     parser.add_argument("--yes", action="store_true", help="begin without asking")
     parser.add_argument("--json", action="store_true", help="print the result as one object")

@@ -15,7 +15,8 @@ from ..errors import CommandError
 from ..folders import CONVERSATIONS, data_folder
 from ..parser import Parser
 from ..terminal import printable
-from .engine_options import KV_TYPES, context
+from ..values import context, whole
+from .engine_options import KV_TYPES
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import ModelEntry
@@ -46,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument(
         "--port",
-        type=port,
+        type=whole(1, 65535),
         default=8000,
         metavar="PORT",
         help="port to look at (default: 8000)",
@@ -73,14 +74,6 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         metavar="TOKENS",
         help="with --measure: a context to load it with; may be repeated (default: 4096 and 32768)",
     )
-
-
-def port(text: str) -> int:
-    """A port that can be looked at: not 0, which means any."""
-    number = int(text)
-    if not 1 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port; they go from 1 to 65535")
-    return number
 
 
 def run(args: argparse.Namespace) -> int:

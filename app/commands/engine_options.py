@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from ..values import context, count, duration, size, whole
 
 if TYPE_CHECKING:
     from ...serve.models.catalog import ModelEntry
     from ...serve.models.residents.manager import Limits
     from ...serve.models.specs import LoadOptions
 
-UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 MOST_PARALLEL = 128
 KV_TYPES = ("f16", "q8_0", "q4_0")
 
@@ -33,7 +30,7 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     )
     load.add_argument(
         "--gpu-layers",
-        type=int,
+        type=whole(-1),
         metavar="N",
         help="layers on the graphics card, 0 for none, -1 for all (default: what fits)",
     )
@@ -107,7 +104,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--threads", type=count, metavar="N", help="threads that compute (default: one per core)")
     engine.add_argument(
         "--parallel",
-        type=parallel,
+        type=whole(1, MOST_PARALLEL),
         default=16,
         metavar="N",
         help="requests computed at once; more than that wait their turn (default: 16)",
@@ -162,51 +159,9 @@ def _cache_folder() -> Path:
     return platformdirs.user_cache_path("r1chat") / "prompts"
 
 
-def context(text: str) -> int:
-    """A context length in tokens."""
-    tokens = int(text)
-    if tokens < 64:
-        raise argparse.ArgumentTypeError(f"{tokens} tokens hold no conversation; 64 is the least")
-    return tokens
-
-
-def count(text: str) -> int:
-    """A whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is too few; 1 is the least")
-    return number
-
-
-def parallel(text: str) -> int:
-    """How many requests may compute at once."""
-    number = count(text)
-    if number > MOST_PARALLEL:
-        raise argparse.ArgumentTypeError(f"{number} is too many; {MOST_PARALLEL} is the most")
-    return number
-
-
-def duration(text: str) -> float:
-    """Seconds: 90, 90s, 30m, 2h, forever."""
-    if text.lower() in ("forever", "-1"):
-        return math.inf
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smh]?)", text.lower())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; times are 90s, 30m, 2h or forever")
-    return float(match[1]) * SECONDS[match[2]]
-
-
 def room(text: str) -> int:
     """Bytes for models."""
     n_bytes = size(text)
     if not n_bytes:
         raise argparse.ArgumentTypeError(f"{text} holds no model; leave it out for what is free")
     return n_bytes
-
-
-def size(text: str) -> int:
-    """Bytes: 0, 512M, 1.5G; the units are powers of 1024."""
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMGT]?)(?:I?B)?", text.upper())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; sizes are 0, 512M or 1.5G")
-    return int(float(match[1]) * UNITS[match[2]])

@@ -7,6 +7,7 @@ import signal
 
 from ..errors import UsageError
 from ..folders import data_folder
+from ..values import port
 from .engine_options import (
     add_engine_options,
     add_load_options,
@@ -96,14 +97,6 @@ def key(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("the key is empty, as where its variable is not set")
     return text.strip()
-
-
-def port(text: str) -> int:
-    """A TCP port."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is no port; ports are 0 to 65535")
-    return number
 
 
 def run(args: argparse.Namespace) -> int:

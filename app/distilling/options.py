@@ -6,13 +6,13 @@ Every option is kept in run.json, so that a later command on the same folder nee
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..errors import UsageError
+from ..values import count, positive, real
 
 if TYPE_CHECKING:
     from ...distill.config import DistillConfig
@@ -75,32 +75,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
          "generated[:FAMILIES], gym:NAME, USER/DATASET; may be repeated")  # fmt: skip
     data("--traces", action="append", metavar="SPEC", help="ready traces instead of a teacher: FILE.jsonl[@KEYS.json], "
          "openr1-math, written[:FAMILIES], USER/DATASET; may be repeated")  # fmt: skip
-    data("--samples", type=_count, metavar="K", help="traces asked for of each problem")
-    data("--max-problems", type=_count, metavar="N", help="problems asked at most")
-    data("--max-trace-tokens", type=_count, metavar="N", help="tokens of ready traces taken at most")
-    data("--concurrency", type=_count, metavar="N", help="requests in flight (default: 16)")
-    data("--temperature", type=_not_negative, metavar="T", help="of the teacher (default: 0.6)")
-    data("--max-tokens", type=_count, metavar="N", help="longest reply of the teacher")
+    data("--samples", type=count, metavar="K", help="traces asked for of each problem")
+    data("--max-problems", type=count, metavar="N", help="problems asked at most")
+    data("--max-trace-tokens", type=count, metavar="N", help="tokens of ready traces taken at most")
+    data("--concurrency", type=count, metavar="N", help="requests in flight (default: 16)")
+    data("--temperature", type=real(0), metavar="T", help="of the teacher (default: 0.6)")
+    data("--max-tokens", type=count, metavar="N", help="longest reply of the teacher")
     judging = _group(parser, "verdicts and filters")
     judging("--sandbox", action=_ON_OFF, help="run code that a model wrote, against unit tests, in a sandbox")
     judging("--keep-unverified", action=_ON_OFF, help="keep traces that nothing can judge")
     judging("--language", metavar="CODE", help="language the thought must keep to (default: en)")
-    judging("--max-row-tokens", type=_count, metavar="N", help="longer traces are dropped, never cut")
-    judging("--per-problem", type=_count, metavar="N", help="traces kept of a problem at most (default: 2 to 4)")
-    judging("--max-pass-rate", type=_share, metavar="P", help="0.99 drops problems the teacher always solves")
+    judging("--max-row-tokens", type=count, metavar="N", help="longer traces are dropped, never cut")
+    judging("--per-problem", type=count, metavar="N", help="traces kept of a problem at most (default: 2 to 4)")
+    judging("--max-pass-rate", type=real(0, 1), metavar="P", help="0.99 drops problems the teacher always solves")
     training = _group(parser, "training")
     training("--method", choices=["full", "lora", "qlora"], help="what is trained (default: the student's own)")
-    training("--epochs", type=_positive, metavar="N", help="passes over the traces")
-    training("--max-steps", type=_count, metavar="N", help="exactly N optimizer steps, whatever --epochs")
-    training("--learning-rate", type=_positive, metavar="R", help="peak rate (default: the student's own)")
-    training("--batch-size", type=_count, metavar="N", help="rows a step, over all processes")
-    training("--lora-rank", type=_count, metavar="R", help="rank of the adapter (default: 32)")
-    training("--micro-batch-tokens", type=_count, metavar="N", help="tokens computed at once: fewer take less memory")
+    training("--epochs", type=positive(), metavar="N", help="passes over the traces")
+    training("--max-steps", type=count, metavar="N", help="exactly N optimizer steps, whatever --epochs")
+    training("--learning-rate", type=positive(), metavar="R", help="peak rate (default: the student's own)")
+    training("--batch-size", type=count, metavar="N", help="rows a step, over all processes")
+    training("--lora-rank", type=count, metavar="R", help="rank of the adapter (default: 32)")
+    training("--micro-batch-tokens", type=count, metavar="N", help="tokens computed at once: fewer take less memory")
     training("--packing", action=_ON_OFF, help="lay rows end to end instead of filling them up: only flash "
              "attention gains by it")  # fmt: skip
     training("--accelerate-config", type=Path, metavar="FILE", help="an accelerate configuration: FSDP, DeepSpeed, "
              "several processes or nodes")  # fmt: skip
-    training("--base-minutes", type=_positive, metavar="M", help="how long a base made here is trained (default: 6)")
+    training("--base-minutes", type=positive(), metavar="M", help="how long a base made here is trained (default: 6)")
     result = _group(parser, "result")
     result("--name", metavar="NAME", help="what the student is called in `r1chat list`")
     result("--quants", metavar="LIST", type=_quants, help="GGUFs made; the first is kept in the model list "
@@ -109,9 +109,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     measuring = _group(parser, "measurement")
     measuring("--eval", action="append", metavar="SPEC", help="problems to measure on, as --problems, or a benchmark: "
               "gsm8k, math-500, aime-2024, gpqa-diamond, ifeval, livecodebench; never trained on")  # fmt: skip
-    measuring("--eval-problems", type=_count, metavar="N", help="problems of each set (default: 200)")
-    measuring("--eval-samples", type=_count, metavar="K", help="answers to each problem (default: 4)")
-    measuring("--eval-max-tokens", type=_count, metavar="N", help="longest answer")
+    measuring("--eval-problems", type=count, metavar="N", help="problems of each set (default: 200)")
+    measuring("--eval-samples", type=count, metavar="K", help="answers to each problem (default: 4)")
+    measuring("--eval-max-tokens", type=count, metavar="N", help="longest answer")
     measuring("--eval-teacher", action=_ON_OFF, help="measure the teacher, too (default: yes)")
     measuring("--by-family", action=_ON_OFF, help="intervals over families of problems, not over problems")
     measuring("--greedy", action=_ON_OFF, help="most likely tokens instead of samples; R1 models loop then")
@@ -234,43 +234,6 @@ def _group(parser: argparse.ArgumentParser, title: str) -> Any:
         group.add_argument(*names, default=argparse.SUPPRESS, **how)
 
     return add
-
-
-def whole_number(text: str, least: int = 0) -> int:
-    """For argparse."""
-    try:
-        value = int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from error
-    if not least <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is {'less than ' + str(least) if value < least else 'too large'}")
-    return value
-
-
-def _count(text: str) -> int:
-    return whole_number(text, 1)
-
-
-def _not_negative(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
-    return value
-
-
-def _positive(text: str) -> float:
-    if (value := _not_negative(text)) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
-    return value
-
-
-def _share(text: str) -> float:
-    if (value := _not_negative(text)) > 1:
-        raise argparse.ArgumentTypeError(f"{text} is more than 1")
-    return value
 
 
 def _quants(text: str) -> list[str]:

@@ -109,10 +109,10 @@ def test_every_command_explains_itself_with_an_example(r1chat: Run, command: str
 @pytest.mark.parametrize(
     ("arguments", "status", "line"),
     [
-        (["--port", "x"], 2, "r1chat ui: argument --port: invalid port value: 'x'. See: r1chat ui --help"),
-        (["--port", "70000"], 2, "r1chat ui: argument --port: 70000 is no port; ports are 0 to 65535. "
+        (["--port", "x"], 2, "r1chat ui: argument --port: 'x' is no whole number. See: r1chat ui --help"),
+        (["--port", "70000"], 2, "r1chat ui: argument --port: 70000 is too large; 65535 is the most. "
                                  "See: r1chat ui --help"),
-        (["serve", "--ctx", "1"], 2, "r1chat serve: argument --ctx: 1 tokens hold no conversation; 64 is the least. "
+        (["serve", "--ctx", "1"], 2, "r1chat serve: argument --ctx: 1 is too small; 64 is the least. "
                                      "See: r1chat serve --help"),
         (["run"], 2, "r1chat run: the following arguments are required: MODEL. See: r1chat run --help"),
         (["run", "demo"], 2, 'r1chat: There is no question. Ask one: r1chat run demo "What is 15% of 240?"'),

@@ -8,8 +8,9 @@ import math
 import pytest
 
 from r1chat.app.cli import _parser
-from r1chat.app.commands.engine_options import duration, model_limits, server_load_options, size
+from r1chat.app.commands.engine_options import model_limits, server_load_options
 from r1chat.app.errors import UsageError
+from r1chat.app.values import duration, size
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.models.residents.manager import Limits
 from r1chat.serve.models.specs import LoadOptions
@@ -74,11 +75,12 @@ def test_a_time_has_a_unit_or_is_seconds(text: str, seconds: float) -> None:
         (["--host-cache", "-1"], "argument --host-cache: "),
         (["--keep-alive", "soon"], "'soon' is no time; times are 90s, 30m, 2h or forever"),
         (["--memory", "0"], "0 holds no model; leave it out for what is free"),
-        (["--max-models", "0"], "0 is too few; 1 is the least"),
-        (["--parallel", "0"], "0 is too few; 1 is the least"),
-        (["--parallel", "1000"], "1000 is too many; 128 is the most"),
-        (["--threads", "0"], "0 is too few; 1 is the least"),
-        (["--kv-tokens", "5"], "5 tokens hold no conversation; 64 is the least"),
+        (["--max-models", "0"], "0 is too small; 1 is the least"),
+        (["--parallel", "0"], "0 is too small; 1 is the least"),
+        (["--parallel", "1000"], "1000 is too large; 128 is the most"),
+        (["--parallel", "two"], "'two' is no whole number"),
+        (["--threads", "0"], "0 is too small; 1 is the least"),
+        (["--kv-tokens", "5"], "5 is too small; 64 is the least"),
         (["--cache-scope", "mine"], "argument --cache-scope: invalid choice: 'mine'"),
     ],
 )
