@@ -60,7 +60,7 @@ $(VENV)/cmake_args: $(VENV)/venv.stamp FORCE
 # The stamp holds the CMAKE_ARGS of the build at hand. pip's cache keys a built wheel by its source alone,
 # so a build with CMAKE_ARGS must not come from it.
 $(VENV)/llama.stamp: $(VENV)/cmake_args cmake/llama_only.cmake constraints.txt
-	@echo "Compiling llama.cpp for this machine; on two cores this takes three to ten minutes."
+	@echo "Compiling llama.cpp for this machine; on two cores this takes two to ten minutes."
 	CMAKE_ARGS="$$(cat $(VENV)/cmake_args)" $(PIP) install --constraint constraints.txt $(LLAMA_SETTINGS) \
 		$$([ ! -s $(VENV)/cmake_args ] || echo --no-cache-dir) \
 		$$(cmp -s $(VENV)/cmake_args $@ || echo --force-reinstall) llama-cpp-python

@@ -67,13 +67,13 @@ examples:
   r1chat pull r1:1.5b                       fetch DeepSeek-R1-Distill-Qwen-1.5B
   r1chat run demo "What is 15% of 240?"     answer here; the trace goes to stderr
   r1chat chat demo                          talk here; the page shows it, too
-  git diff | r1chat run demo "Summarise:"   what is piped in comes before the prompt
+  git diff | r1chat run r1:7b "Summarise:"  what is piped in comes before the prompt
   r1chat serve --port 9000                  the OpenAI-compatible API under /v1
 
 A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the Hugging Face hub, a student's
 name, or a path to a .gguf file. `r1chat list` shows those that are here.
 R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key, R1CHAT_DATA the
-folder that --data would.
+folder that --data would. R1CHAT_MODELS is the folder of your own models.
 `r1chat COMMAND --help` tells more of each command.
 """
 

@@ -21,7 +21,9 @@ def add_parser(subjects: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="pass@1 on problems that the bundled model never saw",
         description="Asks a model every held-out problem several times (temperature 0.6, top-p 0.95) and prints\n"
         "pass@1 with its 95 % interval and the share of replies that were cut off. `strangers` are prompts\n"
-        "outside its field: right is the answer that says so.",
+        "outside its field: right is the answer that says so.\n"
+        "Programs that the model writes are run, in a sandbox (Linux only); where it does not work, all of `code`\n"
+        "counts as wrong.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -71,7 +71,7 @@ class Peer:
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "bench",
-        help="measure this server, alone or beside others; the engine; a model's accuracy",
+        help="measure this server, alone or beside others; the engine; accuracy, budgets and votes; training",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -82,7 +82,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--against", type=_peer, action="append", default=[], metavar="[NAME=]URL", help="another server; repeatable"
     )
     parser.add_argument("--rounds", type=repeats, default=5, metavar="N", help="medians are taken over N (default: 5)")
-    parser.add_argument("--only", type=_names, default=[], metavar="A,B", help="these scenarios instead of all")
+    parser.add_argument(
+        "--only",
+        type=_names,
+        default=[],
+        metavar="A,B",
+        help="these scenarios instead of all but soak: single, "
+        "streams (or streams-2, -3, -4, -8, -16), short, prefill, intruder, neighbour, turn (or turn-pause, "
+        "turn-at-once), shared, return, speculation, soak",
+    )
     parser.add_argument("--json", action="store_true", help="print one object with every measurement")
     parser.add_argument("--chart", type=new_file, metavar="FILE", help="write the ratios to the first peer as SVG")
     subjects = parser.add_subparsers(

@@ -63,7 +63,8 @@ def add_problem_options(parser: argparse.ArgumentParser, *, split: str) -> None:
         "--split",
         choices=("test", "unseen_words", "unseen_wording", "one_more", "larger"),
         default=split,
-        help=f"of the held-out problems (default: {split})",
+        help="of the held-out problems: test (the training's wordings), unseen_words, unseen_wording, one_more "
+        f"(operation), larger (numbers) (default: {split})",
     )
     parser.add_argument(
         "--problems", type=repeats, default=40, metavar="N", help="of each family (default and most: 40)"

@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "into the model list. Shows its plan and asks before it begins. An interrupted run goes on where\n"
         "it stopped; a stage is done again only where its settings or what it reads have changed.",
         epilog="examples:\n"
-        "  r1chat distill --student tiny                    the whole way in well under an hour, without a download\n"
+        "  r1chat distill --student tiny                    the whole way in under an hour, without a download\n"
         "  r1chat distill --student qwen-1.5b               R1 traces from the hub, LoRA, a report with intervals\n"
         "  r1chat distill --student qwen-0.5b --teacher r1:7b --problems openai/gsm8k:main --samples 4\n"
         "  r1chat distill --student ./my-folder --traces traces.jsonl --eval test.jsonl\n"
@@ -59,7 +59,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--recipe", metavar="NAME|FILE", default=argparse.SUPPRESS, help="several trainings one after another (below)"
     )
-    parser.add_argument("--run-dir", metavar="DIR", help="folder of the run (default: in your data folder)")
+    parser.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="folder of the run (default: runs/NAME in $R1CHAT_DATA, or in your "
+        "data folder, where the page looks for runs)",
+    )
     parser.add_argument("--stages", metavar="LIST", help="some of the stages, with commas between")
     parser.add_argument(
         "--seed", type=whole(0), default=argparse.SUPPRESS, metavar="N", help="of every draw (default: 0)"

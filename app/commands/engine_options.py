@@ -25,8 +25,8 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     load.add_argument(
         "--kv-type",
         choices=KV_TYPES,
-        help="how the prompt cache is stored: 8 bits take half the memory (default: f16, or q8_0 where that lets a "
-        "context of 8192 fit)",
+        help="how the prompt cache is stored: 8 bits take half the memory (default: f16; q8_0 where only that "
+        "lets a context of 8192 fit, or any at all)",
     )
     load.add_argument(
         "--gpu-layers",
@@ -101,7 +101,12 @@ def load_options(args: argparse.Namespace, **engine: Any) -> LoadOptions:
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("how much of the machine the engine takes")
-    engine.add_argument("--threads", type=count, metavar="N", help="threads that compute (default: one per core)")
+    engine.add_argument(
+        "--threads",
+        type=count,
+        metavar="N",
+        help="threads that compute (default: one per physical core, fewer for models below 32 million weights a core)",
+    )
     engine.add_argument(
         "--parallel",
         type=whole(1, MOST_PARALLEL),

@@ -22,7 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Lists the models that could be served now: the bundled one, your students, and the hub's.",
         epilog="examples:\n  r1chat list\n  r1chat list --json | jq -r '.[].id'\n\n"
         "To fetch more: r1chat pull r1:1.5b. To make room: r1chat rm MODEL\n"
-        "The hub's lie in HF_HOME, students in R1CHAT_MODELS.",
+        "The hub's lie in HF_HOME, students in R1CHAT_MODELS (default: models in your data folder).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

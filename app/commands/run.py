@@ -37,8 +37,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         '  r1chat run demo "A farmer has 17 sheep. All but 9 run away. How many are left?"\n'
         '  r1chat run demo --json "What is 15% of 240?"\n'
         '  cat notes.txt | r1chat run user/repo:Q4_K_M "Summarise this:"\n\n'
-        "exit status: 0 answered, 2 wrong usage, 3 model missing, 4 prompt too long or too little memory,\n"
-        "5 no answer, 130 Ctrl-C",
+        "exit status: 0 answered, 1 failed, 2 wrong usage, 3 model missing or not loadable,\n"
+        "4 prompt too long or too little memory, 5 no answer, 130 Ctrl-C",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 REAL = {"traces": ("openr1-math",), "sets": ("gsm8k", "math-500")}
 # What students made here take where nothing else is asked for: problems made here, and the bundled model as teacher.
 TINY = {"problems": ("generated",), "teacher": "demo", "sets": ("generated-test", "generated-unseen_wording")}
+# Measured on two cores: see README.
+TINY_SETTINGS: dict[str, Any] = {
+    "max_problems": 6000,
+    "samples": 1,
+    "max_tokens": 1024,
+    "max_row_tokens": 1024,
+    "epochs": 8.0,
+    "eval_max_tokens": 1024,
+    "eval_problems": 240,
+}
 ROW_FILES = (".jsonl", ".json", ".ndjson", ".csv", ".parquet")
 # Of ready traces. The longer ones do not fit most bases and are dropped, so a fifth or so of it is trained on.
 MAX_TRACE_TOKENS = 60_000_000
@@ -69,31 +79,35 @@ FIELDS = {
 def add_options(parser: argparse.ArgumentParser) -> None:
     """All but what a command on any run takes. An option not given is absent from the namespace."""
     data = _group(parser, "traces")
-    data("--teacher", metavar="URL|MODEL", help="who writes the traces: a /v1 server, or a model that is here")
+    data("--teacher", metavar="URL|MODEL", help="who writes the traces: a /v1 server, or a model, which is fetched "
+         "first where it is not here")  # fmt: skip
     data("--teacher-model", metavar="ID", help="the model to ask a URL for, where it has several")
     data("--problems", action="append", metavar="SPEC", help="what the teacher is asked: FILE.jsonl, "
          "generated[:FAMILIES], gym:NAME, USER/DATASET; may be repeated")  # fmt: skip
     data("--traces", action="append", metavar="SPEC", help="ready traces instead of a teacher: FILE.jsonl[@KEYS.json], "
          "openr1-math, written[:FAMILIES], USER/DATASET; may be repeated")  # fmt: skip
-    data("--samples", type=count, metavar="K", help="traces asked for of each problem")
-    data("--max-problems", type=count, metavar="N", help="problems asked at most")
+    data("--samples", type=count, metavar="K", help=f"traces asked for of each problem {_usual(4, 'samples')}")
+    data("--max-problems", type=count, metavar="N", help="problems asked, or solutions of each `written`, at most "
+         + _usual("all there are, 1000 of what is generated", "max_problems"))  # fmt: skip
     data("--max-trace-tokens", type=count, metavar="N", help="tokens of ready traces taken at most")
     data("--concurrency", type=count, metavar="N", help="requests in flight (default: 16)")
     data("--temperature", type=real(0), metavar="T", help="of the teacher (default: 0.6)")
-    data("--max-tokens", type=count, metavar="N", help="longest reply of the teacher")
+    data("--max-tokens", type=count, metavar="N", help=f"longest reply of the teacher {_usual(8192, 'max_tokens')}")
     judging = _group(parser, "verdicts and filters")
     judging("--sandbox", action=_ON_OFF, help="run code that a model wrote, against unit tests, in a sandbox")
     judging("--keep-unverified", action=_ON_OFF, help="keep traces that nothing can judge")
     judging("--language", metavar="CODE", help="language the thought must keep to (default: en)")
-    judging("--max-row-tokens", type=count, metavar="N", help="longer traces are dropped, never cut")
-    judging("--per-problem", type=count, metavar="N", help="traces kept of a problem at most (default: 2 to 4)")
+    judging("--max-row-tokens", type=count, metavar="N", help="longer traces are dropped, never cut "
+            + _usual(8192, "max_row_tokens"))  # fmt: skip
+    judging("--per-problem", type=count, metavar="N", help="traces kept of a problem at most (default: 2 for students "
+            "of 0.1 to 3.5 billion weights, else 4)")  # fmt: skip
     judging("--max-pass-rate", type=real(0, 1), metavar="P", help="0.99 drops problems the teacher always solves")
     training = _group(parser, "training")
     training("--method", choices=["full", "lora", "qlora"], help="what is trained (default: the student's own)")
-    training("--epochs", type=positive(), metavar="N", help="passes over the traces")
+    training("--epochs", type=positive(), metavar="N", help=f"passes over the traces {_usual(2, 'epochs')}")
     training("--max-steps", type=count, metavar="N", help="exactly N optimizer steps, whatever --epochs")
     training("--learning-rate", type=positive(), metavar="R", help="peak rate (default: the student's own)")
-    training("--batch-size", type=count, metavar="N", help="rows a step, over all processes")
+    training("--batch-size", type=count, metavar="N", help="rows a step, over all processes (default: 64)")
     training("--lora-rank", type=count, metavar="R", help="rank of the adapter (default: 32)")
     training("--micro-batch-tokens", type=count, metavar="N", help="tokens computed at once: fewer take less memory")
     training("--packing", action=_ON_OFF, help="lay rows end to end instead of filling them up: only flash "
@@ -107,14 +121,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
            "(default: q8_0,f16,q4_k_m)")  # fmt: skip
     result("--adapter", action=_ON_OFF, help="keep the LoRA as a small GGUF beside the base's")
     measuring = _group(parser, "measurement")
-    measuring("--eval", action="append", metavar="SPEC", help="problems to measure on, as --problems, or a benchmark: "
-              "gsm8k, math-500, aime-2024, gpqa-diamond, ifeval, livecodebench; never trained on")  # fmt: skip
-    measuring("--eval-problems", type=count, metavar="N", help="problems of each set (default: 200)")
+    measuring("--eval", action="append", metavar="SPEC", help="problems to measure on, as --problems; generated-test, "
+              "-unseen_words, -unseen_wording, -one_more or -larger[:FAMILIES]; or a benchmark: gsm8k, math-500, "
+              "aime-2024, aime-2025, gpqa-diamond, ifeval, livecodebench; never trained on; repeatable")  # fmt: skip
+    measuring("--eval-problems", type=count, metavar="N", help=f"problems of each set {_usual(200, 'eval_problems')}")
     measuring("--eval-samples", type=count, metavar="K", help="answers to each problem (default: 4)")
-    measuring("--eval-max-tokens", type=count, metavar="N", help="longest answer")
+    measuring("--eval-max-tokens", type=count, metavar="N", help=f"longest answer {_usual(8192, 'eval_max_tokens')}")
     measuring("--eval-teacher", action=_ON_OFF, help="measure the teacher, too (default: yes)")
     measuring("--by-family", action=_ON_OFF, help="intervals over families of problems, not over problems")
     measuring("--greedy", action=_ON_OFF, help="most likely tokens instead of samples; R1 models loop then")
+
+
+def _usual(value: object, option: str) -> str:
+    """For the help: what holds where nothing is said."""
+    return f"(default: {value}; {TINY_SETTINGS[option]:g} for students made here)"
 
 
 def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
@@ -200,18 +220,6 @@ def _with_defaults(student: Student, options: dict[str, Any]) -> dict[str, Any]:
     elif "teacher" in options and not {"traces", "problems"} & set(options):
         usual["problems"] = TINY["problems"] if made_here else ("openai/gsm8k:main",)  # the training split
     return usual | options
-
-
-# Measured on two cores: see README.
-TINY_SETTINGS: dict[str, Any] = {
-    "max_problems": 6000,
-    "samples": 1,
-    "max_tokens": 1024,
-    "max_row_tokens": 1024,
-    "epochs": 8.0,
-    "eval_max_tokens": 1024,
-    "eval_problems": 240,
-}
 
 
 def _typed(settings: Any, field: str, value: Any, run_dir: Path) -> Any:

@@ -11,6 +11,7 @@ from ..grpo.job import contradiction
 from ..sources.problems import asks_for_programs, check_problems
 from ..sources.traces import check_traces
 from ..students import Student, find_student
+from ..verify.sandbox import why_no_jail
 from .recipe import Recipe, RecipeError, Step
 from .schema import settings_of
 from .steps import Choices, stages_of
@@ -53,8 +54,7 @@ def _check_practice(recipe: Recipe, step: Step) -> None:
 def _check_sources(recipe: Recipe, step: Step) -> None:
     """Of the sources that a step names by itself."""
     for section, field in _PROBLEMS:
-        given: Any = step.settings.get(section, {}).get(field) or ()
-        for spec in (given,) if isinstance(given, str) else given:
+        for spec in _specs(step, section, field):
             try:
                 check_traces(spec) if field == "traces" else check_problems(spec)
             except DistillError as error:
@@ -65,13 +65,23 @@ def _check_sources(recipe: Recipe, step: Step) -> None:
                 ) from error
 
 
+def wants_programs(step: Step) -> bool:
+    """Whether its student, or its teacher, is to write programs, which are run to be judged."""
+    return any(
+        asks_for_programs(spec)
+        for section, field in _PROBLEMS
+        if field != "traces" and (step.measured or section != "evaluate")
+        for spec in _specs(step, section, field)
+    )
+
+
+def _specs(step: Step, section: str, field: str) -> Sequence[str]:
+    given: Any = step.settings.get(section, {}).get(field) or ()
+    return (given,) if isinstance(given, str) else given
+
+
 def _check_programs(recipe: Recipe, step: Step) -> None:
-    """Programs are judged by running them."""
-    practised = step.settings.get("grpo", {}).get("problems") or ()
-    sets = step.settings.get("evaluate", {}).get("sets") or () if step.measured else ()
-    watched = [step.settings.get(kind, {}).get("watch_set") or "" for kind in ("sft", "grpo")]
-    asks = any(map(asks_for_programs, (*practised, *sets, *watched)))
-    if asks and not step.settings.get("verify", {}).get("sandbox"):
+    if wants_programs(step) and not step.settings.get("verify", {}).get("sandbox"):
         raise RecipeError(
             f"{recipe.source}: {step.name} asks for programs, which are run to be judged. Allow it, verify: "
             f"{{sandbox: true}}, then: r1chat distill --recipe {recipe.source}"
@@ -86,6 +96,8 @@ def plan_lines(recipe: Recipe, choices: Choices, run_dir: str) -> list[str]:
     for number, step in enumerate(recipe.steps, 1):
         lines.append(f"{f'step {number}':<9} {step.name:<{width}}  {_says(step, student)}")
     lines += [f"warning   {text}" for step in recipe.steps for text in _slow(step, student)]
+    if any(map(wants_programs, recipe.steps)) and (why := why_no_jail()):
+        lines.append(f"warning   the sandbox for programs does not work here ({why}), so this cannot be done")
     lines += _measured(recipe)
     if recipe.takes:
         lines.append(f"takes     {recipe.takes}")

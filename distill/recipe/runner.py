@@ -19,7 +19,9 @@ from ..failures import told_in_words
 from ..host import Host
 from ..pipeline import STAGES, is_done, run
 from ..run_folder import Event, RunFolder
+from ..verify.sandbox import why_no_jail
 from .comparison import RESULT, compared
+from .plan import wants_programs
 from .recipe import Recipe, Step
 from .report import write_report
 from .steps import Choices, configured, lay_base, stages_of, step_folder
@@ -37,6 +39,7 @@ def run_recipe(recipe: Recipe, choices: Choices, folder: RunFolder, host: Host) 
     loses. Raises DistillError.
     """
     with told_in_words("recipe", _again(folder)):
+        _check_jail(recipe, folder)
         _begin(recipe, choices, folder)
         for step in recipe.steps:
             _Runner(recipe, choices, folder, host, step).do()
@@ -53,6 +56,15 @@ def report(recipe: Recipe, choices: Choices, folder: RunFolder) -> dict[str, Any
 
 def _again(folder: RunFolder) -> str:
     return f"r1chat distill --run-dir {shlex.quote(str(folder.root))}"
+
+
+def _check_jail(recipe: Recipe, folder: RunFolder) -> None:
+    """Before hours of training, not behind them."""
+    if any(map(wants_programs, recipe.steps)) and (why := why_no_jail()):
+        raise DistillError(
+            f"Programs are to be run in a sandbox, which does not work here: {why}. "
+            f"On Linux where a plain user may open user namespaces, run: {_again(folder)}"
+        )
 
 
 def _begin(recipe: Recipe, choices: Choices, folder: RunFolder) -> None:

@@ -6,6 +6,7 @@ the kernel or a container forbids namespaces there is no jail, and then nothing 
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -69,6 +70,13 @@ def run_in_jail(program: str, runs: Sequence[Run], timeout_s: float) -> list[Out
         return [Outcome("no jail", why=f"its keeper ended with status {status}")]
     ended = len(found) == len(runs) or (found and found[-1].kind != "done")
     return found if ended else [*found, Outcome("timeout" if status is None else "failed")]
+
+
+@functools.cache
+def why_no_jail() -> str:
+    """What keeps programs from being run on this machine; "" where nothing does. Takes some tenths of a second once."""
+    (tried,) = run_in_jail("", [Run()], SPARE_S)
+    return tried.why if tried.kind == "no jail" else ""
 
 
 def _keep(job: IO[bytes], result: IO[bytes], timeout_s: float) -> int | None:

@@ -8,11 +8,14 @@ import pytest
 
 pytest.importorskip("yaml", reason="needs the extra `distill`")
 
+from r1chat.distill.errors import DistillError
 from r1chat.distill.problems import FAMILIES
+from r1chat.distill.recipe import plan, runner
 from r1chat.distill.recipe.plan import check_plan, plan_lines
 from r1chat.distill.recipe.reading import bundled, find_recipe, read_recipe
 from r1chat.distill.recipe.recipe import RecipeError
 from r1chat.distill.recipe.steps import Choices, configured
+from r1chat.distill.run_folder import RunFolder
 
 GIVEN = """\
 name: two
@@ -183,6 +186,7 @@ def test_settings_that_contradict_each_other_are_told_at_the_plan(settings: str,
         "grpo: {problems: ['generated:sums,code']}",
         "grpo: {problems: ['generated:code@hard']}",
         "grpo: {watch_set: 'generated-test:code'}",
+        "generate: {teacher: demo, problems: ['generated:code']}, sft: {}",
         "stream: {}, evaluate: {sets: ['generated-test:code']}",
     ],
 )
@@ -191,6 +195,21 @@ def test_programs_are_asked_for_only_where_they_may_be_run(settings: str) -> Non
     with pytest.raises(RecipeError, match=r"b asks for programs.*verify: \{sandbox: true\}, then: r1chat distill"):
         check_plan(read_recipe(text.format(""), "f.yaml"), Choices("x", "tiny"))
     check_plan(read_recipe(text.format("verify: {sandbox: true}\n"), "f.yaml"), Choices("x", "tiny"))
+
+
+def test_where_no_sandbox_works_it_is_told_in_the_plan_and_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (plan, runner):
+        monkeypatch.setattr(module, "why_no_jail", lambda: "no user namespaces")
+    recipe, choices = find_recipe("r1"), Choices("x", "demo")
+    assert any(line.startswith("warning   the sandbox for programs does not") for line in plan_lines(recipe, choices, ""))
+    folder = RunFolder(tmp_path)
+    with pytest.raises(DistillError, match=r"does not work here: no user namespaces.*run: r1chat distill --run-dir"):
+        runner.run_recipe(recipe, choices, folder, None)  # type: ignore[arg-type]
+    assert not folder.record.exists()
+    without = read_recipe("name: a\nsteps: [{name: b, stream: {}, measure: false}]", "f.yaml")
+    assert not any("sandbox" in line for line in plan_lines(without, Choices("x", "tiny"), ""))
 
 
 def test_an_unknown_student_is_told_with_the_recipes_own() -> None:
