@@ -10,7 +10,6 @@ import json
 import os
 import re
 import secrets
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +19,7 @@ from typing import Any
 
 from ..serve.files import sha256_of
 from .config import DistillConfig
-from .errors import DistillError
+from .errors import DistillError, quoted
 from .failures import told_in_words
 from .grpo import config as grpo_config
 from .host import Host
@@ -74,7 +73,7 @@ NAMES = tuple(stage.name for stage in STAGES if stage.name not in ("stream", "gr
 
 def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[str] = NAMES) -> dict[str, Any]:
     """Does the stages asked for that are not done; run.json's records of them. Raises DistillError."""
-    again = f"r1chat distill --run-dir {shlex.quote(str(folder.root))}"
+    again = f"r1chat distill --run-dir {quoted(folder.root)}"
     wanted = [stage for stage in STAGES if stage.name in stages]
     with told_in_words("run", again):
         _require_packages(wanted)
@@ -237,7 +236,7 @@ def _require(stage: Stage, folder: RunFolder) -> None:
         before = next(other.name for other in STAGES if other.name in NAMES and missing[0] in other.outputs)
         raise DistillError(
             f"The stage {stage.name} needs {_artifact(folder, missing[0]).name}, and it is not there. "
-            f"Run first: r1chat distill {before} --run-dir {folder.root}"
+            f"Run first: r1chat distill {before} --run-dir {quoted(folder.root)}"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 import msgspec
 
 from ..serve.files import replace_file
-from .errors import DistillError
+from .errors import DistillError, quoted
 
 # expression: the numbers of `check`, each used once, make its target (Countdown);
 # outside: the answer must own up to it that the question lies outside the model's field
@@ -121,9 +121,9 @@ class DamagedRowError(DistillError, msgspec.DecodeError):
     """A line of a file of rows cannot be read; the text says which, and why."""
 
     def __init__(self, path: Path, line: int, reason: Exception) -> None:
-        mend = f"Take it away, and a run makes it anew: rm {path}"
+        mend = f"Take it away, and a run makes it anew: rm {quoted(path)}"
         if path.name in _ANSWERS:
-            mend = f"Take the line out, and the others stay: sed -i {line}d {path}"
+            mend = f"Take the line out, and the others stay: sed -i.bak {line}d {quoted(path)}"
         super().__init__(f"{path}, line {line}: {reason}. {mend}")
 
 
@@ -177,8 +177,9 @@ class RowAppender:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.flush()
-        self._file.close()
+        if not self._file.closed:
+            with self._file:
+                self.flush()
 
     def append(self, row: msgspec.Struct) -> None:
         self._file.write(msgspec.json.encode(row) + b"\n")

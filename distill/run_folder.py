@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..serve.files import replace_file
-from .errors import DistillError
+from .errors import DistillError, quoted
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class DamagedArtifactError(DistillError, ValueError):
     """An artifact that is one JSON object cannot be read; the text says which, and why."""
 
     def __init__(self, path: Path, reason: Exception) -> None:
-        super().__init__(f"{path} is damaged ({reason}). Take it away, and a run makes it anew: rm {path}")
+        super().__init__(f"{path} is damaged ({reason}). Take it away, and a run makes it anew: rm {quoted(path)}")
 
 
 class RunFolder:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -145,7 +146,8 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
     from ...distill.students import find_student
 
     if "student" not in options:
-        raise UsageError(f"{run_dir} holds no run yet. Begin one: r1chat distill --student tiny --run-dir {run_dir}")
+        folder = shlex.quote(str(run_dir))
+        raise UsageError(f"{run_dir} holds no run yet. Begin one: r1chat distill --student tiny --run-dir {folder}")
     student = find_student(options["student"])
     config = DistillConfig(
         student, run_dir, options.get("name") or default_name(student), seed=int(options.get("seed", 0))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,8 +125,8 @@ class Asker:
         kept = {"reasoning": thought, "kept_chars": len(thought), "reasoning_tokens": n_kept}
         return await self._branch(owner, conversation, before, "fork", "reasoning_content", place, kept)
 
-    async def go_on(self, owner: str, message_id: str) -> Message:
-        """Continues a reply that was broken off, in the same message."""
+    async def go_on(self, owner: str, message_id: str, on_end: Callable[[Message], None] | None = None) -> Message:
+        """Continues a reply that was broken off, in the same message. `on_end` is given it once it has ended."""
         before, conversation = await self._reply_of(owner, message_id)
         conversation = _as_asked(conversation, before)
         if before.state == "live" or self._jobs.live(message_id):
@@ -141,7 +142,7 @@ class Asker:
         if before.reasoning or before.content:
             source = going_on(branch, conversation.settings, before, into)
         reply = msgspec.structs.replace(before, settings=conversation.settings, finish_reason=None, error="")
-        self._jobs.start(owner, reply, source)
+        self._jobs.start(owner, reply, source, on_end)
         return reply
 
     async def _branch(

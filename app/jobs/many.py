@@ -29,6 +29,8 @@ from .verdicts import Verdicts, judged_text
 
 logger = logging.getLogger(__name__)
 
+OnEnd = Callable[[Message], None]
+
 
 @dataclass(frozen=True, slots=True)
 class AskedTogether:
@@ -102,6 +104,15 @@ class Many:
         self._jobs.tell(group.conversation, GroupChanged(group))
         return group
 
+    def gone_on(self, owner: str) -> OnEnd:
+        """To be called at the end of a reply that went on: the group that it may be of is judged again."""
+
+        def ended(reply: Message) -> None:
+            if reply.group is not None:
+                self._keep(self._judge_again(owner, reply.group))
+
+        return ended
+
     def settle(self) -> None:
         """Has it recorded what came of the groups that ended with a server before it was."""
         self._keep(self._settle())
@@ -125,6 +136,7 @@ class Many:
         branch = await asyncio.to_thread(self._store.path, owner, conversation.id, question.id)
         run = GroupRun(self._store, self._jobs, self._judge, owner, group)
         sources: list[Source]
+        ended: list[OnEnd] = [run.ended for _ in replies]
         if group.kind == "vote":
             settings = conversation.settings
             shared = SharedVote(
@@ -136,10 +148,11 @@ class Many:
             )
             run.last_word = shared.over
             sources = [shared.source(i) for i in range(len(replies))]
+            ended = [_leaving(shared, i, run.ended) for i in range(len(replies))]
         else:
             sources = [asked(branch, reply.settings or conversation.settings) for reply in replies]
-        for reply, source in zip(replies, sources, strict=True):
-            self._jobs.start(owner, reply, source, run.ended)
+        for reply, source, on_end in zip(replies, sources, ended, strict=True):
+            self._jobs.start(owner, reply, source, on_end)
         self._keep(self._follow(group.id, run))
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
@@ -184,6 +197,10 @@ class Many:
             report["choice"] = report["tally"][0]["choices"][0] if report["tally"] else 0
         return report
 
+    async def _judge_again(self, owner: str, group_id: str) -> None:
+        group = await self._judged(owner, await asyncio.to_thread(self._store.group, owner, group_id))
+        self._jobs.tell(group.conversation, GroupChanged(group))
+
     async def _judged(self, owner: str, group: Group) -> Group:
         """A group whose replies have all ended, with its verdicts."""
 
@@ -194,6 +211,16 @@ class Many:
         async with self._judge.session() as session:
             verdicts = await Verdicts(session).of(await asyncio.to_thread(texts), group.gold)
         return await asyncio.to_thread(self._store.update_group, group.id, report={**group.report, **verdicts})
+
+
+def _leaving(shared: SharedVote, index: int, then: OnEnd) -> OnEnd:
+    """Also where the reply ended before it began to read."""
+
+    def ended(reply: Message) -> None:
+        shared.left(index)
+        then(reply)
+
+    return ended
 
 
 def _replies(

@@ -33,7 +33,7 @@ class SharedVote:
         self._on_report = on_report
         self._parts: list[asyncio.Queue[Event | Exception | None]] = [asyncio.Queue() for _ in range(n)]
         self._reading: asyncio.Task[None] | None = None
-        self._n_left = n
+        self._left: set[int] = set()
         self._is_cut = False
         self._ends: dict[int, str] = {}
         self._id = ""
@@ -52,7 +52,7 @@ class SharedVote:
                     yield event
                 is_whole = True
             finally:
-                self._leave(is_whole)
+                self.left(index, is_whole=is_whole)
 
         return source
 
@@ -62,10 +62,13 @@ class SharedVote:
             await asyncio.wait({self._reading})
         await self._client.aclose()
 
-    def _leave(self, is_whole: bool) -> None:
-        self._n_left -= 1
+    def left(self, index: int, *, is_whole: bool = False) -> None:
+        """Nobody reads thought `index` any more, or ever will. When all are left, and one early, the vote ends."""
+        if index in self._left:
+            return
+        self._left.add(index)
         self._is_cut = self._is_cut or not is_whole
-        if not self._n_left and self._is_cut and self._reading is not None:
+        if len(self._left) == len(self._parts) and self._is_cut and self._reading is not None:
             self._reading.cancel()
 
     async def _read(self) -> None:

@@ -78,7 +78,7 @@ class Processes:
         if child is not None:
             return child.pid if child.poll() is None else None
         pid = begun(root).pid
-        return pid if pid and str(root) in _arguments(pid) else None
+        return pid if pid and _works_on(pid, root) else None
 
 
 def begun(root: Path) -> Begun:
@@ -113,9 +113,12 @@ def command() -> list[str]:
     return [sys.executable, "-m", "r1chat.app"]
 
 
-def _arguments(pid: int) -> list[str]:
-    """Each alone, for one run's folder may begin as another's; none where it has ended, or cannot be told."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
-    except OSError:
-        return []
+def _works_on(pid: int, root: Path) -> bool:
+    """Whether the process was begun for this run, whose folder may begin as another's does."""
+    arguments = Path(f"/proc/{pid}/cmdline")
+    with suppress(OSError):
+        if sys.platform == "linux":
+            return str(root) in arguments.read_text(encoding="utf-8", errors="replace").split("\0")
+        told = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return f" {root} " in f"{told.stdout.strip()} "
+    return False

@@ -5,6 +5,7 @@ rows, found by where they stand in their files and never all in memory.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +71,15 @@ class Rollouts:
         """Those whose first row was not found right and whose last one was."""
         return [key for key, change in self._change.items() if change == (False, True)]
 
-    def rows(self, problem: str, most: int) -> list[dict[str, Any]]:
-        """The first rows of a problem, as they stand in the file."""
-        found: list[dict[str, Any]] = []
+    def rows(self, problem: str) -> Iterator[dict[str, Any]]:
+        """Those of a problem, as they stand in the file, read one by one."""
         offsets = self._rows.get(problem)
         if not offsets:
-            return found
+            return
         with self._lines.path.open("rb") as file:
-            for offset in offsets[:most]:
+            for offset in offsets:
                 file.seek(offset)
                 try:
-                    found.append(msgspec.json.decode(file.readline(), type=dict[str, Any]))
+                    yield msgspec.json.decode(file.readline(), type=dict[str, Any])
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue  # the file is another by now, or a crash spoiled the line
-        return found

@@ -12,7 +12,7 @@ from typing import Literal
 from ...serve.files import sha256_of
 from ...serve.models.gguf.info import read_info
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..host import Host, Served
 from ..rows import Teacher
 from ..run_folder import RunFolder
@@ -82,7 +82,7 @@ def _of_files(key: Key, quant: str, model: Path, folder: RunFolder, adapter: Pat
     if not model.exists():
         raise DistillError(
             f"{model.name} is not in the run's folder. Make it again: "
-            f"rm -f {folder.parity} && r1chat distill export --run-dir {folder.root}"
+            f"rm -f {quoted(folder.parity)} && r1chat distill export --run-dir {quoted(folder.root)}"
         )
     return Arm(key, model, quant, _digest(model, *([adapter] if adapter else [])), adapter)
 

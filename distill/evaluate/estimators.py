@@ -9,6 +9,7 @@ from collections.abc import Hashable, Sequence
 from math import prod, sqrt
 
 Z_95 = 1.959964
+FEW = 10  # problems
 # Student's t in its place, where the variance is told from 2, 3, ... 31 observations; of more it is as good as known
 _T_95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -46,7 +47,9 @@ def interval(shares: Sequence[float], groups: Sequence[Hashable] | None = None) 
 
     Wilson's (1927), with n scaled so that it has the variance that the problems, or the sums of `groups` of
     problems that are not independent, show; few of them tell it badly, and then it is wider by Student's t. Where
-    all agree (no variance) plain n, or the number of groups, is used, so it never shrinks to a point.
+    all agree (no variance) plain n, or the number of groups, is used, so it never shrinks to a point; and where fewer
+    than FEW (and than half) are not all right, or not all wrong, n is never taken for more than that, because so few
+    tell nothing of those that were not met.
     """
     n = len(shares)
     mean = sum(shares) / n
@@ -60,6 +63,10 @@ def interval(shares: Sequence[float], groups: Sequence[Hashable] | None = None) 
     spread = mean * (1 - mean)
     wider = _T_95[m - 2] / Z_95 if 2 <= m <= len(_T_95) + 1 else 1.0
     effective = spread / variance / wider**2 if variance > 1e-12 and spread > 0 else float(m)
+    keys = range(n) if groups is None else groups
+    not_right, not_wrong = ({key for key, share in zip(keys, shares, strict=True) if share != end} for end in (1, 0))
+    if min(len(not_right), len(not_wrong)) < min(FEW, m / 2):
+        effective = min(effective, float(m))
     return _wilson(mean, effective)
 
 

@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from .estimators import FEW
+
 Outcome = Literal["better", "worse", "not enough data to tell"]
 ALPHA = 0.05
 _CHUNK = 500  # resamples in memory at a time
@@ -62,21 +64,23 @@ def paired_difference(
     """Of the means of two shares per problem, in the same order of problems.
 
     The interval is Efron's percentile bootstrap over problems (Efron and Tibshirani 1993, chapter 13), or over
-    `groups` of problems, from the same resamples each time. Where all differ by the same it would be a point; then
-    it is as wide as problems that differ in the extreme could make it, were they as common as they can be with none
-    among those asked (the rule of three).
+    `groups` of problems, from the same resamples each time. Where fewer than FEW (and than half) differ from the others
+    it would be too narrow, or a point; then it is at least as wide as problems that differ in the extreme could make
+    it, were they as common as they can be with none among those asked (the rule of three).
     """
     sums, sizes = _by_group(np.subtract(ours, theirs), groups)
-    if np.ptp(sums / sizes) < 1e-12:
-        same, unseen = float(sums[0] / sizes[0]), 1 - 0.025 ** (1 / len(sums))
-        return Difference(same, same - unseen * (same + 1), same + unseen * (1 - same))
+    mean = float(sums.sum() / sizes.sum())
     rng = np.random.default_rng(0)
     means = []
     for start in range(0, n_resamples, _CHUNK):
         drawn = rng.integers(0, len(sums), (min(_CHUNK, n_resamples - start), len(sums)))
         means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return Difference(float(sums.sum() / sizes.sum()), float(low), float(high))
+    low, high = map(float, np.quantile(np.concatenate(means), [0.025, 0.975]))
+    each = sums / sizes
+    if np.count_nonzero(np.abs(each - np.median(each)) > 1e-12) < min(FEW, len(each) / 2):
+        unseen = 1 - 0.025 ** (1 / len(sums))
+        low, high = min(low, mean - unseen * (mean + 1)), max(high, mean + unseen * (1 - mean))
+    return Difference(mean, low, high)
 
 
 def sign_flip_p(ours: Sequence[float], theirs: Sequence[float], groups: Sequence[Hashable] | None = None) -> float:

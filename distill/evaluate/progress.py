@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..rows import SampleRow
@@ -19,10 +20,11 @@ class Progress:
         self._done = 0
         self._right: dict[str, list[bool]] = {}
 
-    def skip(self, n: int) -> None:
-        """So many were there already."""
-        self._done += n
-        if n:
+    def skip(self, label: str, rows: Sequence[SampleRow]) -> None:
+        """These were there already."""
+        self._done += len(rows)
+        self._right.setdefault(label, []).extend(row.verdict == "right" for row in rows)
+        if rows:
             self._folder.log("evaluate", self._done, share=self._done / self._total)
 
     def count(self, label: str, row: SampleRow) -> None:

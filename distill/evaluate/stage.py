@@ -113,6 +113,8 @@ class Measurement:
         problems = {(name, problem.id): problem for name, asked in self._sets.items() for problem in asked}
         ended = {row.id: row for row in rows if row.finish_reason != CUT_OFF and (row.set, row.problem_id) in problems}
         asked = ((problems[row.set, row.problem_id], row.answer) for row in ended.values())
+        if ended:
+            self._host.say(f"Judging the {len(ended)} answers that are there again")
         found = dict(zip(ended, self._judge.verdicts(asked), strict=True))
         return [
             replace(row, verdict=found[row.id].verdict, extracted=found[row.id].extracted) if row.id in found else row
@@ -123,7 +125,7 @@ class Measurement:
         if arm.sha256 is not None and arm.quant is not None:
             draws = self._wanted(arm.sha256)
             if not self._samples.missing(draws):
-                progress.skip(len(draws))
+                progress.skip(f"{arm.key}/{arm.quant}", self._samples.of(draws))
                 return Measured(arm, arm.model_name(self._config), arm.quant, arm.sha256, self._samples.of(draws))
         async with serve_arm(arm, self._host) as served:
             # an adapter's identity is known here only, a teacher's to the host only
@@ -141,7 +143,8 @@ class Measurement:
     async def _draw(self, arm: Arm, quant: str, served: Served, draws: list[Draw], progress: Progress) -> None:
         self._samples.discard(arm.key, quant, {draw.id for draw in draws})
         missing = self._samples.missing(draws)
-        progress.skip(len(draws) - len(missing))
+        wanted = {draw.id for draw in missing}
+        progress.skip(f"{arm.key}/{quant}", self._samples.of([draw for draw in draws if draw.id not in wanted]))
         self._host.say(f"Measuring {arm.key}/{quant}: {len(missing)} answers")
         extra: dict[str, Any] = dict(self._settings.sampling)
         key = self._host.teacher_key

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...serve.files import put_in_place
 from ..base.stage import folder_hash
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..hf.quiet import quiet
 from ..run_folder import RunFolder
 from ..sft.formats import write_format
@@ -51,6 +51,6 @@ def _merge(base: Path, adapter: Path, out: Path) -> None:
         except ValueError as error:
             raise DistillError(
                 f"The adapter {adapter} holds values that are no numbers ({str(error).splitlines()[0]:.100}). "
-                f"Train again with a lower rate: r1chat distill sft --run-dir {adapter.parent}"
+                f"Train again with a lower rate: r1chat distill sft --run-dir {quoted(adapter.parent)}"
             ) from error
         merged.save_pretrained(out)

@@ -20,7 +20,7 @@ from ...serve.models.gguf.quant_size import file_bytes
 from ...serve.models.gguf.quantize import FILE_TYPES
 from ..base.stage import folder_hash
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..hf.gguf import read_model
 from ..hf.tensors import read_json
 from ..hf.tokenizer import read_tokenizer
@@ -46,7 +46,7 @@ class Written:
 
 def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]:
     """Writes and registers the student; a file that still fits is kept. Raises DistillError."""
-    again = f"r1chat distill export --run-dir {folder.root}"
+    again = f"r1chat distill export --run-dir {quoted(folder.root)}"
     try:
         _check_settings(config, folder, again)
         return _run(config, folder, host)
@@ -71,7 +71,7 @@ def _check_settings(config: DistillConfig, folder: RunFolder, again: str) -> Non
     if not trained.exists():
         raise DistillError(
             f"{trained.parent} is gone, so there is nothing to export. Train again: "
-            f"rm {folder.trained} && r1chat distill sft --run-dir {folder.root}"
+            f"rm {quoted(folder.trained)} && r1chat distill sft --run-dir {quoted(folder.root)}"
         )
     if config.export.adapter and kind == "full":
         reason = "The whole student was trained, so there is no adapter to keep"
@@ -169,7 +169,7 @@ def _check_disk(folder: RunFolder, manifest: Manifest, quants: Mapping[str, str]
     if free < needed:
         raise DistillError(
             f"The GGUFs take up to {needed / 1e9:.1f} GB of disk, and {folder.gguf} has {free / 1e9:.1f} GB free. "
-            f"Make room, then: r1chat distill export --run-dir {folder.root}"
+            f"Make room, then: r1chat distill export --run-dir {quoted(folder.root)}"
         )
 
 

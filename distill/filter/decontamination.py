@@ -11,12 +11,15 @@ from ..problems.problem import Problem
 from ..rows import ProblemRow
 from ..sources.generated import SOURCE
 from ..sources.gym import GYM
+from ..sources.instructions import BOXED, FUNCTION, LETTER, PROGRAM
 from .funnel import Drop
 from .wording import numbers, runs, signs, without_numbers, words
 
 RUN = 8
 # as distill.sources names them; files may be called generated_exam.jsonl
 _TEMPLATES = re.compile(rf"{SOURCE}(-({'|'.join(SPLITS)}))?|{GYM}:.*")
+# what problems of all kinds are asked with, here and in R1's README
+_INSTRUCTIONS = {without_numbers(run) for text in (BOXED, LETTER, PROGRAM, FUNCTION) for run in runs(words(text), RUN)}
 _COMMON = 5  # evaluation problems that share eight words, whatever their numbers: that is phrasing
 _TELLING = 3  # signs that a problem needs so that finding it in another one means something
 
@@ -26,9 +29,9 @@ class EvaluationProblems:
 
     A problem is hit in either of two ways. `same_as_test`: the same signs, or the one's signs within the other's (an
     instruction before or behind), and the same numbers in the same order. `shared_8_gram`: eight words in a row,
-    as s1 and open-r1 decontaminate, except those that five evaluation problems share. Of a problem drawn from a
-    template only the first counts, because its siblings share its words by design: there the same wording with
-    the same numbers is the same problem, and with others another.
+    as s1 and open-r1 decontaminate, except those that five evaluation problems share, or that are of an instruction.
+    Of a problem drawn from a template only the first counts, because its siblings share its words by design: there the
+    same wording with the same numbers is the same problem, and with others another.
     """
 
     def __init__(self) -> None:
@@ -55,7 +58,8 @@ class EvaluationProblems:
             if said == other or _within(said, other) or _within(other, said):
                 return Drop("same_as_test", problem_id)
         for run in runs(words(prompt), RUN):
-            if run in self._runs and self._phrases[without_numbers(run)] < _COMMON:
+            phrase = without_numbers(run)
+            if run in self._runs and phrase not in _INSTRUCTIONS and self._phrases[phrase] < _COMMON:
                 return Drop("shared_8_gram", f"{self._runs[run]}: {run}")
         return None
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..host import Host
 from ..rows import TraceRow, read_rows, write_rows
 from ..run_folder import RunFolder
@@ -82,5 +82,5 @@ def _none_left(funnel: dict[str, Any], folder: RunFolder) -> str:
     found = ", ".join(f"{reason} {count}" for reason, count in most["reasons"].items())
     return (
         f"None of {funnel['total_in']} traces is left to train on; most went at the step {most['name']} ({found}). "
-        f"Take other traces: r1chat distill generate --run-dir {folder.root} --traces FILE.jsonl"
+        f"Take other traces: r1chat distill generate --run-dir {quoted(folder.root)} --traces FILE.jsonl"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..host import Host
 from ..lengths import n_tokens
 from ..rows import ProblemRow, TraceRow, read_rows, write_rows
@@ -49,7 +48,7 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     taken twice. The summary counts what came, with licences, tokens and seconds. Raises DistillError.
     """
     began = time.monotonic()
-    again = f"r1chat distill generate --run-dir {shlex.quote(str(folder.root))}"
+    again = f"r1chat distill generate --run-dir {quoted(folder.root)}"
     _check(config, again)
     problems = _problems(config)
     write_rows(folder.problems, problems)

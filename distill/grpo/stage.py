@@ -9,10 +9,10 @@ from typing import Any
 
 from ..config import DistillConfig
 from ..host import Host
+from ..interrupt import heard_interrupt
 from ..rows import RolloutRow, RowAppender, forget_rollouts
 from ..run_folder import RunFolder
 from ..sft import checkpoints
-from ..sft.launch import heard_interrupt
 from ..sft.publishing import publish
 from ..sft.rows import RowEncoder
 from ..sft.trainer import release_memory

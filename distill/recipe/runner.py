@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shlex
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..failures import told_in_words
 from ..host import Host
 from ..pipeline import STAGES, is_done, run
@@ -55,7 +54,7 @@ def report(recipe: Recipe, choices: Choices, folder: RunFolder) -> dict[str, Any
 
 
 def _again(folder: RunFolder) -> str:
-    return f"r1chat distill --run-dir {shlex.quote(str(folder.root))}"
+    return f"r1chat distill --run-dir {quoted(folder.root)}"
 
 
 def _check_jail(recipe: Recipe, folder: RunFolder) -> None:

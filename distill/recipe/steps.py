@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import msgspec
 
 from ..base.stage import folder_hash
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..rows import Teacher
 from ..run_folder import Listener, RunFolder
 from ..students import find_student
@@ -110,9 +109,9 @@ def student_of(recipe: Recipe, name: str, root: Path) -> Path:
     """The Hugging Face folder that a step left. Raises DistillError."""
     run = step_root(root, recipe, recipe.steps[recipe.step(name)])
     if not (run / "student" / "config.json").is_file():
-        done, again = shlex.quote(str(run / "run.json")), shlex.quote(str(root))
+        again = f"rm {quoted(run / 'run.json')} && r1chat distill --run-dir {quoted(root)}"
         raise DistillError(
-            f"The step {name} has left no student. Make it again: rm {done} && r1chat distill --run-dir {again}"
+            f"The step {name} has left no student. Make it again: {again}"
         )
     return run / "student"
 
@@ -137,7 +136,7 @@ def _taught_by(recipe: Recipe, name: str, choices: Choices, root: Path) -> dict[
     folder = RunFolder(step_root(root, recipe, recipe.steps[recipe.step(name)]))
     record = folder.read_json(folder.parity).get("files", {}).get(QUANT)
     if record is None:
-        raise DistillError(f"The step {name} has left no GGUF. Make it again: r1chat distill --run-dir {root}")
+        raise DistillError(f"The step {name} has left no GGUF. Make it again: r1chat distill --run-dir {quoted(root)}")
     licence = folder.read_json(folder.base_record).get("licence")
     who = Teacher(name=f"{recipe.name}-{name}", quant=QUANT, sha256=record["sha256"], licence=licence)
     return {"teacher": str((folder.root / record["path"]).resolve()), "known_teacher": msgspec.to_builtins(who)}
@@ -148,5 +147,6 @@ def trained_seconds(recipe: Recipe, name: str, root: Path) -> float:
     folder = RunFolder(step_root(root, recipe, recipe.steps[recipe.step(name)]))
     seconds = folder.read_json(folder.trained).get("seconds")
     if not isinstance(seconds, int | float):
-        raise DistillError(f"The step {name} has not been trained yet. Go on with: r1chat distill --run-dir {root}")
+        again = f"r1chat distill --run-dir {quoted(root)}"
+        raise DistillError(f"The step {name} has not been trained yet. Go on with: {again}")
     return float(seconds)

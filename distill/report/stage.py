@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from ...serve.files import replace_file, sha256_of
 from ..config import DistillConfig
+from ..errors import quoted
 from ..host import Host
 from ..rows import ProblemRow, read_rows
 from ..run_folder import RunFolder
@@ -52,7 +52,7 @@ def write_page(page: Page, place: Path) -> None:
 
 def make_page(config: DistillConfig, folder: RunFolder, material: Material) -> Page:
     def command(stage: str) -> str:
-        return f"r1chat distill {stage} --run-dir {shlex.quote(str(folder.root))}"
+        return f"r1chat distill {stage} --run-dir {quoted(folder.root)}"
 
     chosen = set(measured.chosen_problems(material))
     answers = read_answers(folder.samples, chosen)

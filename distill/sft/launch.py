@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DistillError
+from ..errors import DistillError, quoted
+from ..interrupt import heard_interrupt
 from .job import Job
 from .trainer import Outcome, Report, train
 
@@ -99,28 +98,6 @@ def _outcome(job: Job, code: int, failure: str | None) -> Outcome:
     if code or not (job.folder / OUTCOME).exists():
         raise DistillError(
             f"The training ended with code {code}; its own messages stand above. Its checkpoint is kept. "
-            f"Go on with: r1chat distill sft --run-dir {job.folder.parent}"
+            f"Go on with: r1chat distill sft --run-dir {quoted(job.folder.parent)}"
         )
     return Outcome(**json.loads((job.folder / OUTCOME).read_text(encoding="utf-8")))
-
-
-@contextmanager
-def heard_interrupt(say: Callable[[str], None], heard: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C of the block sets; after it, Ctrl-C is as it was before."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # only the main thread is told of signals
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        interrupted.set()
-        heard()
-        say("Ends after this step, and saves it. Ctrl-C again ends at once.")
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)

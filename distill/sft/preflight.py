@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..findings import Finding
 from ..hf.gguf import read_model
 from ..licences import licence_findings
@@ -39,7 +39,7 @@ def preflight(config: DistillConfig, folder: RunFolder) -> list[Finding]:
     base_dir = Path(base["path"])
     method = config.sft.method or config.student.method
     if config.export.adapter and method == "full":
-        without = f"r1chat distill --no-adapter --run-dir {folder.root}"
+        without = f"r1chat distill --no-adapter --run-dir {quoted(folder.root)}"
         return [Finding("error", f"All weights are trained, so there would be no adapter to keep. Without: {without}")]
     encoder = RowEncoder(base_dir)
     survey = _survey(folder)
@@ -173,7 +173,7 @@ def disk_findings(forecast: Forecast, folder: RunFolder) -> Iterator[Finding]:
     yield Finding(
         "error" if free < checkpoint + result else "warning",
         f"Checkpoints and the student take up to {(2 * checkpoint + result) / 1e9:.1f} GB of disk, and {folder.root} "
-        f"has {free / 1e9:.1f} GB free. Make room, then: r1chat distill sft --run-dir {folder.root}",
+        f"has {free / 1e9:.1f} GB free. Make room, then: r1chat distill sft --run-dir {quoted(folder.root)}",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..host import Host
 from ..rows import TraceRow, read_rows
 from ..run_folder import RunFolder
@@ -53,7 +53,7 @@ def prepare(config: DistillConfig, folder: RunFolder) -> Job:
     if not check_rows(_encoded(folder, encoder, gatherer), encoder, config.filter.max_tokens):
         raise DistillError(
             "No trace was kept, so there is nothing to train on. See why in funnel.json, and let more through: "
-            f"r1chat distill filter --keep-unverified --run-dir {folder.root}"
+            f"r1chat distill filter --keep-unverified --run-dir {quoted(folder.root)}"
         )
     folder.sft.mkdir(exist_ok=True)
     rows_sha256 = write_rows(folder.sft / "rows.npz", gatherer.arrays())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
-import resource
 import shutil
 import sys
 import warnings
@@ -181,7 +180,11 @@ def trained_with(model: Any, device: Device) -> dict[str, Any]:
 
 
 def peak_resident() -> int:
-    """The most memory this process had, in bytes."""
+    """The most memory this process had, in bytes; 0 where the system does not count it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

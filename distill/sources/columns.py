@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 
 import msgspec
 
+from ...serve.answers.extraction import boxed
 from ..errors import DistillError
 from ..rows import ProblemRow, Verifier, content_id
 from .records import Record
@@ -101,7 +102,7 @@ def gold_of(record: Record, not_gold: str | None = None) -> str | None:
         text = str(value).strip()
         if FINAL in text:
             return text.rpartition(FINAL)[2].strip().replace(",", "")
-        return (last_boxed(text) or text) if name == "solution" else text
+        return (boxed(text) or text) if name == "solution" else text
     return None
 
 
@@ -112,19 +113,6 @@ def worked_solution(record: Record) -> str | None:
         return CALCULATOR.sub("", answer.rpartition(FINAL)[0]).strip()
     solution = record.get("solution")
     return solution.strip() or None if isinstance(solution, str) else None
-
-
-def last_boxed(text: str) -> str | None:
-    r"""What the last \boxed{} holds, with the braces in it; None without one that is closed."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth, begin = 0, start + len("\\boxed")
-    for at in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if depth == 0:
-            return text[begin + 1 : at].strip()
-    return None
 
 
 def first(record: Record, names: Iterable[str]) -> Any:

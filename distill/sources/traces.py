@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import DistillError
 from ..rows import ProblemRow, Teacher, TraceRow, content_id
-from .columns import problem_of
+from .columns import first, problem_of
 from .generated import LICENCE, SOURCE, check_families, generated_problems, problem_row
 from .records import Record, Records, check_records, is_file, open_records, read_file
 from .replies import Reply, replies_of
@@ -94,10 +94,10 @@ def _valid(row: TraceRow, source: str) -> TraceRow:
 
 def _trace(record: Record, reply: Reply, records: Records, index: int, golds: dict[str, str]) -> TraceRow:
     problem = problem_of(record, records.name, records.licence, not_gold=reply.column)
-    own_id = record.get("id") or record.get("uuid")
+    own_id = first(record, ("id", "uuid"))
     gold = golds.get(str(own_id))
     return TraceRow(
-        id=content_id(records.name, str(own_id or index), str(reply.number)),
+        id=content_id(records.name, str(index if own_id is None else own_id), str(reply.number)),
         problem=problem if gold is None else msgspec.structs.replace(problem, gold=gold),
         teacher=_teacher(record, reply, records.name, problem),
         sample=0,

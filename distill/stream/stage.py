@@ -12,7 +12,7 @@ from typing import Any
 from ...serve.files import put_in_place
 from ..base.stage import folder_hash
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
 from ..host import Host
 from ..run_folder import RunFolder
 from ..students import parameters_of
@@ -58,18 +58,19 @@ def _check(config: DistillConfig, folder: RunFolder) -> None:
     if student.base is not None or student.shape is None:
         raise DistillError(
             f"{student.name} is no model that is made here; tiny, small and demo are. "
-            f"Use: r1chat distill --student small --run-dir {folder.root}"
+            f"Use: r1chat distill --student small --run-dir {quoted(folder.root)}"
         )
     if config.stream.tokens is None and config.stream.minutes <= 0:
         raise DistillError(
             f"A training of {config.stream.minutes:g} minutes does nothing. Give `minutes` more than 0, then: "
-            f"r1chat distill --run-dir {folder.root}"
+            f"r1chat distill --run-dir {quoted(folder.root)}"
         )
     tokens = config.stream.tokens_per_step
     if not LENGTHS[-1] <= tokens <= MOST_TOKENS:
         raise DistillError(
             f"A step of {tokens} tokens holds no row of the longest, or more than is made at a time; {LENGTHS[-1]} to "
-            f"{MOST_TOKENS} are possible. Give another `tokens_per_step`, then: r1chat distill --run-dir {folder.root}"
+            f"{MOST_TOKENS} are possible. Give another `tokens_per_step`, then: "
+            f"r1chat distill --run-dir {quoted(folder.root)}"
         )
     if start is not None:
         _check_start(start, config, folder)
@@ -82,7 +83,7 @@ def _check_start(start: Path, config: DistillConfig, folder: RunFolder) -> None:
     if not all((start / name).is_file() for name in ("config.json", "model.safetensors", "tokenizer.json")):
         raise DistillError(
             f"{start} is no model to continue: it has no config.json, model.safetensors or tokenizer.json. "
-            f"Make it first: r1chat distill --run-dir {folder.root}"
+            f"Make it first: r1chat distill --run-dir {quoted(folder.root)}"
         )
     shape = config.student.shape
     assert shape is not None
@@ -90,7 +91,7 @@ def _check_start(start: Path, config: DistillConfig, folder: RunFolder) -> None:
     if found != shape.tensor_shapes():
         raise DistillError(
             f"The model in {start} is not of the shape of {config.student.name}, so it cannot be continued as one. "
-            f"Name the student it was made as: r1chat distill --student NAME --run-dir {folder.root}"
+            f"Name the student it was made as: r1chat distill --student NAME --run-dir {quoted(folder.root)}"
         )
 
 

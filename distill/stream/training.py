@@ -19,6 +19,7 @@ from ...serve.files import replace_file
 from ...serve.models.gguf.spec import ModelSpec
 from ...serve.models.templates import BOS, EOS, PAD
 from ..errors import DistillError
+from ..interrupt import heard_interrupt
 from .batches import LENGTHS, Batch, ExampleAt, Place, batches
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def train(
 ) -> tuple[Qwen2ForCausalLM, Progress]:
     """Trains until the budget is spent, going on from run_dir/checkpoint.pt if it is there.
 
-    Ctrl-C saves a checkpoint and passes KeyboardInterrupt on. Raises DistillError where the loss is no number any more.
+    Ctrl-C ends the step under way, saves a checkpoint and raises KeyboardInterrupt; a second one ends it at once, with
+    the checkpoint before. Raises DistillError where the loss is no number any more.
     """
     model = build_model(config)
     optimizers = _optimizers(model, config)
@@ -117,22 +119,31 @@ def train(
     forward = _compiled(model) if config.compile else model
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
     stream = batches(example_at, tokenizer, Place(progress.example, progress.batch), config.tokens_per_step, POOL)
+    is_between = True  # steps: amid one, some weights have moved and others have not
     try:
-        while (share := _share(config, progress)) < 1:
-            place, batch = next(stream)
-            _set_rates(optimizers, config, progress.step, share)
-            progress.loss = _step(model, forward, optimizers, _tensors(batch, share < config.prompt_until))
-            progress.example, progress.batch = place
-            progress.step += 1
-            _refuse_no_number(progress, config)
-            progress.tokens += int(batch.ends.sum())
-            progress.seconds = time.monotonic() - started
-            report(progress, share)
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                _save(checkpoint, model, optimizers, progress)
-                saved = time.monotonic()
+        with heard_interrupt(lambda _: None) as interrupted:
+            while (share := _share(config, progress)) < 1:
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+                place, batch = next(stream)
+                _set_rates(optimizers, config, progress.step, share)
+                loss = _step(model, forward, _tensors(batch, share < config.prompt_until))
+                is_between = False
+                _move(optimizers, isfinite(loss))
+                progress.loss = loss
+                progress.example, progress.batch = place
+                progress.step += 1
+                is_between = True
+                _refuse_no_number(progress, config)
+                progress.tokens += int(batch.ends.sum())
+                progress.seconds = time.monotonic() - started
+                report(progress, share)
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    _save(checkpoint, model, optimizers, progress)
+                    saved = time.monotonic()
     finally:
-        _save(checkpoint, model, optimizers, progress)
+        if is_between:
+            _save(checkpoint, model, optimizers, progress)
     return model, progress
 
 
@@ -178,10 +189,8 @@ def _tensors(batch: Batch, with_prompt: bool) -> tuple[torch.Tensor, torch.Tenso
     return ids, following.masked_fill(~learnt, -100)
 
 
-def _step(
-    model: Any, forward: Any, optimizers: list[torch.optim.Optimizer], tensors: tuple[torch.Tensor, torch.Tensor]
-) -> float:
-    """The loss of the batch. Where it or its gradient is no number, that is what is returned, and nothing is learnt."""
+def _step(model: Any, forward: Any, tensors: tuple[torch.Tensor, torch.Tensor]) -> float:
+    """The loss of the batch, or its gradient's norm where that is no number. The weights stay as they are."""
     import torch
 
     ids, labels = tensors
@@ -190,11 +199,15 @@ def _step(
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0).item()
+    return loss.item() if isfinite(norm) else norm
+
+
+def _move(optimizers: list[torch.optim.Optimizer], is_number: bool) -> None:
+    """Takes the step that the gradients say, where they are numbers."""
     for optimizer in optimizers:
-        if isfinite(norm):
+        if is_number:
             optimizer.step()
         optimizer.zero_grad()
-    return loss.item() if isfinite(norm) else norm
 
 
 def _compiled(model: Qwen2ForCausalLM) -> Any:

@@ -38,7 +38,8 @@ def rule_code(check: dict[str, Any] | None, text: str, config: VerifyConfig) -> 
 
     {"tests": [{"input", "output"}]}: what is printed for what is read, compared word by word.
     {"function": name, "tests": [{"args": [...], "output"}]}: a function, or a method of a class Solution.
-    {"asserts": [...], "setup": ""}: `assert f(1) == 2`, with a literal on the right, and `assert f(1)`.
+    {"asserts": [...]}: `assert f(1) == 2`, with a literal on the right, and `assert f(1)`.
+    Any of them may have a "setup", which is run before the program, in the same namespace.
     """
     program = last_program(text)
     if program is None:
@@ -53,7 +54,8 @@ def rule_code(check: dict[str, Any] | None, text: str, config: VerifyConfig) -> 
         return unknown("the tests are of no known form")
     if not cases:
         return unknown("no tests")
-    outcomes = run_in_jail(_with_setup(check or {}, program), [case.run for case in cases], config.timeout_s)
+    setup = str((check or {}).get("setup") or "")
+    outcomes = run_in_jail(program, [case.run for case in cases], config.timeout_s, setup)
     for number, (case, outcome) in enumerate(zip(cases, outcomes, strict=False), 1):  # the last may not have been run
         if outcome.kind == "no jail":
             return unknown(f"the sandbox does not work here: {outcome.why}")
@@ -79,11 +81,6 @@ def last_program(text: str) -> str | None:
                 found = "".join(block)
             language = None
     return found if found and found.strip() and len(found) <= MAX_PROGRAM else None
-
-
-def _with_setup(check: dict[str, Any], program: str) -> str:
-    setup = str(check.get("setup") or "") if "asserts" in check else ""
-    return f"{setup}\n{program}" if setup else program
 
 
 def _cases(check: dict[str, Any]) -> Iterator[_Case]:
@@ -138,6 +135,8 @@ def decoded(value: Any) -> Any:
         return value
     with suppress(KeyError, TypeError, ValueError, RecursionError):
         (kind, inner) = next(iter(value.items()))
+        if kind == "int":
+            return int(inner, 16)
         if kind == "float":
             return float(inner)
         if kind == "dict":

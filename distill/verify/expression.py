@@ -24,6 +24,7 @@ _SIGNS = (("\\left", ""), ("\\right", ""), ("\\times", "*"), ("\\cdot", "*"), ("
           ("\\:", " "), ("\\;", " "), ("\\!", ""), ("\\ ", " "))  # fmt: skip
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _MAX_WRITTEN = 5 * MAX_EXPRESSION  # TeX needs more signs for the same
 
 
@@ -66,8 +67,9 @@ def plain(answer: str) -> str | None:
     answer = _TEXT.sub(r"\1", answer)
     while _FRACTION.search(answer):  # the innermost first
         answer = _FRACTION.sub(r"((\1)/(\2))", answer)
-    answer = answer.strip(" .")
-    found = len(answer) <= MAX_EXPRESSION and re.fullmatch(r"[\d+\-*/() ]+(?:= *-?\d+)?", answer, re.ASCII)
+    answer = answer.translate({ord("{"): "(", ord("}"): ")"}).strip(" .")
+    answer = _THOUSANDS.sub("", answer)
+    found = len(answer) <= MAX_EXPRESSION and re.fullmatch(r"[\d+\-*/() ]+(?:= *-?\d+(?:\.0+)?)?", answer, re.ASCII)
     return answer if found else None
 
 

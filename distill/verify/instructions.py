@@ -92,7 +92,8 @@ def _nth_paragraph(text: str, s: dict[str, Any]) -> bool:
 
 
 def _holds(text: str, word: str) -> bool:
-    return re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) is not None
+    # no \b, which finds no end of what ends in a sign, such as C++
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _frequency(text: str, s: dict[str, Any]) -> bool:

@@ -209,13 +209,15 @@ def run_program(job: dict[str, Any], value_fd: int) -> None:
     """Runs it to its end, and then `job["expression"]`, or `job["call"]` with `job["args"]`, whose value is written."""
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # which an interpreter that reads no site lacks
     space: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
+    exec(compile(job["setup"], "setup.py", "exec"), space)
     exec(compile(job["program"], "program.py", "exec"), space)
     _join_threads()
     value = None
     if job["call"]:
         name = job["call"]
-        holder = space["Solution"]() if name not in space and "Solution" in space else None
-        value = (getattr(holder, name) if holder is not None else space[name])(*job["args"])
+        # what was imported for the program may be called as its method is
+        method = hasattr(space.get("Solution"), name)
+        value = (getattr(space["Solution"](), name) if method else space[name])(*job["args"])
     elif job["expression"]:
         value = eval(compile(job["expression"], "test", "eval"), space)
     os.write(value_fd, json.dumps(encoded(value)).encode())
@@ -229,9 +231,14 @@ def _join_threads() -> None:
             thread.join()
 
 
+_MOST_BITS = 14_000  # of a number that Python writes in decimal digits and reads again
+
+
 def encoded(value: Any) -> Any:
     """A value of plain types, marked with them; a class of the program's own, whatever it says it equals, is none."""
     kind = type(value)
+    if kind is int and value.bit_length() > _MOST_BITS:
+        return {"int": hex(value)}
     if value is None or kind in (bool, int, str):
         return value
     if kind is float:

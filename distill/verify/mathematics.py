@@ -65,7 +65,7 @@ def same_mathematics(gold: str, answer: str, ask: Ask, *, either_way: bool = Fal
     where `either_way` none is a gold, in both orders.
     """
     one, other = comparable(gold, "boxed"), comparable(answer, "boxed")
-    if gold.strip() == answer.strip() or (one == other and answer.isascii()):
+    if gold.strip() == answer.strip() or (one == other and answer.replace("−", "-").isascii()):
         return right("equal", answer)
     if _are_integers(one, other) and "%" not in gold + answer:
         return wrong("another number", answer)

@@ -49,13 +49,14 @@ class Outcome:
     why: str = ""
 
 
-def run_in_jail(program: str, runs: Sequence[Run], timeout_s: float) -> list[Outcome]:
+def run_in_jail(program: str, runs: Sequence[Run], timeout_s: float, setup: str = "") -> list[Outcome]:
     """What became of each run, of at most `timeout_s`, in their order; the first that is not "done" is the last. They
-    share nothing but their jail. Of the output the first MiB counts. Leaves no process and no file.
+    share nothing but their jail. `setup` is run before the program, in its namespace. Of the output the first MiB
+    counts. Leaves no process and no file.
     """
     if sys.platform != "linux":
         return [Outcome("no jail", why="it needs Linux")]
-    told = {"program": program, "runs": [asdict(run) for run in runs], "timeout_s": timeout_s}
+    told = {"setup": setup, "program": program, "runs": [asdict(run) for run in runs], "timeout_s": timeout_s}
     with (
         tempfile.TemporaryDirectory(prefix="r1chat-jail-") as folder,
         tempfile.TemporaryFile() as job,

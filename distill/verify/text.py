@@ -12,7 +12,9 @@ from .schema import SchemaNotKnown, violation
 
 MAX_TEXT = 1_000_000
 # over marks, and over line breaks behind one, to the answer's first sign
-_ANNOUNCED = re.compile(r"\banswer(?: is)?(?:[ \t]*[:=*_][\s:=*_]{0,20}|[ \t]+)([^\s:=*_][^\n]{0,499})", re.IGNORECASE)
+_ANNOUNCED = re.compile(
+    r"\banswer(?: is[ \t]+|(?: is)?[ \t]*[:=*_][\s:=*_]{0,20})([^\s:=*_][^\n]{0,499})", re.IGNORECASE
+)
 _LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:) ].*)?", re.DOTALL)
 
 

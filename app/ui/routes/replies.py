@@ -99,7 +99,8 @@ def replies_router(services: PageServices) -> APIRouter:
 
     @router.post("/messages/{message_id}/continue")
     async def go_on(message_id: str, body: Nothing, request: Request) -> dict[str, Any]:
-        return {"reply": await shown(await services.asker.go_on(owner_of(request), message_id))}
+        owner = owner_of(request)
+        return {"reply": await shown(await services.asker.go_on(owner, message_id, services.many.gone_on(owner)))}
 
     @router.post("/messages/{message_id}/control")
     async def control(message_id: str, body: Control, request: Request) -> dict[str, Any]:

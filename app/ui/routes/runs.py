@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -25,12 +26,11 @@ _REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; sandbox"
 )
-# Of one problem: five models with a few samples each.
-_MOST_ROWS = 40
-_MOST_CHARACTERS = 20_000
-# Of one watched problem: how many are read, and of how many steps they are shown.
-_MOST_ANSWERS = 1000
+# Of one problem: traces, samples of each model, and steps, that are shown.
+_MOST_TRACES = 40
+_MOST_SAMPLES = 16
 _MOST_STEPS = 12
+_MOST_CHARACTERS = 20_000
 
 
 class NewRun(Strict):
@@ -161,22 +161,28 @@ def _traces(run: OpenRun, start: int, n: int, not_right: bool) -> dict[str, Any]
     problems = rows.problems(not_right=not_right)
     groups = []
     for problem in problems[start : start + n]:
-        found = rows.rows(problem, _MOST_ROWS)
+        found = list(islice(rows.rows(problem), _MOST_TRACES))
         if found:
             groups.append({"problem": _problem(found[0].get("problem")), "rows": [_trace(row) for row in found]})
     return {"total": len(problems), "judged": judged, "groups": groups}
 
 
 def _answers(run: OpenRun, start: int, n: int, not_right: bool) -> dict[str, Any]:
-    """What each measured model answered."""
+    """What each measured model answered, and how many of its answers are right, of all there are."""
     run.asked.read_on()
     run.samples.read_on()
     problems = run.samples.problems(not_right=not_right)
     groups = []
     for problem in problems[start : start + n]:
-        asked = run.asked.rows(problem, 1)
-        rows = [_sample(row) for row in run.samples.rows(problem, _MOST_ROWS)]
-        groups.append({"problem": _problem(asked[0] if asked else None), "rows": rows})
+        rows: list[dict[str, Any]] = []
+        scores: dict[str, tuple[int, int]] = {}
+        for row in run.samples.rows(problem):
+            by = f"{row.get('model', '')}/{row.get('quant', '')}"
+            right, n_answers = scores.get(by, (0, 0))
+            scores[by] = right + (row.get("verdict") == "right"), n_answers + 1
+            if n_answers < _MOST_SAMPLES:
+                rows.append({"by": by, **_reply(row)})
+        groups.append({"problem": _problem(next(run.asked.rows(problem), None)), "rows": rows, "scores": scores})
     return {"total": len(problems), "judged": True, "groups": groups}
 
 
@@ -191,7 +197,7 @@ def _watched(run: OpenRun, start: int, n: int, not_right: bool) -> dict[str, Any
     groups = []
     for problem in problems[start : start + n]:
         first: dict[int, dict[str, Any]] = {}
-        for row in run.watched.rows(problem, _MOST_ANSWERS):
+        for row in run.watched.rows(problem):
             first.setdefault(int(row.get("step") or 0), row)
         rows = _thinned([first[step] for step in sorted(first)])
         groups.append({"problem": _problem(rows[0] if rows else None), "rows": [_rollout(row) for row in rows]})
@@ -213,10 +219,6 @@ def _problem(row: Any) -> dict[str, Any]:
 def _trace(row: dict[str, Any]) -> dict[str, Any]:
     teacher = row.get("teacher")
     return {"by": teacher.get("name", "") if isinstance(teacher, dict) else "", **_reply(row)}
-
-
-def _sample(row: dict[str, Any]) -> dict[str, Any]:
-    return {"by": f"{row.get('model', '')}/{row.get('quant', '')}", **_reply(row)}
 
 
 def _rollout(row: dict[str, Any]) -> dict[str, Any]:

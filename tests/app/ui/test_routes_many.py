@@ -228,6 +228,20 @@ def test_stopping_one_lets_the_others_go_on(person: Person) -> None:
     assert group["report"]["answer"] == "36"
 
 
+def test_a_reply_that_goes_on_behind_its_group_s_end_is_judged_again(person: Person) -> None:
+    asked = ask(person, "VOTES please", gold="36")
+    last = asked["replies"][4]["id"]
+    person.until(last, lambda message: message["reasoning"])
+    person.control(last, "stop")
+    assert in_order(ended(person, asked), "marks")[4] is None
+    person.post(f"/messages/{last}/continue")
+    assert "36" in person.ended(last)["html"]
+    deadline = time.monotonic() + 60
+    while opened(person, asked)["groups"][asked["group"]["id"]]["report"]["marks"].get(last) != "right":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_a_budget_cannot_end_the_thoughts_of_a_vote_that_have_not_reached_it(person: Person) -> None:
     asked = ask(person, "LONG", n=2)
     first, second = (reply["id"] for reply in asked["replies"])

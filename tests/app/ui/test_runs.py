@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from filelock import FileLock
 from playwright.sync_api import expect
 
 from r1chat.app.distilling.progress import STAGES
-from r1chat.distill.rows import ProblemRow, RolloutRow, SampleRow, Teacher, TraceRow, write_rows
+from r1chat.distill.rows import ProblemRow, RolloutRow, SampleRow, Teacher, TraceRow, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
 
 from .conftest import PageServer, Visit
@@ -80,6 +81,17 @@ def test_a_run_tells_its_numbers_its_rollouts_and_its_report(person: Person, fol
     assert [group["problem"]["gold"] for group in wrong["groups"]] == ["3"]
     traces = person.get("/runs/one/rollouts?of=traces&start=11&n=5")
     assert [row["by"] for group in traces["groups"] for row in group["rows"]] == ["demo"]
+
+    answer = next(read_rows(folder.samples, SampleRow))
+    rows = [
+        msgspec.structs.replace(answer, model=model, sample=k, verdict="right" if k == 17 else "wrong")
+        for model in ("teacher", "base", "one", "two", "three")
+        for k in range(18)
+    ]
+    write_rows(folder.samples, rows)
+    (group,) = person.get("/runs/one/rollouts?of=answers")["groups"]
+    assert group["scores"] == {f"{row.model}/Q8_0": [1, 18] for row in rows}, "each counts with all of its answers"
+    assert {row["by"] for row in group["rows"]} == set(group["scores"])
 
     report = person.http.get("/runs/one/report")
     assert (report.status_code, "numbers" in report.text) == (200, True)

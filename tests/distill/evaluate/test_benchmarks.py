@@ -108,6 +108,8 @@ def test_instructions_reach_the_judge_without_the_columns_that_are_empty(tmp_pat
 
 def test_tests_in_the_open_and_packed_ones_are_those_of_the_judge(tmp_path: Path) -> None:
     program, function = read(tmp_path, "livecodebench", PROGRAM, FUNCTION)
+    assert program.check is not None and function.check is not None
+    setups = {program.check.pop("setup"), function.check.pop("setup")}
     assert program.check == {"tests": [{"input": "1\n", "output": "2\n"}, {"input": "5\n", "output": "6\n"}]}
     assert function.check == {
         "function": "add",
@@ -115,6 +117,9 @@ def test_tests_in_the_open_and_packed_ones_are_those_of_the_judge(tmp_path: Path
     }
     assert "standard input" in program.prompt
     assert "def add(self, a: int, b: int) -> int:" in function.prompt
+    space: dict[str, Any] = {}
+    exec(setups.pop(), space)  # what every program of the benchmark may count on
+    assert not setups and {"List", "defaultdict", "heappush", "gcd", "lru_cache", "math"} <= space.keys()
 
 
 class Trap:

@@ -44,6 +44,34 @@ def test_the_vote_counts_equal_answers_and_a_tie_by_its_share() -> None:
     assert cons_at_k(["right", "right", "a", "a", None], "right") == 0.5
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_interval_near_the_end_grows_with_the_first_wrong_answers(turned: bool) -> None:
+    """Few that are not all right say next to nothing of those that were not met."""
+
+    def bounds(shares: list[float]) -> tuple[float, float]:
+        low, high = interval([1 - share if turned else share for share in shares])
+        return (1 - high, 1 - low) if turned else (low, high)
+
+    perfect, nearly, less = ([1.0] * 200, [1.0] * 199 + [0.75], [1.0] * 195 + [0.75] * 5)
+    assert bounds(less)[0] < bounds(nearly)[0] <= bounds(perfect)[0] < 0.99
+
+
+def test_an_interval_covers_a_share_of_problems_that_nothing_solves() -> None:
+    rng = random.Random(1)
+    missed = 0
+    for _ in range(300):
+        chances = [0.0 if rng.random() < 0.02 else 0.99 for _ in range(40)]
+        low, high = interval([sum(rng.random() < p for _ in range(8)) / 8 for p in chances])
+        missed += not low <= 0.98 * 0.99 <= high
+    assert missed / 300 < 0.08
+
+
+def test_of_few_problems_that_differ_the_difference_is_told_with_care() -> None:
+    ours, theirs = [1.0] * 240, [1.0] * 239 + [0.0]
+    found = paired_difference(ours, theirs)
+    assert found.low < 0 < found.high
+
+
 def test_no_answer_is_no_vote() -> None:
     assert cons_at_k([None, None, None, "right"], "right") == 1
     assert cons_at_k([None, None], "right") == 0

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from trace_rows import problem_row
 
 from r1chat.distill.filter.decontamination import EvaluationProblems
+from r1chat.distill.rows import ProblemRow
+from r1chat.distill.sources.instructions import BOXED
 from r1chat.distill.sources.problems import load_problems
 
 DUCKS = (
@@ -69,6 +71,14 @@ def test_of_a_template_only_the_same_numbers_are_a_hit(source: str) -> None:
     evaluation.add([problem_row("I have 96 figs and put the same number into each of 4 boxes.", source=source)])
     assert reason(evaluation, "I have 96 figs and put the same number into each of 4 boxes!") == "same_as_test"
     assert reason(evaluation, "I have 95 figs and put the same number into each of 5 boxes.") is None
+
+
+def test_an_instruction_is_no_part_of_a_problem_even_where_few_carry_it() -> None:
+    evaluation = EvaluationProblems()
+    asked = [f"{text} {BOXED}" for text in ("How tall is the old tower?", "Where does the river end?")]
+    evaluation.add(ProblemRow(id=f"p{i}", prompt=prompt, gold="1", source="mine") for i, prompt in enumerate(asked))
+    assert reason(evaluation, f"What is the cube root of twenty-seven? {BOXED}") is None
+    assert reason(evaluation, asked[0]) == "same_as_test"
 
 
 def test_a_file_that_is_called_like_our_sets_is_none_of_them() -> None:

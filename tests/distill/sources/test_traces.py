@@ -106,6 +106,12 @@ def test_golds_are_joined_by_id(tmp_path: Path, keys: str) -> None:
     assert [trace.problem.gold for trace in load_traces(f"{spec}@{tmp_path}/keys.json")] == ["4", None]
 
 
+def test_golds_are_joined_by_ids_that_begin_with_0(tmp_path: Path) -> None:
+    spec = written(tmp_path, *({"id": n, "prompt": f"{n}+1?", "reasoning": "So.", "content": str(n + 1)} for n in range(2)))
+    (tmp_path / "golds.json").write_text(json.dumps({"0": "1", "1": "2"}), encoding="utf-8")
+    assert [row.problem.gold for row in load_traces(f"{spec}@{tmp_path / 'golds.json'}")] == ["1", "2"]
+
+
 def test_traces_of_another_run_come_as_they_are(tmp_path: Path) -> None:
     problem = ProblemRow(id="1", prompt="p", gold=None, source="s", verifier="none")
     trace = TraceRow(id="x", problem=problem, teacher=Teacher(name="t", sha256="ab"), sample=3, reasoning=None,

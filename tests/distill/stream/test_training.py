@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,43 @@ def test_a_model_is_compiled_where_there_is_a_compiler(
     with pytest.raises(KeyboardInterrupt):
         train(replace(SMALL, compile=True), conversation_at, tokenizer, tmp_path, StopAfter(1))
     assert bool(compiled) == (compiler == "here")
+
+
+def test_a_step_that_was_broken_off_is_not_saved_and_is_done_again(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some weights have moved by then, and others have not."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+        with pytest.raises(KeyboardInterrupt):
+            train(SMALL, conversation_at, tokenizer, folder, StopAfter(2))
+    with monkeypatch.context() as during, pytest.raises(KeyboardInterrupt):
+        during.setattr(torch.optim.AdamW, "step", interrupted)
+        train(SMALL, conversation_at, tokenizer, broken, StopAfter(9))
+    for folder in (whole, broken):
+        with pytest.raises(KeyboardInterrupt):
+            train(SMALL, conversation_at, tokenizer, folder, StopAfter(4))
+    one, other = (torch.load(folder / "checkpoint.pt", weights_only=True)["model"] for folder in (whole, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_the_step_under_way_and_saves_it(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    steps = StopAfter(10_000)
+
+    def report(progress: Progress, share: float) -> None:
+        steps(progress, share)
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, conversation_at, tokenizer, tmp_path, report)
+    assert steps.seen[-1].step == 2
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["progress"]["step"] == 2
 
 
 def test_training_ends_when_the_minutes_are_spent(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ CHECK: dict[str, Any] = {"numbers": [3, 5, 7], "target": 56}
         "\\boxed{(3+5) \\times 7}",
         "\\boxed{\\left(3+5\\right) \\cdot 7}",
         "$\\boxed{[3+5]×7}$",
+        "\\boxed{7\\cdot{(3+5)} = 56.0}",
         "(3+5)*7",
         "The answer is (3+5)*7.",
         "thought \\boxed{1}</think>\\boxed{(3+5)*7}",
@@ -98,6 +99,10 @@ def test_what_bends_the_rules_is_wrong_in_tex_too(answer: str) -> None:
 def test_fractions_in_fractions_are_worked_out() -> None:
     check = {"numbers": [3, 8, 3, 8], "target": 24}
     assert rule_expression(check, "\\boxed{\\frac{8}{3-\\frac{8}{3}}}").verdict == "right"
+
+
+def test_thousands_may_be_set_apart() -> None:
+    assert rule_expression({"numbers": [50, 100], "target": 5000}, "\\boxed{50*100 = 5,000}").verdict == "right"
 
 
 def test_a_number_counts_as_often_as_it_is_given() -> None:

@@ -19,6 +19,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "Then"}, "a\n\n**Then** b", "a\n\nb then"),
     ("keywords:existence", {"keywords": ["sun", "moon"]}, "The Moon and the sun.", "The moons and the sun."),
     ("keywords:forbidden_words", {"forbidden_words": ["sun"]}, "a sunny day", "The SUN."),
+    ("keywords:existence", {"keywords": ["C++", ".NET"]}, "I like C++ and .NET a lot.", "I like C+ and ASP.NETs."),
     ("keywords:frequency", {"keyword": "rain", "frequency": 2, "relation": "at least"}, "rain, Rain", "rain"),
     ("keywords:letter_frequency", {"letter": "q", "let_frequency": 2, "let_relation": "less than"}, "q", "qQ"),
     ("change_case:english_capital", {}, "ALL BIG 1", "Not big"),

@@ -54,6 +54,7 @@ def problem(gold: str | None, verifier: Verifier = "math", check: dict[str, Any]
         ("(1+x)^{40}", "\\boxed{(1+x)^{40}}"),
         ("[-2,7]", "\\boxed{x \\in [-2,7]}"),
         ("3/2", "\\boxed{1 1/2}"),
+        ("-5", "\\boxed{−5}"),  # a sign of its own, U+2212
     ],
 )
 def test_what_says_the_same_is_right(judge: Judge, gold: str, answer: str) -> None:
@@ -161,6 +162,9 @@ def test_no_child_is_left(tmp_path: Path) -> None:
         ("C", "\\boxed{\\text{(C)}}", "right"),
         ("C", "\\boxed{\\textbf{(C)}\\ 12}", "right"),
         ("C", "\\boxed{\\textbf{(B)}\\ 12}", "wrong"),
+        ("C", "I will answer the question.\n\n(C)", "right"),
+        ("42", "To answer the question, we add.\n\n42", "right"),
+        ("42", "The answer is: 42", "right"),
         ("2+2", "\\boxed{4}", "wrong"),
         ("36", "", "wrong"),
         ("36", "\\boxed{}", "wrong"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from live_server import eventually
 
-from r1chat.distill.verify.code import last_program, rule_code, same_output
+from r1chat.distill.verify.code import decoded, last_program, rule_code, same_output
 from r1chat.distill.verify.config import VerifyConfig
 from r1chat.distill.verify.ruling import Ruling
 from r1chat.distill.verify.sandbox import Outcome, Run, run_in_jail
@@ -81,6 +81,21 @@ def test_a_program_that_is_right_passes(program: str, check: dict[str, Any]) -> 
 def test_no_program_passes_by_saying_so(program: str) -> None:
     assert ruled(program, DOUBLE).verdict == "wrong"
     assert ruled(program, PRINTS).verdict == "wrong"
+
+
+def test_a_setup_is_there_for_the_program_and_its_names_are_not_the_programs() -> None:
+    program = "from __future__ import annotations\nclass Solution:\n    def gcd(self, a: List[int]) -> int: return len(a)"
+    check = {"setup": "from typing import *\nfrom math import *", "function": "gcd", "tests": [{"args": [[1, 2]], "output": 2}]}
+    assert ruled(program, check).verdict == "right"
+    assert ruled("def gcd(a): return a[0]", {**check, "tests": [{"args": [[7]], "output": 7}]}).verdict == "right"
+
+
+def test_numbers_of_any_length_can_be_returned() -> None:
+    program = "def f(n): return 10 ** n"
+    check = {"asserts": ["assert f(5000) == 10 ** 5000", "assert f(2) == 100"]}
+    assert ruled(program, {"asserts": check["asserts"][1:]}).verdict == "right"
+    (outcome,) = run_in_jail(program, [Run(call="f", args=(5000,))], 30.0)
+    assert (outcome.kind, decoded(outcome.value)) == ("done", 10**5000)
 
 
 def test_what_is_not_true_fails_an_assert_of_its_truth() -> None:

@@ -50,7 +50,7 @@ class Offer {
       this.plan.textContent = lines.join('\n');
       const begin = button(words.beginNow, () => this.#begin(), { class: 'primary' });
       this.body.replaceChildren(this.plan, make('div', { class: 'buttons' }, begin,
-        button(words.change, () => this.#choose()), button(words.cancel, () => this.dialog.close(), { class: 'quiet' })));
+        button(words.change, () => this.working || this.#choose()), button(words.cancel, () => this.dialog.close(), { class: 'quiet' })));
       begin.focus();
     });
   }
@@ -64,8 +64,11 @@ class Offer {
   }
 
   async #ask(saying, work) {
+    if (this.working) return;
+    this.working = true;
+    // disabled, the one that was pressed would lose the focus
     const buttons = [...this.body.querySelectorAll('button')];
-    for (const each of buttons) each.disabled = true;
+    for (const each of buttons) each.setAttribute('aria-disabled', true);
     this.said.className = 'soft';
     this.said.textContent = saying;
     try {
@@ -75,7 +78,8 @@ class Offer {
       this.said.className = 'alarm';
       this.said.textContent = error.message;
     }
-    for (const each of buttons) each.disabled = false;
+    for (const each of buttons) each.removeAttribute('aria-disabled');
+    this.working = false;
   }
 
   #choice() {

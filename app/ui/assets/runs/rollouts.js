@@ -83,8 +83,11 @@ export class Rollouts {
   #tell(total) {
     const n = this.list.children.length;
     this.place.textContent = total ? words.place(this.#start + 1, this.#start + n, total) : words.noRollouts;
-    this.previous.disabled = this.#start === 0;
-    this.next.disabled = this.#start + PAGE >= total;
+    const ends = new Map([[this.previous, this.#start === 0], [this.next, this.#start + PAGE >= total]]);
+    for (const [each, isEnd] of ends) if (!isEnd) each.disabled = false;
+    // a disabled button would drop the focus
+    if (ends.get(document.activeElement)) ([...ends.keys()].find((each) => !ends.get(each)) ?? this.of).focus();
+    for (const [each, isEnd] of ends) each.disabled = isEnd;
   }
 }
 
@@ -98,19 +101,20 @@ const usual = (rows) => {
 };
 
 // One column for each that wrote, with one of its samples.
-const problem = ({ problem: asked, rows }) => {
+const problem = ({ problem: asked, rows, scores }) => {
   const learnt = rows.some(({ step }) => step !== undefined);
-  const columns = learnt ? overSteps(rows) : byWriter(rows);
+  const columns = learnt ? overSteps(rows) : byWriter(rows, scores);
   return make('article', { class: 'problem' },
     make('h4', {}, asked.prompt),
     asked.gold === null ? null : make('p', { class: 'soft small' }, words.gold(asked.gold)),
     make('div', { class: learnt ? 'columns steps' : 'columns', tabindex: '0', role: 'group', 'aria-label': asked.prompt.slice(0, 80) }, ...columns.map(({ node }) => node)));
 };
 
-const byWriter = (rows) => {
+// `scores`: how many are right, of how many, where not all are among the rows.
+const byWriter = (rows, scores = {}) => {
   const writers = Map.groupBy ? Map.groupBy(rows, ({ by }) => by) : grouped(rows);
   return [...writers].map(([by, samples]) => new Column({
-    title: words.by(by), samples, score: true, name: (row, i) => words.sample(i + 1), label: `${words.sampleLabel}: ${words.by(by)}`,
+    title: words.by(by), samples, score: scores[by] ?? scored(samples), name: (row, i) => words.sample(i + 1), label: `${words.sampleLabel}: ${words.by(by)}`,
   }));
 };
 
@@ -121,6 +125,9 @@ const overSteps = ([first, ...later]) => [
     title: later.length > 1 ? words.later : words.atStep(later[0].step), samples: later, at: later.length - 1, name: ({ step }) => words.atStep(step), label: words.stepLabel,
   })] : []),
 ];
+
+const scored = (samples) => (samples.some(({ verdict }) => verdict)
+  ? [samples.filter(({ verdict }) => verdict === 'right').length, samples.length] : null);
 
 const answerOf = (row) => {
   const node = make('div', { class: 'answer', tabindex: '0', role: 'group', 'aria-label': words.answer });
@@ -136,13 +143,11 @@ const grouped = (rows) => {
 
 // One of `samples` at a time; `name` is what each is called where there are several.
 class Column {
-  constructor({ title, samples, at = 0, name, label, score = false }) {
-    const right = samples.filter(({ verdict }) => verdict === 'right').length;
-    const judged = samples.some(({ verdict }) => verdict);
+  constructor({ title, samples, at = 0, name, label, score = null }) {
     this.body = make('div', {});
     this.node = make('div', { class: 'column' },
       make('div', { class: 'line' }, make('h5', {}, title),
-        score && judged && samples.length > 1 ? make('span', { class: 'soft small' }, words.score(right, samples.length)) : null,
+        score && samples.length > 1 ? make('span', { class: 'soft small' }, words.score(...score)) : null,
         samples.length > 1 ? this.#choice(samples, at, name, label) : null),
       this.body);
     this.#show(samples[at]);

@@ -44,7 +44,7 @@ export class RunView {
       this.#draw(run);
       await Promise.all([this.#readLog(), this.learning.show(id, metrics), this.rollouts.show(id, rows), this.numbers.show(id, metrics)]);
     } catch (error) {
-      this.error.textContent = error.message;
+      if (id === this.id) this.error.textContent = error.message;
     }
   }
 

@@ -1,7 +1,7 @@
 // The first run: nothing but the demo here, nothing begun. Three models to choose from, with what they take here.
 import { get } from '../common/api.js';
 import { emit } from '../common/bus.js';
-import { button, make } from '../common/dom.js';
+import { button, make, once } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { needs } from './rows.js';
 import { pulls } from './pulls.js';
@@ -37,14 +37,14 @@ class Card {
   #button;
   #isReady = false;
   #bar = make('progress', { max: 100, value: 0, hidden: true });
-  #said = make('p', { class: 'soft', hidden: true });
+  #said = make('p', { class: 'soft', hidden: true, tabindex: '-1' });
 
   constructor(entry, { offline, hardware }) {
     const choice = entry.choices[0];
     const why = offline ? words.offlineWhy : choice.disk_short ? words.diskShort(hardware.disk.free) : null;
     this.#id = choice.id;
     this.#bar.setAttribute('aria-label', choice.id);
-    this.#button = button(words.fetch, () => this.#fetch(), {
+    this.#button = button(words.fetch, once(() => this.#fetch()), {
       class: 'primary', disabled: Boolean(why), 'data-fetch': choice.id, 'aria-label': words.fetchNamed(choice.id, choice.size_bytes),
     });
     this.node = make('article', { class: 'card' },
@@ -62,19 +62,18 @@ class Card {
     this.#bar.hidden = !pull.live || !pull.bytes_total;
     this.#bar.value = words.percent(pull);
     this.#tell(pull.error ?? words.progress(pull), pull.error ? 'alarm' : 'soft');
+    if (pull.live && document.activeElement === this.#button) this.#said.focus();
     this.#button.hidden = pull.live;
     if (pull.state === 'done') this.#ready();
     else if (!pull.live) this.#button.textContent = words.goOn;
   }
 
   async #fetch() {
-    this.#button.disabled = true;
     try {
       await pulls.begin(this.#id);
     } catch (error) {
       this.#tell(error.message, 'alarm');
     }
-    this.#button.disabled = false;
   }
 
   #ready() {

@@ -15,7 +15,7 @@ export class Lookup {
 
   constructor(act) {
     this.#act = act;
-    const form = make('form', { class: 'lookup', onsubmit: (event) => { event.preventDefault(); this.#look(this.#input.value); } },
+    const form = make('form', { class: 'lookup', onsubmit: (event) => { event.preventDefault(); this.#submit(); } },
       make('label', { for: 'shelf-lookup', class: 'unseen' }, words.lookUpLabel), this.#input, this.#button);
     this.node = make('section', {}, make('h2', {}, words.lookUpTitle), make('p', { class: 'soft' }, words.lookUpHint), form, this.#said, this.#list);
     // What arrives, or goes, changes what the choices say of themselves.
@@ -28,9 +28,13 @@ export class Lookup {
     if (offline) this.#said.textContent = words.offlineShort;
   }
 
+  #submit() {
+    if (!this.#button.hasAttribute('aria-disabled')) this.#look(this.#input.value);
+  }
+
   async #look(model) {
     if (!model.trim()) return;
-    this.#button.disabled = true;
+    this.#button.setAttribute('aria-disabled', true);
     this.#tell(words.lookingUp);
     try {
       const [told, { hardware, offline }] = await Promise.all([post('/page/shelf/lookup', { model }), get('/page/shelf')]);
@@ -41,7 +45,7 @@ export class Lookup {
       this.#list.replaceChildren();
       this.#tell(error.message, 'alarm');
     } finally {
-      this.#button.disabled = false;
+      this.#button.removeAttribute('aria-disabled');
     }
   }
 

@@ -33,6 +33,7 @@ export class Review {
       const { star } = await get(`/page/stars/${encodeURIComponent(id)}`);
       if (this.id === id) this.#draw(star);
     } catch (error) {
+      if (this.id !== id) return;
       this.id = null;
       this.node.replaceChildren(make('p', { class: 'alarm' }, error.message));
     }

@@ -62,14 +62,17 @@ class StarsRoom {
       const told = await get(`/page/stars?start=${start}&n=${n}${state}`);
       if (this.#turn !== turn) return;
       if (start === 0) this.list.replaceChildren();
-      this.list.append(...told.stars.map((star) => this.#row(star)));
+      const rows = told.stars.map((star) => this.#row(star));
+      this.list.append(...rows);
       this.#shown = start + told.stars.length;
+      if (this.#shown >= told.total && document.activeElement === this.more) rows[0]?.querySelector('button').focus();
       this.more.hidden = this.#shown >= told.total;
       this.#count(told.counts);
       const none = this.#state ? words.emptyState : words.empty;
       this.note.textContent = told.total ? '' : none;
       this.note.className = 'soft';
     } catch (error) {
+      if (this.#turn !== turn) return;
       this.note.textContent = error.message;
       this.note.className = 'alarm';
     }
