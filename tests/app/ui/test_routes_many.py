@@ -42,6 +42,11 @@ SCRIPTS = {
     "SILENT": [script("a", "No."), script("b", "No idea.")],
     "EARLY": [*[script(f"short {n} {BESIDE}", "\\boxed{7}") for n in range(3)], LONG, LONG],
     "FORMULA": [script("a", "\\boxed{x+1}"), script("b", "\\boxed{1+x}"), LONG],
+    "DIFFER": [
+        script("a", "\\boxed{2}"),
+        script("b", "\\boxed{3}"),
+        script("I go on " + " ".join(f"and on {n}" for n in range(400)), "\\boxed{1}"),
+    ],
     "SAME": [script("a", "\\boxed{x+1}"), script("b", "\\boxed{x+1}")],
     "LONG": LONG,
     "BREAK": f"I begin to think {BESIDE} CRASH never comes",
@@ -229,13 +234,13 @@ def test_stopping_one_lets_the_others_go_on(person: Person) -> None:
 
 
 def test_a_reply_that_goes_on_behind_its_group_s_end_is_judged_again(person: Person) -> None:
-    asked = ask(person, "VOTES please", gold="36")
-    last = asked["replies"][4]["id"]
+    asked = ask(person, "DIFFER please", 3, gold="2")
+    last = asked["replies"][2]["id"]
     person.until(last, lambda message: message["reasoning"])
     person.control(last, "stop")
-    assert in_order(ended(person, asked), "marks")[4] is None
+    assert in_order(ended(person, asked), "marks") == ["right", "wrong", None]
     person.post(f"/messages/{last}/continue")
-    assert "36" in person.ended(last)["html"]
+    assert "2" in person.ended(last)["html"], "the scripts go by seed, and alone its seed is the first one's"
     deadline = time.monotonic() + 60
     while opened(person, asked)["groups"][asked["group"]["id"]]["report"]["marks"].get(last) != "right":
         assert time.monotonic() < deadline
