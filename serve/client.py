@@ -18,6 +18,8 @@ from .errors import InvalidRequestError, R1ChatError
 from .vote_events import VoteEvent, vote_event
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# the last word of a vote holds the texts of all thoughts
+MAX_EVENT_BYTES = 64 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +286,7 @@ def _done_after(done: Done, chunk: dict[str, Any]) -> Done:
 
 
 async def _chunks_of(response: httpx2.Response) -> AsyncGenerator[dict[str, Any], None]:
-    async for sse in httpx2.EventSource(response):
+    async for sse in httpx2.EventSource(response, MAX_EVENT_BYTES):
         if sse.data.startswith("[DONE]"):
             return
         chunk = _json_object(sse.data, response.status_code)

@@ -35,8 +35,9 @@ class MathJudge:
             yield JudgeSession(self, budget_s)
         finally:
             self._n_sessions -= 1
-            if not self._n_sessions:
-                await asyncio.to_thread(self._process.close)
+            async with self._lock:  # one that begins meanwhile may be asking already
+                if not self._n_sessions:
+                    await asyncio.to_thread(self._process.close)
 
     async def compare(self, one: str, other: str) -> tuple[bool, float]:
         """Whether they are equal, and the seconds that it took to compute: not those that others kept the child, nor

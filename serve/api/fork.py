@@ -75,7 +75,7 @@ class ForkRequest(ThinkingFields):
         | Annotated[Literal["think_end"], Tag("(name)")],
         Discriminator(_kind_of_place),
     ]
-    text: Text = ""
+    text: Text | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_completion_tokens: TokenCount | None = None

@@ -83,7 +83,7 @@ class Generations:
         live = self._live.get(completion_id)
         if live is None or live.owner != owner:
             raise NotFoundError(f"No reply {completion_id[:80]!r} of yours is running.")
-        return any([await self.engine.control(request_id, action) for request_id in live.request_ids])
+        return any(await asyncio.gather(*(self.engine.control(one, action) for one in live.request_ids)))
 
     def stop(self, completion_id: str) -> None:
         """Ends those of its replies that still run: each comes to its Finished at once, with FinishReason.ABORT."""

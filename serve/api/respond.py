@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
@@ -45,7 +46,7 @@ async def respond(request: Request, outputs: Outputs, writer: Writer, *, stream:
     try:
         if not stream:
             replies = await until_disconnect(request, collect(outputs))
-            return json_response(writer.whole(replies), 200, {})
+            return json_response(await asyncio.to_thread(writer.whole, replies), 200, {})
         frames = _frames(outputs, writer, request_id_of(request))
         first = await until_disconnect(request, anext(frames))
     except ClientDisconnect:
@@ -65,6 +66,7 @@ async def _frames(outputs: Outputs, writer: Writer, request_id: str) -> AsyncGen
             async for output in outputs:
                 if frame := writer.frame(output):
                     yield frame
-            yield writer.tail()
+            # with log probabilities it may be megabytes, which others would wait for
+            yield await asyncio.to_thread(writer.tail)
         except Exception as error:
             yield writer.error(body_of(error, request_id))

@@ -33,9 +33,9 @@ class TokenizeRequest(Body):
 
     content: Text
     model: ModelName = None
-    add_special: bool = False
-    parse_special: bool = True
-    with_pieces: bool = False
+    add_special: bool | None = None
+    parse_special: bool | None = None
+    with_pieces: bool | None = None
 
 
 class TokenPiece(BaseModel):
@@ -80,12 +80,12 @@ def tokens_router(models: ServedModels) -> APIRouter:
     async def tokenize(body: TokenizeRequest, request: Request) -> Response:
         backend = (await models.lease(body.model, request)).backend
         bos = backend.info.bos_token if body.add_special else ""
-        segments = (Segment(bos, True), Segment(body.content, body.parse_special))
+        segments = (Segment(bos, True), Segment(body.content, body.parse_special is not False))
         answer = await backend.tokenize(tuple(segment for segment in segments if segment.text))
         if body.with_pieces and len(answer.pieces) < len(answer.tokens):
             raise NotSupportedError("This model's server does not tell the text of single tokens.", "with_pieces")
         # there may be a million: the event loop has streams to serve meanwhile
-        written = await asyncio.to_thread(_tokens_body, answer, with_pieces=body.with_pieces)
+        written = await asyncio.to_thread(_tokens_body, answer, with_pieces=bool(body.with_pieces))
         return Response(written, media_type="application/json")
 
     async def detokenize(body: DetokenizeRequest, request: Request) -> Content:

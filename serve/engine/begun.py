@@ -41,6 +41,8 @@ def begin(begun: Begun, detokenizer: Detokenizer, runner: ModelRunner, run: Clos
     tokens = [*_kept(begun, written, runner, run)]
     for segment in begun.segments:
         tokens += runner.tokenize(segment.text, special=segment.special)
+    if len(tokens) >= runner.info.n_ctx:
+        return Beginning(tokens, detokenizer)  # to be refused; reading it would keep others waiting
     echo: list[TextDelta] = []
     n_before = 0
     for at, token in enumerate(tokens):
@@ -68,6 +70,8 @@ def _kept(begun: Begun, written: _Written, runner: ModelRunner, run: ClosingRun)
     if begun.cut == "end":
         return list(begun.tokens)
     if begun.cut == "char":
+        if not written.in_thought and written.closed_at is None:
+            raise InvalidRequestError("The reply has no thought.", param=PARAM)
         if not 0 <= begun.n_chars <= len(written.thought):
             raise InvalidRequestError(f"The thought has {len(written.thought)} characters.", param=PARAM)
         return written.until(written.thought_at + begun.n_chars, runner)

@@ -205,6 +205,10 @@ def _read_vocabulary(vocabulary: Vocabulary) -> LLTokenizer:
     """Tags and control tokens stand for no text, so that no grammar lets them into the answer."""
     pieces = [vocabulary.piece(token) for token in range(vocabulary.info.n_vocab)]
     ends = [token for token in range(len(pieces)) if vocabulary.is_end(token)]
+    if not ends:
+        raise InvalidRequestError(
+            "This model has no token that ends a reply, so no form can be given.", "response_format"
+        )
     return LLTokenizer(TokenizerWrapper(_Pieces(vocabulary, pieces, ends[0])), eos_token=ends)
 
 

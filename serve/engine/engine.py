@@ -220,7 +220,7 @@ class Engine:
         if sequence.only_prepares:
             self._scheduler.finish(sequence, keep=False)
             return []
-        if isinstance(refusal.error, KVFullError):
+        if isinstance(refusal.error, KVFullError) and sequence.marks.first_token:
             return [*self._writer.end(sequence, FinishReason.LENGTH), *self._outcome(sequence)]
         sequence.outcome = refusal.error
         return self._outcome(sequence)

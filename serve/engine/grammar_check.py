@@ -11,6 +11,8 @@ from contextlib import suppress
 
 from llguidance import LLMatcher, LLParserLimits
 
+from ..errors import EngineError
+
 # So much work is done for one token, some tens of milliseconds at the worst; a state takes 1 to 2 kB.
 LIMITS = LLParserLimits(
     initial_lexer_fuel=300_000,
@@ -34,6 +36,8 @@ def refusal(source: str) -> str:
         done = subprocess.run(command, input=source.encode(), capture_output=True, timeout=_PATIENCE_S, check=False)
     except subprocess.TimeoutExpired:
         return _NO_END
+    except OSError as error:  # the system starts no process any more
+        raise EngineError(f"The answer's form cannot be tried now ({error.strerror}).") from error
     return done.stdout.decode(errors="replace") if done.returncode == 0 else _NO_END
 
 

@@ -52,7 +52,7 @@ class _Resident:
 
     request_id: str
     tokens: list[int]
-    scope: str
+    cache_scope: str
     worth: Worth = Worth.MUCH
 
 
@@ -188,12 +188,8 @@ class KVCache:
 
     def _n_common(self, sequence: Sequence, seq_id: int) -> int:
         """Leading tokens of `sequence` that lie under `seq_id` and that it may use."""
-        resident: Sequence | _Resident
-        if seq_id in self._claimed:
-            resident, scope = (other := self._claimed[seq_id]), other.cache_scope
-        else:
-            resident, scope = (idle := self._idle[seq_id]), idle.scope
-        if scope != sequence.cache_scope:
+        resident = self._claimed.get(seq_id) or self._idle[seq_id]
+        if resident.cache_scope != sequence.cache_scope:
             return 0
         n_common = common_length(sequence.tokens, resident.tokens)
         return min(n_common, len(self._cells.of(seq_id)), _n_usable(sequence))
@@ -261,7 +257,7 @@ class KVCache:
     def _is_covered(self, tokens: list[int], scope: str) -> bool:
         """Another resident begins with all of `tokens`."""
         return any(
-            resident.scope == scope and common_length(tokens, resident.tokens) == len(tokens)
+            resident.cache_scope == scope and common_length(tokens, resident.tokens) == len(tokens)
             for resident in self._idle.values()
         )
 
@@ -291,10 +287,10 @@ class KVCache:
         resident = self._idle.pop(seq_id)
         worth = resident.worth if len(resident.tokens) >= MIN_HOST_TOKENS and self.host.max_bytes else Worth.NONE
         wanted = worth is Worth.MUCH or (worth is Worth.SOME and self._has_host_room(resident))
-        if wanted and not self._is_covered(resident.tokens, resident.scope):
+        if wanted and not self._is_covered(resident.tokens, resident.cache_scope):
             state = self._memory.save(seq_id)
             self._bytes_per_token = state.nbytes / len(resident.tokens)
-            self.host.put(resident.tokens, resident.scope, state, spare=worth is Worth.SOME)
+            self.host.put(resident.tokens, resident.cache_scope, state, spare=worth is Worth.SOME)
         self.counts.evictions += 1
         self._drop(seq_id)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ class ChildLink:
         context = multiprocessing.get_context("spawn")
         self._pipe, child_pipe = context.Pipe()
         self._process = context.Process(target=_run, args=(config, child_pipe), name="r1chat-engine", daemon=True)
+        # a module in the folder that somebody happens to stand in must not be taken for Python's own
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
         with _signals_held_back():
             self._process.start()
         # while the parent holds the child's end too, the end of the child would not show

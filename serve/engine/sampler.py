@@ -105,11 +105,10 @@ class TokenCounts:
     """How often each token occurred; as arrays, because the changes to a row are made in one go."""
 
     def __init__(self, tokens: Iterable[int] = ()) -> None:
-        self._places: dict[int, int] = {}
-        self._tokens = np.zeros(64, np.intp)
-        self._counts = np.zeros(64, np.float32)
-        for token in tokens:
-            self.add(token)
+        ids, counts = np.unique(np.fromiter(tokens, np.intp), return_counts=True)
+        self._places: dict[int, int] = {token: place for place, token in enumerate(ids.tolist())}
+        self._tokens = np.concatenate([ids, np.zeros(64, np.intp)])
+        self._counts = np.concatenate([counts, np.zeros(64)]).astype(np.float32)
 
     @property
     def tokens(self) -> np.ndarray:

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from threading import Lock, Thread
 
-from ..errors import NotEnoughMemoryError, R1ChatError
+from ..errors import EngineError, NotEnoughMemoryError, R1ChatError
 from .begun import Beginning
 from .config import EngineConfig
 from .engine import Engine, failed
@@ -213,7 +213,12 @@ class Worker:
             if isinstance(request, PrepareRequest):
                 return _Tokenized(request, tokens)
             return _Tokenized(request, tokens, self._engine.beginning(request))
-        except R1ChatError as error:
+        except R1ChatError as refusal:
+            return failed(request.request_id, refusal)
+        except Exception:
+            # it fails alone: the end of this process would be that of all others
+            logger.exception("request %s could not be made ready", request.request_id)
+            error = EngineError("The request could not be made ready; the server's log says why.")
             return failed(request.request_id, error)
 
     def _tokens(self, engine: Engine, prompt: tuple[Segment, ...]) -> list[int]:

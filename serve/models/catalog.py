@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -284,8 +283,4 @@ def _file_entry(path: Path) -> ModelEntry:
 
 
 def _holds_safetensors(path: Path) -> bool:
-    return (path / "config.json").is_file() and next(_safetensors(path), None) is not None
-
-
-def _safetensors(path: Path) -> Iterator[Path]:
-    return path.glob("*.safetensors")
+    return (path / "config.json").is_file() and any(path.glob("*.safetensors"))

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, UpstreamError
 from .chunks import Chunk, chunk_decoder
 from .discovery import RemoteModel, find_kind, find_model
 from .failures import BUSY_S, Failure, error_of, refusal, status_of, unreachable
@@ -127,7 +127,9 @@ class Endpoint:
         try:
             return msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise unreachable(self.name, f"what it sends for {path} is no JSON object, or too large") from None
+            # nothing is wrong with the upstream itself: the question may have been too large
+            told = f"What the upstream {self.name} sends for {path} is no JSON object, or too large."
+            raise Failure(UpstreamError(told), moves=True) from None
 
     async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[Chunk, None]:
         is_over = False

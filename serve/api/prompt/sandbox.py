@@ -20,6 +20,7 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from ...errors import EngineError
 from .marks import JsonText
 
 logger = logging.getLogger(__name__)
@@ -88,12 +89,17 @@ def fill(
 
 
 def is_bounded(source: str) -> bool:
-    """True when the template, given small conversations, ends soon, stays small and does not fall over."""
-    command = [sys.executable, "-m", __name__]
+    """True when the template, given small conversations, ends soon, stays small and does not fall over. Raises
+    EngineError where the machine cannot try it now.
+    """
+    command = [sys.executable, "-P", "-m", __name__]
     try:
         trial = subprocess.run(command, input=source.encode(), capture_output=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return False
+    except (subprocess.TimeoutExpired, OSError) as error:
+        if sys.platform == "win32":
+            return False
+        # its processor time is bounded, so that this tells of the machine and not of the template
+        raise EngineError("The machine is too busy to try the model's chat template. Ask again.") from error
     if trial.returncode:
         logger.warning("a trial of the model's chat template ended with %d", trial.returncode)
     return trial.returncode == 0

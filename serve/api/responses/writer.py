@@ -170,15 +170,16 @@ class ResponsesWriter:
         self._open = None
         whole = item.item(status)
         self._done.append(whole)
+        shown = whole.model_dump()
         if isinstance(whole, CallOut):
             said = {"arguments": whole.arguments, "name": whole.name}
             ended = self._event("response.function_call_arguments.done", **item.place(), **said)
         else:
-            part = item.part().model_dump()
+            part = shown["content"][0]
             kept = {name: part[name] for name in ("text", "logprobs") if name in part}
             ended = self._event(_DELTAS[item.kind].replace(".delta", ".done"), **item.place(), **kept)
             ended += self._event("response.content_part.done", **item.place(), part=part)
-        return ended + self._event("response.output_item.done", output_index=item.index, item=whole.model_dump())
+        return ended + self._event("response.output_item.done", output_index=item.index, item=shown)
 
     def _event(self, name: str, /, **members: Any) -> bytes:
         data = msgspec.json.encode({"type": name, "sequence_number": self._number(), **members})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Literal, NoReturn
 
@@ -56,7 +57,11 @@ class UpstreamModels:
         replies = self.running.of(completion_id, owner)
         if replies is None:
             raise NotFoundError(f"No reply {completion_id[:80]!r} of yours is running.")
-        return any([await reply.control(action) for reply in replies])
+        told = await asyncio.gather(*(reply.control(action) for reply in replies), return_exceptions=True)
+        for failure in told:
+            if isinstance(failure, BaseException):
+                raise failure
+        return any(told)
 
     async def cards(self) -> list[ModelCard]:
         """What the upstreams have that are up now."""

@@ -31,7 +31,7 @@ class CellRuns:
         assert n_cells <= self.n_free
         runs, new = self._of.setdefault(seq_id, []), []
         while n_cells:
-            start, stop = self._behind(runs[-1][1] if runs else 0, n_cells) if runs else self._within(n_cells)
+            start, stop = self._behind(runs[-1][1], n_cells) if runs else (0, 0)
             if start == stop:
                 start, stop = self._within(n_cells)
             self._holders[start:stop] += 1

@@ -10,6 +10,9 @@ import llama_cpp
 
 from ...reasoning import TAGS
 
+LONGEST = 8192  # characters
+_RUN = re.compile(r"\S++|\s++")
+
 
 class LlamaVocab:
     """The vocabulary of a loaded model. `model` must outlive it."""
@@ -51,6 +54,9 @@ class LlamaVocab:
         return end
 
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
+        return [token for piece in _seamed(text) for token in self._tokens(piece, special=special)]
+
+    def _tokens(self, text: str, *, special: bool) -> list[int]:
         data = text.encode()
         # there is never more than one token a byte
         buffer = (llama_cpp.llama_token * (len(data) + 1))()
@@ -99,3 +105,15 @@ def _pattern(user_defined: list[str]) -> re.Pattern[str] | None:
     """Matches what looks like markup among them. Runs of blanks are user-defined too, and harmless."""
     markup = [text for text in user_defined if len(text) > 1 and text[0] in "<[" and text[-1] in ">]"]
     return re.compile("|".join(map(re.escape, sorted(markup, key=len, reverse=True)))) if markup else None
+
+
+def _seamed(text: str) -> Iterator[str]:
+    """The text with a seam in each run of LONGEST characters or more without a blank, or of blanks alone: some
+    splitters go through std::regex, which takes the stack for each character of a run, and with it the process.
+    """
+    start = 0
+    for run in _RUN.finditer(text) if len(text) > LONGEST else ():
+        for seam in range(run.start() + LONGEST, run.end(), LONGEST):
+            yield text[start:seam]
+            start = seam
+    yield text[start:]

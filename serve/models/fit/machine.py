@@ -76,7 +76,7 @@ def look() -> Machine:
 
 def ask_llama_cpp() -> LlamaBuild:
     """Version, flags and devices, from a child process. Raises BuildError."""
-    command = [sys.executable, "-m", "r1chat.serve.engine.llama.devices"]
+    command = [sys.executable, "-P", "-m", "r1chat.serve.engine.llama.devices"]
     try:
         child = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=True

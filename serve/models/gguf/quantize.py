@@ -105,7 +105,7 @@ def _run_child(
     with tempfile.TemporaryDirectory(prefix="r1chat-") as folder:
         answer = Path(folder) / "answer.npz"
         with subprocess.Popen(
-            [sys.executable, "-m", __name__, str(answer)],
+            [sys.executable, "-P", "-m", __name__, str(answer)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import time
+from typing import Any
 
 import jinja2
 import pytest
@@ -14,7 +16,7 @@ from prompts import ASSISTANT, BOS, CHATML, EOS, INFO, USER, info, user
 from r1chat.serve.api.ask import with_one_system
 from r1chat.serve.api.prompt.chat_template import Turn, render
 from r1chat.serve.engine.request import Segment
-from r1chat.serve.errors import InvalidRequestError
+from r1chat.serve.errors import EngineError, InvalidRequestError
 from r1chat.serve.models.templates import R1_DISTILL
 
 HOSTILE = [
@@ -220,3 +222,17 @@ def test_a_template_that_knows_enable_thinking_is_told() -> None:
 def test_a_template_that_rewrites_texts_is_refused_rather_than_guessed_at(change: str) -> None:
     with pytest.raises(InvalidRequestError, match="changes the texts"):
         render([user("x")], info(f"{{{{ messages[0].content | {change} }}}}"))
+
+
+def test_a_template_that_a_busy_machine_could_not_try_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = "{{ messages[0].content }} of a template that nobody asked for before"
+    run = subprocess.run
+
+    def late(*args: Any, **_: Any) -> Any:
+        raise subprocess.TimeoutExpired(args[0], 20)
+
+    monkeypatch.setattr(subprocess, "run", late)
+    with pytest.raises(EngineError, match="too busy to try the model's chat template"):
+        render([user("x")], info(own))
+    monkeypatch.setattr(subprocess, "run", run)
+    assert render([user("x")], info(own)).text.startswith("x of a template")

@@ -90,3 +90,8 @@ def test_a_template_shows_what_the_reply_begins_with(demo: LiveServer) -> None:
 def test_a_template_tells_of_tools(demo: LiveServer) -> None:
     tool = {"type": "function", "function": {"name": "find_weather", "parameters": {"type": "object"}}}
     assert "find_weather" in post(demo, "/apply-template", messages=MESSAGES, tools=[tool])["prompt"]
+
+
+def test_null_stands_for_what_is_left_out(demo: LiveServer) -> None:
+    plain = post(demo, "/tokenize", content=f"{BOS}one")
+    assert post(demo, "/tokenize", content=f"{BOS}one", add_special=None, parse_special=None, with_pieces=None) == plain

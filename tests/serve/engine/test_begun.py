@@ -38,7 +38,7 @@ LONGER = [
 class Bytes:
     """A vocabulary of bytes and a few longer pieces; text is tokenised byte by byte."""
 
-    info = SimpleNamespace(n_vocab=256 + len(LONGER))
+    info = SimpleNamespace(n_vocab=256 + len(LONGER), n_ctx=4096)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         return list(text.encode())
@@ -57,6 +57,29 @@ TOKENS = st.lists(st.sampled_from([*map(ord, "ab <\n/"), *range(256, 256 + len(L
 def begun(tokens: list[int], *, reasoning_open: bool = True, **how: Any) -> Beginning:
     detokenizer = Detokenizer(reasoning_open=reasoning_open)
     return begin(Begun(tokens=tuple(tokens), **how), detokenizer, cast(ModelRunner, Bytes()), RUN)
+
+
+def test_what_is_too_long_for_the_context_is_not_read_before_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many copies of a reply of megabytes would keep everybody waiting for minutes."""
+    read_tokens: list[bytes] = []
+
+    def take_over(_: Detokenizer, piece: bytes, *, echo: bool = False) -> list[TextDelta]:
+        read_tokens.append(piece)
+        return []
+
+    monkeypatch.setattr(Detokenizer, "take_over", take_over)
+    found = begun([], segments=(Segment("word " * 4096, False),))
+    assert len(found.tokens) == 5 * 4096 and not read_tokens
+    engine, _ = scripted_engine(n_ctx=100)
+    long = Begun(segments=(Segment("word " * 200, False),))
+    with pytest.raises(ContextLengthError):
+        engine.add_request(msgspec.structs.replace(request("r"), begun=long))
+
+
+def test_a_fork_of_a_thought_that_never_was_is_refused_at_its_first_character_too() -> None:
+    for cut in ("char", "think_end"):
+        with pytest.raises(InvalidRequestError, match="has no thought"):
+            begun(list(b"The answer is 9."), reasoning_open=False, cut=cut)
 
 
 def written(tokens: list[int]) -> bytes:

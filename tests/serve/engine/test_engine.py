@@ -213,6 +213,13 @@ def test_a_full_cache_ends_only_the_request_that_no_longer_fits_and_with_length(
     assert text_of(alone, Channel.REASONING).startswith("w0 w1 w2")
 
 
+def test_a_prompt_that_the_memory_does_not_take_is_an_error_and_no_empty_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cramped, "real_cells", 3)
+    engine = Engine(Cramped(scripted_config(script="w0")))
+    (events,) = run(engine, [request("a", "one two three four five six")]).values()
+    assert isinstance(events[-1], Failed) and not engine.has_work
+
+
 def test_stop_strings_end_the_answer_across_tokens_and_never_the_thought() -> None:
     engine, _ = scripted_engine()
     events = run(engine, [request("r", stop=("nine ran", "answer is"))])["r"]

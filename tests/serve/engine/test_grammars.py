@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import time
 from collections.abc import Iterator
 from threading import Thread
@@ -15,6 +16,7 @@ from forms import CHOICE, DIGITS, ENDLESS, JSON, is_valid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from r1chat.serve.engine import grammar_check
 from r1chat.serve.engine.closing_run import read_closing_run
 from r1chat.serve.engine.config import EngineConfig
 from r1chat.serve.engine.constraint import Constraint, Grammars
@@ -24,7 +26,7 @@ from r1chat.serve.engine.llama.runner import LlamaModelRunner
 from r1chat.serve.engine.request import (
     Grammar,
 )
-from r1chat.serve.errors import InvalidRequestError
+from r1chat.serve.errors import EngineError, InvalidRequestError
 
 SHAPES = [
     JSON,
@@ -198,3 +200,12 @@ def test_allowed_tokens_are_ids_in_order(grammars: Grammars) -> None:
     allowed = begun(grammars, JSON).allowed()
     assert allowed.dtype.kind == "i"
     np.testing.assert_array_equal(allowed, np.unique(allowed))
+
+
+def test_where_no_process_can_be_started_the_form_is_refused_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "run", full)
+    with pytest.raises(EngineError, match="cannot be tried now"):
+        grammar_check.refusal("start: 'a'")

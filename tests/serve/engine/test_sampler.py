@@ -136,6 +136,18 @@ def test_tokens_taken_back_count_no_more(changes: dict[str, float]) -> None:
     np.testing.assert_array_equal(ours.apply(row, np.empty_like(row)), expected.apply(row, np.empty_like(row)))
 
 
+def test_counts_of_a_prompt_are_those_of_its_tokens_one_by_one() -> None:
+    tokens = np.random.default_rng(0).integers(0, 300, 2_000).tolist()
+    at_once, singly = TokenCounts(tokens), TokenCounts()
+    for token in tokens:
+        singly.add(token)
+    for counts in (at_once, singly):
+        counts.add(7)
+        counts.add(1_000)
+    one, other = (sorted(zip(each.tokens, each.counts, strict=True)) for each in (at_once, singly))
+    assert one == other
+
+
 def test_counts_survive_their_growth() -> None:
     counts = TokenCounts(range(500))
     for token in (3, 499, 3):

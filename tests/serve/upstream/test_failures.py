@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx2
 import pytest
 
 from r1chat.serve.errors import ContextLengthError, InvalidRequestError, NotSupportedError, R1ChatError, UpstreamError
 from r1chat.serve.upstream.addresses import upstream_urls
-from r1chat.serve.upstream.endpoint import Endpoint
-from r1chat.serve.upstream.failures import MAX_BUSY_S, error_of, refusal, seconds
+from r1chat.serve.upstream.endpoint import MAX_BODY_BYTES, Endpoint
+from r1chat.serve.upstream.failures import MAX_BUSY_S, Failure, error_of, refusal, seconds
 
 
 @pytest.mark.parametrize(
@@ -100,3 +103,23 @@ def test_a_key_that_no_header_can_hold_is_refused_at_once_and_not_shown(key: str
     with pytest.raises(InvalidRequestError, match="R1CHAT_UPSTREAM_KEY") as caught:
         Endpoint("http://127.0.0.1:1", key)
     assert "sec" not in str(caught.value)
+
+
+async def answered(body: bytes) -> tuple[Failure, bool]:
+    """What comes of asking an upstream that is up and answers so."""
+    endpoint = Endpoint("http://upstream")
+    await endpoint.close()
+    endpoint._http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=body)))
+    endpoint.is_up = True
+    async with endpoint._http:
+        with pytest.raises(Failure) as told:
+            await endpoint.ask("POST", "/tokenize", {"content": "much"})
+    endpoint.note(told.value)
+    return told.value, endpoint.is_up
+
+
+@pytest.mark.parametrize("body", [b"x" * (MAX_BODY_BYTES + 1), b"[1, 2]"])
+def test_an_answer_that_cannot_be_read_takes_no_upstream_out_of_service(body: bytes) -> None:
+    failure, is_up = asyncio.run(answered(body))
+    assert failure.moves and is_up
+    assert "no JSON object, or too large" in str(failure.error)
