@@ -228,7 +228,7 @@ def test_an_adapter_is_measured_on_the_base_it_lies_beside(run: Run) -> None:
 
 def test_damaged_answers_are_told_with_the_command(run: Run) -> None:
     run.folder.samples.write_text("not JSON\n{}\n")
-    with pytest.raises(DistillError, match=r"samples\.jsonl, line 1.*: sed -i 1d \S+samples\.jsonl$"):
+    with pytest.raises(DistillError, match=r"samples\.jsonl, line 1.*: sed -i.bak 1d \S+samples\.jsonl$"):
         run.measure()
 
 

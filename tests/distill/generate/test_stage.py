@@ -255,7 +255,7 @@ def test_a_damaged_row_is_named_with_the_command_that_takes_it_out(run: Run, tea
     run.generate(problems=run.problems(2), k=1, teacher=teacher.url)
     lines = run.folder.traces.read_text().splitlines(keepends=True)
     run.folder.traces.write_text(lines[0][:40] + "\n" + lines[1])
-    with pytest.raises(DistillError, match=r"line 1: .*sed -i 1d .*traces\.jsonl$"):
+    with pytest.raises(DistillError, match=r"line 1: .*sed -i.bak 1d .*traces\.jsonl$"):
         run.generate(problems=run.problems(2), k=1, teacher=teacher.url)
 
 

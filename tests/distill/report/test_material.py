@@ -93,7 +93,7 @@ def test_answers_of_a_model_that_was_left_out_are_not_counted(finished: Finished
 
 @pytest.mark.parametrize(
     ("name", "mend"),
-    [("funnel.json", "rm"), ("kept.jsonl", "rm"), ("samples.jsonl", "sed -i 1d"), ("preflight.json", "rm")],
+    [("funnel.json", "rm"), ("kept.jsonl", "rm"), ("samples.jsonl", "sed -i.bak 1d"), ("preflight.json", "rm")],
 )
 def test_a_damaged_file_is_named_with_what_mends_it(finished: FinishedRun, name: str, mend: str) -> None:
     (finished.folder.root / name).write_text('{"no end": }\n')
