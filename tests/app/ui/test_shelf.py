@@ -205,7 +205,7 @@ def test_a_look_at_the_shelf_leaves_rows_alone_that_are_as_they_were(tab: Tab) -
         rows.evaluate_all("nodes => nodes.forEach((node) => { node.isOld = true; })")
         told["hardware"]["cores"] += 1000  # what is said of the machine is drawn with the rows
         tab.page.evaluate("import('/page/assets/common/bus.js').then((bus) => bus.emit('models-changed'))")
-        tab.page.locator("#shelf", has_text=f"{told['hardware']['cores']} cores").wait_for()
+        tab.page.locator("#shelf", has_text=f"{told['hardware']['cores']:,} cores").wait_for()
         return rows.evaluate_all("nodes => nodes.filter((node) => !node.isOld).map((node) => node.dataset.model)")
 
     made_anew()

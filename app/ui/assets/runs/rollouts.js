@@ -11,6 +11,7 @@ export class Rollouts {
   #known = '';
   #start = 0;
   #asked = 0;
+  #isReading = false;
   #written = new Map(); // option -> bytes that there are
   #read = null; // bytes that there were when it was looked at
 
@@ -43,7 +44,7 @@ export class Rollouts {
     if (fresh) [this.notRight.checked, this.#asked] = [false, this.#asked + 1];
     if (!rows.length) return;
     if (fresh || this.of.value !== before) await this.#turn(0);
-    else if (this.#read !== this.#written.get(before)) await this.#grow();
+    else if (this.#read !== this.#written.get(before) && !this.#isReading) await this.#grow();
   }
 
   async #turn(start) {
@@ -63,7 +64,8 @@ export class Rollouts {
     }
   }
 
-  // What came since to the page that is shown, unless another was asked for meanwhile.
+  // What came since to the page that is shown, unless another was asked for meanwhile. One at a time: of two that overlap
+  // each would add the same.
   async #grow() {
     const [asked, written] = [this.#asked, this.#written.get(this.of.value)];
     const n = this.list.children.length;
@@ -74,10 +76,16 @@ export class Rollouts {
     this.#tell(total);
   }
 
-  #page(start, n) {
+  async #page(start, n) {
+    const asked = this.#asked;
     const [of, step = ''] = this.of.value.split(' ');
     const query = new URLSearchParams({ of, step, not_right: this.notRight.checked, start: Math.max(0, start), n });
-    return get(`/page/runs/${encodeURIComponent(this.#run)}/rollouts?${query}`);
+    this.#isReading = true;
+    try {
+      return await get(`/page/runs/${encodeURIComponent(this.#run)}/rollouts?${query}`);
+    } finally {
+      if (asked === this.#asked) this.#isReading = false;
+    }
   }
 
   #tell(total) {
