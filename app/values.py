@@ -28,7 +28,7 @@ def whole(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
 
 
 def real(least: float, most: float = math.inf) -> Callable[[str], float]:
-    """Finite numbers within bounds; the least of 0 is not among those that are `positive`."""
+    """Finite numbers within bounds."""
 
     def value(text: str) -> float:
         try:
