@@ -223,6 +223,26 @@ def test_a_name_that_the_hub_does_not_know_is_told_beside_the_field(tab: Tab) ->
         tab.page.locator("#shelf [role=status].alarm", has_text=told).wait_for()
 
 
+def test_a_name_is_looked_up_while_the_last_one_is_looked_at_again(tab: Tab) -> None:
+    lookup = "**/page/shelf/lookup"
+    tab.page.fill("#shelf-lookup", "user/tiny-GGUF")
+    tab.page.press("#shelf-lookup", "Enter")
+    tab.row("user/tiny-GGUF:Q4_K_M").wait_for()
+    held: list[Any] = []
+    tab.page.route(lookup, lambda route: route.continue_() if held else held.append(route))
+    with tab.page.expect_request(lookup):
+        tab.page.evaluate("import('/page/assets/common/bus.js').then((bus) => bus.emit('models-changed'))")
+    tab.page.fill("#shelf-lookup", "nobody/nothing")
+    tab.page.press("#shelf-lookup", "Enter")
+    told = tab.page.locator("#shelf [role=status].alarm", has_text="no public model")
+    told.wait_for()
+    with tab.page.expect_response(lookup):
+        held[0].continue_()
+    tab.page.evaluate("new Promise((done) => setTimeout(done))")
+    assert told.is_visible() and tab.row("user/tiny-GGUF:Q4_K_M").count() == 0
+    tab.page.unroute(lookup)
+
+
 def test_a_model_is_removed_after_a_question_that_says_what_it_frees(tab: Tab, house: House) -> None:
     tab.page.fill("#shelf-lookup", "user/tiny-GGUF")
     tab.page.press("#shelf-lookup", "Enter")

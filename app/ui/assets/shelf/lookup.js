@@ -12,6 +12,7 @@ export class Lookup {
   #list = make('ul', { class: 'rows' });
   #act;
   #asked = null;
+  #turn = 0; // looks that are begun: what an older one finds is not shown any more
 
   constructor(act) {
     this.#act = act;
@@ -29,23 +30,23 @@ export class Lookup {
   }
 
   #submit() {
-    if (!this.#button.hasAttribute('aria-disabled')) this.#look(this.#input.value);
+    const model = this.#input.value;
+    if (!model.trim()) return;
+    this.#tell(words.lookingUp);
+    this.#look(model);
   }
 
   async #look(model) {
-    if (!model.trim()) return;
-    this.#button.setAttribute('aria-disabled', true);
-    this.#tell(words.lookingUp);
+    const turn = ++this.#turn;
+    this.#asked = model;
     try {
       const [told, { hardware, offline }] = await Promise.all([post('/page/shelf/lookup', { model }), get('/page/shelf')]);
-      this.#asked = model;
-      this.#show(told, { offline, disk: hardware.disk.free });
+      if (turn === this.#turn) this.#show(told, { offline, disk: hardware.disk.free });
     } catch (error) {
+      if (turn !== this.#turn) return;
       this.#asked = null;
       this.#list.replaceChildren();
       this.#tell(error.message, 'alarm');
-    } finally {
-      this.#button.removeAttribute('aria-disabled');
     }
   }
 
