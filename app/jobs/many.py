@@ -208,9 +208,13 @@ class Many:
             replies = [self._store.message(owner, name) for name in _names(group)]
             return {reply.id: text for reply in replies if (text := judged_text(reply)) is not None}
 
-        async with self._judge.session() as session:
-            verdicts = await Verdicts(session).of(await asyncio.to_thread(texts), group.gold)
-        return await asyncio.to_thread(self._store.update_group, group.id, report={**group.report, **verdicts})
+        while True:
+            async with self._judge.session() as session:
+                verdicts = await Verdicts(session).of(await asyncio.to_thread(texts), group.gold)
+            now = await asyncio.to_thread(self._store.group, owner, group.id)
+            if now.gold == group.gold:
+                return await asyncio.to_thread(self._store.update_group, now.id, report={**now.report, **verdicts})
+            group = now  # told otherwise while these were judged
 
 
 def _leaving(shared: SharedVote, index: int, then: OnEnd) -> OnEnd:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -94,13 +95,17 @@ def _write(root: Path, record: Begun) -> None:
         aside.write_bytes(msgspec.json.encode(record))
 
 
+# To see whether a lock is free is to take it: of two that look at once one would find the other's.
+_looking = threading.Lock()
+
+
 def is_locked(root: Path) -> bool:
     """Whether some process holds the lock of app/commands/distill.py, which it does for as long as it lives."""
     lock = root / ".lock"
     if not lock.is_file():
         return False
     try:
-        with FileLock(lock, timeout=0):
+        with _looking, FileLock(lock, timeout=0):
             return False
     except Timeout:
         return True

@@ -13,6 +13,7 @@ from ...serve.client import Client, Completion
 from ..problems import Problem
 from ..verify.boxed import is_refused, is_right
 from .estimators import interval
+from .samples import draw_seed
 
 # A field of our own servers: no thought is ended for the model. What a server saves would be counted as the model's.
 LETS_BE = {"thinking_control": False}
@@ -89,24 +90,25 @@ async def draw_samples(
     concurrency: int = 16,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Sample]:
-    """k samples of each problem, one problem's side by side, in the problems' order. Sample i of a problem has
-    seed i, whatever `body`, the other fields of each request, asks for. Raises what the client raises.
+    """k samples of each problem, one problem's side by side, in the problems' order. Each has the seed of `draw_seed`,
+    whatever `body`, the other fields of each request, asks for. Raises what the client raises.
     """
     gate = asyncio.Semaphore(concurrency)
     done = 0
 
     async with Client(base_url, timeout=600.0) as client:
 
-        async def sample(problem: Problem, seed: int) -> Sample:
+        async def sample(problem: Problem, i: int) -> Sample:
             nonlocal done
             async with gate:
                 messages = [{"role": "user", "content": problem.prompt}]
+                seed = draw_seed(problem.prompt, i)
                 completion = await client.complete(messages, seed=seed, priority="batch", **body)
             done += 1
             report(done, len(problems) * k)
             return await asyncio.to_thread(judge, problem, completion)  # a program takes its time
 
-        return list(await asyncio.gather(*(sample(p, seed) for p in problems for seed in range(k))))
+        return list(await asyncio.gather(*(sample(p, i) for p in problems for i in range(k))))
 
 
 def judge(problem: Problem, completion: Completion) -> Sample:

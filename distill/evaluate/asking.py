@@ -86,7 +86,7 @@ class Asker:
         messages = [{"role": "user", "content": draw.problem.prompt}]
         if self._seeds:
             try:
-                return await self._client.complete(messages, seed=draw.sample, **self._extra)
+                return await self._client.complete(messages, seed=draw.seed, **self._extra)
             except ApiError as error:
                 if error.status not in (400, 422) or "seed" not in error.message:
                     raise

@@ -24,7 +24,7 @@ def protocol(config: DistillConfig, arms: dict[str, Arm]) -> dict[str, Any]:
         **settings.sampling,
         **LETS_BE,
         "k": settings.samples,
-        "seeds": f"0 to {settings.samples - 1}, the same for each problem and model",
+        "seeds": "of each problem its own, the same for each model",
         "concurrency": settings.concurrency,
         "problems_seed": config.evaluation_seed,
         "intervals": "95 %, over families" if settings.by_family else "95 %, over problems",

@@ -21,6 +21,17 @@ class Draw:
     problem: ProblemRow
     sample: int
 
+    @property
+    def seed(self) -> int:
+        return draw_seed(self.problem.prompt, self.sample)
+
+
+def draw_seed(prompt: str, sample: int) -> int:
+    """Of sample 0, 1, … of a problem: the same for each model, and another for each problem. With one seed for all
+    problems a draw that falls badly would fall badly everywhere, and intervals take problems for independent.
+    """
+    return int(content_id(prompt, str(sample)), 16) % 2**31
+
 
 def wanted_draws(sets: dict[str, list[ProblemRow]], k: int, identity: str, sampling: dict[str, Any]) -> list[Draw]:
     """k of every problem. `identity` stands for the model's bytes; another model, setting or wording of a problem
@@ -31,7 +42,9 @@ def wanted_draws(sets: dict[str, list[ProblemRow]], k: int, identity: str, sampl
     for name, problems in sets.items():
         for problem in problems:
             asked = msgspec.json.encode(problem).decode()
-            draws += [Draw(content_id(identity, drawn_with, name, asked, str(i)), name, problem, i) for i in range(k)]
+            seeds = [str(draw_seed(problem.prompt, i)) for i in range(k)]
+            ids = [content_id(identity, drawn_with, name, asked, seed) for seed in seeds]
+            draws += [Draw(each, name, problem, i) for i, each in enumerate(ids)]
     return draws
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -94,13 +95,18 @@ def chats_router(services: PageServices) -> APIRouter:
     return router
 
 
+# Of two changes of the same settings the later one keeps what the earlier one changed.
+_changing = threading.Lock()
+
+
 def _changed(services: PageServices, owner: str, conversation_id: str, body: Changes) -> Conversation:
     store = services.store
     changes: dict[str, Any] = {name: getattr(body, name) for name in ("title", "pinned", "collects")}
     changes = {name: value for name, value in changes.items() if value is not None}
-    before = store.get(owner, conversation_id)
-    if body.settings is not None:
-        changes["settings"] = changed_settings(before.settings, body.settings)
-    if body.head is not None:
-        changes["head"] = store.leaf_below(store.message(owner, body.head).id)
-    return store.update(owner, conversation_id, **changes)
+    with _changing:
+        before = store.get(owner, conversation_id)
+        if body.settings is not None:
+            changes["settings"] = changed_settings(before.settings, body.settings)
+        if body.head is not None:
+            changes["head"] = store.leaf_below(store.message(owner, body.head).id)
+        return store.update(owner, conversation_id, **changes)

@@ -141,6 +141,22 @@ def test_a_title_is_changed_in_its_place_and_esc_leaves_it(page: ListVisit) -> N
     assert page.kept("after all")
 
 
+def test_a_title_that_is_being_typed_is_not_taken_when_the_order_changes(page: ListVisit) -> None:
+    page.lay_out(whole("above"), whole("before", age=60))
+    page.row("before").locator("a").focus()
+    page.tab.keyboard.press("F2")
+    page.tab.keyboard.type("af")
+    path = f"{page.url}/page/conversations/{page.kept('before')['id']}"
+    page.tab.context.request.patch(path, data={"pinned": True})
+    with page.tab.expect_response("**/page/conversations?*"):
+        page.tab.evaluate("import('/page/assets/common/bus.js').then((bus) => bus.emit('conversation-changed'))")
+    page.tab.wait_for_timeout(100)
+    page.tab.keyboard.type("ter")
+    assert page.kept("before")["pinned"]
+    page.tab.keyboard.press("Enter")
+    expect(page.tab.locator("nav.list .row .title").first).to_have_text("after")
+
+
 def test_what_was_deleted_comes_back_with_undo(page: ListVisit) -> None:
     page.lay_out(whole("stays"), whole("goes", age=60))
     page.row("goes").locator("a").click()
@@ -306,6 +322,23 @@ def test_a_conversation_leaves_as_a_file_without_its_thoughts_too(page: ListVisi
         download.value.save_as(tmp_path / "file.md")
         text = (tmp_path / "file.md").read_text(encoding="utf-8")
         assert "public" in text and ("SECRET" in text) is with_thoughts
+
+
+def test_a_file_that_is_given_again_while_it_is_read_is_read_once(page: ListVisit) -> None:
+    page.lay_out()
+    held: list[Any] = []
+    page.tab.route("**/page/import", lambda route: held.append(route))
+    line = json.dumps({"messages": [{"role": "user", "content": "twice"}, {"role": "assistant", "content": "a"}]})
+    chooser = page.tab.locator("nav.list input[type=file]")
+    for _ in range(2):
+        chooser.set_input_files({"name": "one.jsonl", "mimeType": "application/json", "buffer": line.encode()})
+    page.until(lambda: held)
+    page.tab.wait_for_timeout(200)
+    for route in held:
+        route.continue_()
+    page.tab.unroute("**/page/import")
+    expect(page.tab.locator(".toast [role=status]")).to_have_text("1 conversation imported.")
+    expect(page.rows()).to_have_count(1)
 
 
 def test_files_are_imported_and_a_bad_one_says_where(page: ListVisit) -> None:

@@ -27,6 +27,19 @@ def test_regenerate_makes_a_second_version_and_arrows_lead_between_them(chat: Vi
     chat.tab.wait_for_selector(f"{AT} >> text=1 / 2")
 
 
+def test_an_arrow_that_is_pressed_twice_at_once_leads_two_versions_back(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    for seen in ("2 / 2", "3 / 3"):
+        chat.tab.click(".again")
+        chat.tab.wait_for_selector(f"{AT} >> text={seen}")
+        chat.wait("done")
+    chat.tab.locator(".reply .branches button >> nth=0").evaluate("(arrow) => { arrow.click(); arrow.click(); }")
+    chat.tab.wait_for_selector(f"{AT} >> text=1 / 3")
+    chat.tab.click(".reply .branches button >> nth=1")
+    chat.tab.wait_for_selector(f"{AT} >> text=2 / 3")
+
+
 def test_a_double_click_asks_for_one_more_version(chat: Visit) -> None:
     chat.ask("How many sheep?")
     chat.wait("done")

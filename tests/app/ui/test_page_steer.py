@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Route
+
     from .conftest import Visit
 
 # In the page: whoever asks from outside may come when the thought is over.
@@ -97,6 +99,28 @@ def test_what_goes_on_with_another_budget_shows_that_one(chat: Visit) -> None:
 
 
 @pytest.mark.slow
+def test_of_two_budgets_the_later_one_holds_however_slow_the_first_is(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    think(chat, "budget")
+    path = f"/page/conversations/{chat.conversation}"
+
+    def budget() -> int:
+        return int(chat.json(path)["conversation"]["settings"]["budget"])
+
+    held: list[Route] = []
+    chat.tab.route(f"**{path}", lambda route: route.continue_() if held else held.append(route))
+    set_budget(chat, 111)
+    chat.until(lambda: held)
+    set_budget(chat, 222)
+    chat.tab.wait_for_timeout(200)
+    held[0].continue_()
+    chat.until(lambda: budget() != 1024)
+    chat.tab.wait_for_timeout(300)
+    assert (budget(), chat.tab.input_value(".budget input[type=number]")) == (222, "222")
+    chat.tab.unroute(f"**{path}")
+
+
 def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
     # One that no thought reaches: to choose a budget sets the one that stands there.
     think(chat, "budget")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import HIDE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -212,6 +214,19 @@ def test_the_place_in_a_chat_outlives_a_look_into_another_room(low: Visit) -> No
         low.tab.wait_for_timeout(300)
         show_room(low, "chat")
         low.tab.wait_for_function(f"place => Math.abs({TOP} - place) < 2", arg=place)
+
+
+def test_the_focus_stays_where_it_is_when_the_tab_comes_back(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    for control in (".copy", ".edit"):
+        chat.tab.hover(".turn")
+        chat.tab.focus(f".turn:last-child {control}")
+        chat.tab.evaluate(HIDE, True)
+        with chat.tab.expect_request("**/events"):
+            chat.tab.evaluate(HIDE, False)
+        chat.tab.wait_for_timeout(300)
+        assert chat.tab.evaluate("(control) => document.activeElement.matches(control)", control)
 
 
 @pytest.mark.slow

@@ -243,6 +243,23 @@ def test_a_name_is_looked_up_while_the_last_one_is_looked_at_again(tab: Tab) -> 
     tab.page.unroute(lookup)
 
 
+def test_a_download_that_is_given_up_can_be_begun_again_where_it_was_found(tab: Tab, house: House) -> None:
+    house.hub.bytes_per_s = CRAWL
+    name = "user/tiny-GGUF:Q4_K_M"
+    tab.page.fill("#shelf-lookup", "user/tiny-GGUF")
+    tab.page.press("#shelf-lookup", "Enter")
+    tab.press(f"fetch {name}")
+    tab.page.locator(f'#shelf .choice[data-model="{name}"] [data-key^="fetch"]').wait_for(state="detached")
+    tab.press(f"stop {name}")
+    tab.page.locator(f'#shelf .pull[data-pull="{name}"][data-state="interrupted"]').wait_for()
+    pulls = tab.page.request.get(f"{tab.url}/page/shelf/pulls").json()["pulls"]
+    (pull,) = (each["id"] for each in pulls if each["model"] == name)
+    tab.page.evaluate(f"import('/page/assets/shelf/pulls.js').then(({{ pulls }}) => pulls.forget({pull!r}))")
+    tab.page.locator(f'#shelf .pull[data-pull="{name}"]').wait_for(state="detached")
+    expect(tab.page.locator(f'#shelf .choice[data-model="{name}"] [data-key^="fetch"]')).to_be_enabled()
+    house.hub.bytes_per_s = None
+
+
 def test_a_model_is_removed_after_a_question_that_says_what_it_frees(tab: Tab, house: House) -> None:
     tab.page.fill("#shelf-lookup", "user/tiny-GGUF")
     tab.page.press("#shelf-lookup", "Enter")

@@ -196,6 +196,24 @@ def test_a_save_that_takes_long_is_that_of_its_star_and_what_is_being_typed_stay
     take_out(visit)
 
 
+def test_a_tick_that_could_not_be_saved_is_none(visit: Visit) -> None:
+    tab = visit.tab
+    visit.ask("PLAIN tick")
+    visit.wait("done")
+    reply = visit.json(f"/page/conversations/{visit.conversation}")["path"][-1]
+    tab.context.request.post(f"{visit.url}/page/stars", data={"message": reply["id"], "agree": True})
+    tab.click("#room-stars-button")
+    tab.click("#stars .row >> text=PLAIN tick")
+    tick = tab.locator(".review .tick input").first
+    tab.route("**/page/stars/*", lambda route: route.abort() if route.request.method == "PATCH" else route.continue_())
+    tick.click()
+    tab.wait_for_selector(".review p.alarm:not(:empty)")
+    assert not tick.is_checked()
+    tab.unroute("**/page/stars/*")
+    visit.take_complaints()
+    take_out(visit)
+
+
 def test_what_is_drawn_anew_keeps_the_focus_and_the_answer_that_is_being_typed(visit: Visit) -> None:
     tab = visit.tab
     visit.ask("PLAIN focus")

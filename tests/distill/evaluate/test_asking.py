@@ -138,9 +138,17 @@ def test_a_server_that_counts_no_tokens_is_measured(serve: Any) -> None:
 def test_each_sample_has_a_seed_of_its_own_and_the_fields_asked_for(serve: Any) -> None:
     teacher = serve()
     ask(teacher, k=3, temperature=0.6)
-    assert sorted(body["seed"] for body in teacher.asked) == [0, 1, 2]
+    assert {body["seed"] for body in teacher.asked} == {draw.seed for draw in draws(3)}
+    assert len({draw.seed for draw in draws(3)}) == 3
     assert all(body["temperature"] == 0.6 and body["model"] == "m" for body in teacher.asked)
     assert all(body["messages"] == [{"role": "user", "content": PROBLEM.prompt}] for body in teacher.asked)
+
+
+def test_problems_do_not_share_their_random_numbers_and_models_do() -> None:
+    problems = [ProblemRow(id=str(n), prompt=f"What is {n} + 3?", gold="4", source="test") for n in range(3)]
+    one, other = (wanted_draws({"s": problems}, 2, model, {}) for model in ("model", "another model"))
+    assert len({draw.seed for draw in one}) == 6
+    assert [draw.seed for draw in one] == [draw.seed for draw in other]
 
 
 def test_a_wrong_key_ends_it_with_one_line(serve: Any) -> None:

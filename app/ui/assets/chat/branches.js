@@ -7,7 +7,9 @@ export const branches = (message, what, choose) => {
   const all = message.siblings ?? [];
   const at = all.indexOf(message.id);
   if (all.length < 2 || at < 0) return null;
-  const step = (sign, name, by) => button(sign, () => choose(all[at + by]),
+  let aim = at; // where the presses lead to: one may come before the version of the last one is there
+  const go = (by) => { if (all[aim + by]) choose(all[aim += by]); };
+  const step = (sign, name, by) => button(sign, () => go(by),
     { class: 'quiet', 'aria-label': name, title: name, disabled: !all[at + by] });
   return make('span', { class: 'branches', role: 'group', 'aria-label': words.branches.label(words.branches[what]) },
     step('‹', words.branches.before, -1),

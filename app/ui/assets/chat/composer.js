@@ -66,8 +66,8 @@ export class Composer {
   // What is on its way stays a draft until it has arrived: a reload would else lose it.
   async ask(text = this.text) {
     const { id } = this;
-    if (!text || this.sent.has(id)) return;
-    if (this.isLive) {
+    if (!text) return;
+    if (this.isLive || this.sent.has(id)) {
       this.fail(words.composer.busy);
       return;
     }
@@ -88,6 +88,7 @@ export class Composer {
       if (id === this.id) this.fail(error.message);
     } finally {
       this.sent.delete(id);
+      this.permit();
       this.tell();
     }
   }
@@ -130,7 +131,7 @@ export class Composer {
   live(isLive) {
     if (isLive === this.isLive) return;
     this.isLive = isLive;
-    if (this.error.textContent === words.composer.busy) this.fail('');
+    this.permit();
     if (isLive) rescueFocus(this.askButton, this.box);
     else rescueFocus(this.stopButton);
     this.ready();
@@ -139,4 +140,9 @@ export class Composer {
   }
 
   fail(message) { this.error.textContent = message; }
+
+  // What one was told to wait for is over.
+  permit() {
+    if (this.error.textContent === words.composer.busy) this.fail('');
+  }
 }

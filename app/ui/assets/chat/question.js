@@ -15,7 +15,9 @@ export class Question {
   }
 
   update(message) {
+    const [before, now] = [this.message, message].map((each) => each && JSON.stringify([each.content, each.siblings]));
     this.message = message;
+    if (before === now) return;
     this.text.textContent = message.content;
     this.change = button(words.question.edit, () => this.edit().focus(), { class: 'quiet edit' });
     const versions = branches(message, 'question', (id) => this.commands.choose(id));

@@ -37,15 +37,19 @@ export class Reply {
 
   get isLive() { return this.message.state === 'live'; }
 
-  // A record that was seen before knows nothing of what has come since.
+  // A record that was seen before knows nothing of what has come since. One that a new stream brings again changes
+  // nothing where the reply has ended: what has the focus there, or tells of something, stays.
   see(message) {
-    if (message !== this.message) this.update(message);
+    if (message === this.seen) return;
+    const isSame = !this.isLive && JSON.stringify(message) === JSON.stringify(this.message);
+    this.seen = message;
+    if (!isSame) this.update(message);
   }
 
   // The message as a whole.
   update(message) {
     const goesOn = this.message && this.isLive;
-    this.message = message;
+    this.message = this.seen = message;
     this.isStopping = false;
     // While it is written, what was said since holds.
     if (!goesOn) this.budget = message.settings?.thinking === 'budget' ? message.settings.budget : null;

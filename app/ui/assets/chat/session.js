@@ -228,8 +228,19 @@ export class Session {
     return Promise.all([...new Set(paths)].map((path) => this.send('POST', path, path.endsWith('control') ? { action: 'stop' } : {})));
   }
 
-  // Shows the newest leaf under a message.
-  async choose(id) { await this.update({ head: id }); }
+  // Shows the newest leaf under a message: of several choices the last one. It is known where the head is then.
+  async choose(id) {
+    const { visit } = this;
+    const before = this.choosing;
+    this.choosing = (async () => {
+      await before?.catch(() => {});
+      if (this.visit === visit) await this.update({ head: id });
+    })();
+    await this.choosing;
+    if (this.visit !== visit) return;
+    clearTimeout(this.doubt);
+    this.check();
+  }
 
   async update(changes) {
     this.changed(await this.send('PATCH', `/page/conversations/${this.id}`, changes));

@@ -97,7 +97,7 @@ class Chat {
     this.picker?.node.toggleAttribute('inert', !session.isShown);
     this.composer.show(session.id);
     this.composer.live(session.live.length > 0);
-    this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...(conversation?.settings ?? this.planned) });
+    if (!this.isSetting) this.composer.thinking.show({ thinking: 'auto', budget: 1024, ...(conversation?.settings ?? this.planned) });
     this.tell();
     if (session.isShown) this.arrived(session.id);
   }
@@ -174,17 +174,29 @@ class Chat {
 
   openAddressed() { this.open(new URL(location.href).searchParams.get('c'), { isStep: false }); }
 
+  // A slider that is moved wants many values one after another: the last one counts, and what is not it yet is not shown.
   async setThinking(value) {
     if (!this.session.id) {
       this.plans = { ...this.plans, ...value };
       return;
     }
-    try {
-      await this.session.update({ settings: { ...current().conversation?.settings, ...value } });
-      await this.limit(value);
-    } catch (error) {
-      this.composer.fail(error.message);
+    const { session } = this;
+    this.chosen = { value, visit: session.visit };
+    if (this.isSetting) return;
+    this.isSetting = true;
+    while (this.chosen) {
+      const { value: next, visit } = this.chosen;
+      this.chosen = null;
+      if (session.visit !== visit) continue;
+      try {
+        await session.update({ settings: next });
+        if (!this.chosen && session.visit === visit) await this.limit(next);
+      } catch (error) {
+        this.composer.fail(error.message);
+      }
     }
+    this.isSetting = false;
+    this.show();
   }
 
   // What is being thought already follows: a budget ends it there, Auto lifts that, and Off ends it now.
@@ -234,8 +246,12 @@ class Chat {
   }
 
   async openShortcuts() {
-    const { openShortcuts } = await import('../list/shortcuts.js');
-    openShortcuts();
+    try {
+      const { openShortcuts } = await import('../list/shortcuts.js');
+      openShortcuts();
+    } catch {
+      this.composer.fail(shared.unreachable);
+    }
   }
 
   async begin() {

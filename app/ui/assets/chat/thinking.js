@@ -18,7 +18,7 @@ export class ThinkingSwitch {
     const choices = this.radios.map((radio) => make('label', { title: thinking.why[radio.value] }, radio,
       make('span', {}, thinking[radio.value])));
     this.slider = make('input', { type: 'range', min: SMALLEST * STEPS, max: LARGEST * STEPS, step: 1, 'aria-label': thinking.slider,
-      oninput: () => this.slid(), onchange: () => this.tell() });
+      oninput: () => this.slid(), onchange: () => { this.slid(); this.tell(); } });
     this.number = make('input', { type: 'number', min: 1, max: MOST, 'aria-label': thinking.number, onchange: () => this.typed() });
     this.budget = make('span', { class: 'budget' }, this.slider, this.number, make('span', { class: 'soft' }, thinking.unit));
     this.node = make('fieldset', { class: 'thinking', onkeydown: (event) => this.onKey(event) }, make('legend', {}, thinking.legend),

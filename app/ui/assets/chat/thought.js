@@ -75,6 +75,7 @@ export class Thought {
   // What has ended is loaded when it is looked at, and drawn with its steps when it is open.
   async fill() {
     const isRead = this.state === 'open' && !this.isLive;
+    if (isRead) rescueFocus(this.text, this.toggle);
     this.text.hidden = isRead;
     this.read.hidden = !isRead;
     if (isRead) await this.showRead();
@@ -89,6 +90,7 @@ export class Thought {
     if (!this.lines.length) this.text.textContent = words.trace.loading;
     try {
       const { reasoning } = await get(`/page/messages/${this.message.id}`);
+      if (this.isLive) return; // it goes on, and its stream tells the whole
       if (!this.lines.length) this.lines.clear();
       this.lines.set(reasoning);
     } catch (error) {
@@ -128,6 +130,8 @@ export class Thought {
     this.message = message;
     if (this.isLive) {
       this.finished = null;
+      this.error.hidden = true;
+      if (!this.lines.length) this.lines.clear(); // of what stands there meanwhile
       this.lines.set(message.reasoning ?? '');
     } else if (wasLive || message.reasoning_chars !== before.reasoning_chars) {
       // It may have gone on and ended elsewhere.

@@ -8,14 +8,14 @@ import { Reply } from './reply.js';
 class Many {
   constructor(id, told) {
     this.id = id;
-    this.told = new Set(told);
+    this.told = new Map(told.map((record) => [record.id, record])); // the newest of each
     this.view = null;
     this.early = [];
   }
 
   tell(record) {
-    if (!this.told.has(record)) this.pass(record);
-    this.told.add(record);
+    if (this.told.get(record.id) !== record) this.pass(record);
+    this.told.set(record.id, record);
   }
 
   pass(news) {
@@ -79,16 +79,20 @@ export class Turn {
   showOthers(reply, members) {
     const own = new Set(members.map(({ id }) => id));
     const siblings = (reply.siblings ?? []).filter((id) => id === reply.id || !own.has(id));
+    const drawn = [reply.id, ...siblings].join();
+    if (this.others?.isConnected && this.others.dataset.of === drawn) return;
     this.others?.remove();
     this.others = branches({ id: reply.id, siblings }, 'reply', (id) => this.commands.choose(id));
-    if (this.others && this.many?.view) this.node.append(this.others);
+    if (!this.others) return;
+    this.others.dataset.of = drawn;
+    if (this.many?.view) this.node.append(this.others);
   }
 
   // Where the message stands; null: not here.
   nodeOf(id) {
     if (this.question?.message.id === id) return this.question.node;
     if (this.reply?.id === id) return this.reply.node;
-    return this.many?.told && [...this.many.told].some((record) => record.id === id) ? this.node : null;
+    return this.many?.told.has(id) ? this.node : null;
   }
 
   showReply(reply) {

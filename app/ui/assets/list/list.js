@@ -160,7 +160,8 @@ class ConversationList {
   // Nothing is moved that stands where it should: moving takes the focus away, and menus with it.
   place(sections) {
     const order = JSON.stringify(sections.map(([name, rows]) => [name, rows.map(({ id }) => id)]));
-    if (order === this.order) return;
+    // A title that is being typed would be taken as it stands: moved, its field loses the focus.
+    if (order === this.order || [...this.rows.values()].some(({ field }) => field)) return;
     this.order = order;
     const focused = this.body.contains(document.activeElement) ? document.activeElement : null;
     this.body.replaceChildren(...sections.map(([name, rows]) => {

@@ -29,7 +29,7 @@ const onKey = (event, panel, close) => {
 
 // `items(close)` gives the nodes in it.
 export const openMenu = (anchor, label, items) => {
-  const panel = make('div', { class: 'view popmenu', popover: 'auto', role: 'group', 'aria-label': label });
+  const panel = make('div', { class: 'view popmenu', popover: 'auto', role: 'group', 'aria-label': label, tabindex: '-1' });
   const close = () => { panel.hidePopover(); anchor.focus?.({ preventScroll: true }); };
   panel.append(...items(close));
   panel.addEventListener('keydown', (event) => onKey(event, panel, close));

@@ -123,15 +123,19 @@ export class Row {
     this.link.hidden = false;
     field.remove();
     if (isKept && title && title !== this.conversation.title) this.change({ title });
+    else this.list.show();
   }
 
   async remove() {
+    if (this.isLeaving) return;
+    this.isLeaving = true;
     const wasShown = this.link.hasAttribute('aria-current');
     const hadFocus = this.node.contains(document.activeElement) || document.activeElement === document.body;
     if (wasShown) emit('open-conversation', { id: null });
     try {
       await remove(this.path);
     } catch (error) {
+      this.isLeaving = false;
       this.list.toast.fail(error.message);
       return;
     }

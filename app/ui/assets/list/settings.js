@@ -187,5 +187,7 @@ export const openSettings = async (conversation = null) => {
     get('/page/state'),
     conversation ? get(`/page/conversations/${encodeURIComponent(conversation.id)}`).then((opened) => opened.conversation) : get('/page/settings'),
   ]);
-  return new SettingsDialog(conversation, state, fresh.settings).dialog;
+  // Who has gone to another chat meanwhile would change the one that was left.
+  if ((conversation?.id ?? null) !== (current().conversation?.id ?? null)) return;
+  new SettingsDialog(conversation, state, fresh.settings);
 };

@@ -23,6 +23,13 @@ export class Toast {
 
   say(text) { this.show(text, ''); }
 
+  // For as long as what it tells of takes: the next word ends it.
+  stay(text) {
+    this.show(text, '');
+    this.stays = true;
+    clearTimeout(this.leaving);
+  }
+
   fail(text) { this.show('', text, this.dismiss()); }
 
   // `act` undoes; what it fails with is told here. The focus goes to its button, and from there to `back`.
@@ -45,13 +52,13 @@ export class Toast {
     this.alarm.textContent = alarm;
     this.actions.replaceChildren(...actions);
     this.back = null;
-    this.isOffering = false;
+    this.isOffering = this.stays = false;
     this.leaveLater();
   }
 
   leaveLater() {
     clearTimeout(this.leaving);
-    if (this.alarm.textContent) return;
+    if (this.alarm.textContent || this.stays) return;
     this.leaving = setTimeout(() => { if (!this.node.contains(document.activeElement)) this.hide(); }, SHOWN_MS);
   }
 

@@ -55,11 +55,22 @@ export class Importer {
     });
   }
 
+  // One after another: taken twice, everything in a file would be there twice.
   async take(files) {
+    if (this.isTaking) return;
+    this.isTaking = true;
+    try {
+      await this.takeAll([...files]);
+    } finally {
+      this.isTaking = false;
+    }
+  }
+
+  async takeAll(files) {
     let n = 0;
     const failures = [];
-    for (const file of [...files]) {
-      this.toast.say(words.transfer.reading(file.name));
+    for (const file of files) {
+      this.toast.stay(words.transfer.reading(file.name));
       try {
         n += await this.send(file);
       } catch (error) {

@@ -95,13 +95,14 @@ export class Card {
   async toggle(toggle, body) {
     body.hidden = !body.hidden;
     toggle.setAttribute('aria-expanded', String(!body.hidden));
-    if (body.hidden || body.firstChild) return;
-    const { FinishedThought } = await import('../trace/trace.js');
-    const thought = new FinishedThought(this.message, {
-      onFork: (at, text) => post(`/page/messages/${this.message.id}/fork`, { at, text }),
-    });
-    body.replaceChildren(thought.node);
+    // What could not be had is asked for again.
+    if (body.hidden || (body.firstChild && !body.querySelector(':scope > .alarm'))) return;
     try {
+      const { FinishedThought } = await import('../trace/trace.js');
+      const thought = new FinishedThought(this.message, {
+        onFork: (at, text) => post(`/page/messages/${this.message.id}/fork`, { at, text }),
+      });
+      body.replaceChildren(thought.node);
       await thought.open();
     } catch (error) {
       body.replaceChildren(make('p', { class: 'alarm' }, error.message));

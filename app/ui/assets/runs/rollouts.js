@@ -12,6 +12,7 @@ export class Rollouts {
   #start = 0;
   #asked = 0;
   #isReading = false;
+  #failed = false; // the page that is wanted is not the one that is shown
   #written = new Map(); // option -> bytes that there are
   #read = null; // bytes that there were when it was looked at
 
@@ -43,7 +44,7 @@ export class Rollouts {
     this.node.hidden = !rows.length;
     if (fresh) [this.notRight.checked, this.#asked] = [false, this.#asked + 1];
     if (!rows.length) return;
-    if (fresh || this.of.value !== before) await this.#turn(0);
+    if (fresh || this.of.value !== before || this.#failed) await this.#turn(0);
     else if (this.#read !== this.#written.get(before) && !this.#isReading) await this.#grow();
   }
 
@@ -57,9 +58,12 @@ export class Rollouts {
       if (asked !== this.#asked) return;
       this.#start = Math.max(0, start);
       this.#read = written;
+      this.#failed = false;
       this.list.replaceChildren(...groups.map(problem));
       this.#tell(total);
     } catch (error) {
+      if (asked !== this.#asked) return;
+      this.#failed = true;
       this.place.textContent = error.message;
     }
   }

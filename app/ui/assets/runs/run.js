@@ -10,6 +10,7 @@ import { Stages } from './stages.js';
 export class RunView {
   id = null;
   #state = '';
+  #turn = 0;
   refused = ''; // what was asked for last, and why not
 
   constructor({ onChanged, onClose }) {
@@ -37,14 +38,15 @@ export class RunView {
     this.id = id;
     this.whole.hidden = !id;
     this.none.hidden = Boolean(id);
+    const turn = ++this.#turn;
     if (!id) return;
     try {
       const { run, metrics, rows } = await get(`/page/runs/${encodeURIComponent(id)}`);
-      if (id !== this.id) return;
+      if (turn !== this.#turn) return; // something else was asked for meanwhile, or done
       this.#draw(run);
       await Promise.all([this.#readLog(), this.learning.show(id, metrics), this.rollouts.show(id, rows), this.numbers.show(id, metrics)]);
     } catch (error) {
-      if (id === this.id) this.error.textContent = error.message;
+      if (turn === this.#turn) this.error.textContent = error.message;
     }
   }
 
@@ -59,7 +61,14 @@ export class RunView {
     const state = [run.id, run.state, run.has_report].join();
     if (state === this.#state) return;
     this.#state = state;
-    this.buttons.replaceChildren(...this.#actions(run));
+    this.#put(...this.#actions(run));
+  }
+
+  // The focus goes from a button that leaves to what stands there then.
+  #put(...nodes) {
+    const hadFocus = this.buttons.contains(document.activeElement);
+    this.buttons.replaceChildren(...nodes);
+    if (hadFocus) (this.buttons.querySelector('button, a') ?? this.node).focus({ preventScroll: true });
   }
 
   #actions(run) {
@@ -81,9 +90,11 @@ export class RunView {
 
   async #do(action, saying = '') {
     this.error.textContent = this.refused = '';
-    if (saying) this.buttons.replaceChildren(make('p', { class: 'soft' }, saying));
+    if (saying) this.#put(make('p', { class: 'soft' }, saying));
+    this.#turn += 1;
     try {
       const { run } = await post(`/page/runs/${encodeURIComponent(this.id)}/${action}`);
+      this.#turn += 1;
       if (run.id === this.id) this.#draw(run);
       this.onChanged();
     } catch (error) {

@@ -14,7 +14,7 @@ const EVERY_MS = 2000;
 class RunsRoom {
   #told = null;
   #rows = new Map();
-  #looking = false;
+  #looking = null; // the look that is under way
 
   constructor(root) {
     this.root = root;
@@ -38,9 +38,15 @@ class RunsRoom {
     this.#offerWanted();
   }
 
+  // A look that was begun before knows nothing of what has just been done.
   async look() {
-    if (this.#looking) return;
-    this.#looking = true;
+    while (this.#looking) await this.#looking;
+    this.#looking = this.#lookOnce();
+    await this.#looking;
+    this.#looking = null;
+  }
+
+  async #lookOnce() {
     try {
       this.#told = await get('/page/runs');
       this.#draw(this.#told.runs);
@@ -51,19 +57,18 @@ class RunsRoom {
     } catch (error) {
       this.note.textContent = error.message;
       this.note.className = 'alarm';
-    } finally {
-      this.#looking = false;
     }
   }
 
   #lookIfSeen() {
-    if (!document.hidden && this.root.offsetParent) this.look();
+    if (!this.#looking && !document.hidden && this.root.offsetParent) this.look();
   }
 
   #draw(runs) {
     for (const run of runs) {
       if (!this.#rows.has(run.id)) this.#rows.set(run.id, new Row(run, () => this.#open(run.id, true)));
       this.#rows.get(run.id).show(run);
+      this.#rows.get(run.id).mark(run.id === this.view.id);
     }
     place(this.list, runs.map(({ id }) => this.#rows.get(id).node));
   }

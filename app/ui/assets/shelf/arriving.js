@@ -8,7 +8,7 @@ import { keyed } from './rows.js';
 
 class PullRow {
   #bar = make('progress', { max: 100, value: 0 });
-  #told = make('p', { class: 'state' });
+  #told = make('p', { class: 'state', tabindex: '-1' });
   #error = make('p', { class: 'alarm', hidden: true });
   #buttons = make('div', { class: 'buttons' });
   #act;
@@ -30,7 +30,9 @@ class PullRow {
     this.#error.textContent = pull.error ?? '';
     if (this.#shown === pull.state) return;
     this.#shown = pull.state;
+    const hadFocus = this.#buttons.contains(document.activeElement);
     this.#buttons.replaceChildren(...this.#actions(pull));
+    if (hadFocus) (this.#buttons.querySelector('button') ?? this.#told).focus({ preventScroll: true });
   }
 
   #actions(pull) {
@@ -51,6 +53,7 @@ export class Arriving {
   #rows = new Map();
   #list = make('ul', { class: 'rows' });
   #left = make('ul', { class: 'rows' });
+  #leftTold = '[]';
   #act;
 
   constructor(act) {
@@ -77,6 +80,9 @@ export class Arriving {
 
   // Parts of downloads that were begun elsewhere, by `r1chat pull` for one.
   leftovers(list) {
+    const told = JSON.stringify(list);
+    if (told === this.#leftTold) return;
+    this.#leftTold = told;
     this.#left.replaceChildren(...list.map((left) => {
       const free = () => this.#act(() => post('/page/shelf/leftovers/remove', { model: left.repo }));
       const ask = () => confirm(words.discardTitle(left.repo), words.discardText(left.bytes), words.removeNow(left.bytes), free);

@@ -3,7 +3,8 @@ import { get, post } from '../common/api.js';
 import { on } from '../common/bus.js';
 import { make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
-import { choiceRow } from './rows.js';
+import { pulls, statesOf } from './pulls.js';
+import { choiceRow, renew } from './rows.js';
 
 export class Lookup {
   #input = make('input', { type: 'text', id: 'shelf-lookup', placeholder: words.lookUpPlaceholder, autocomplete: 'off', spellcheck: 'false' });
@@ -13,6 +14,8 @@ export class Lookup {
   #act;
   #asked = null;
   #turn = 0; // looks that are begun: what an older one finds is not shown any more
+  #found = null; // what is shown
+  #running = '';
 
   constructor(act) {
     this.#act = act;
@@ -21,6 +24,7 @@ export class Lookup {
     this.node = make('section', {}, make('h2', {}, words.lookUpTitle), make('p', { class: 'soft' }, words.lookUpHint), form, this.#said, this.#list);
     // What arrives, or goes, changes what the choices say of themselves.
     on('models-changed', () => this.#asked && this.#look(this.#asked));
+    pulls.follow((list) => this.#progress(list));
   }
 
   disabled(offline) {
@@ -44,16 +48,29 @@ export class Lookup {
       if (turn === this.#turn) this.#show(told, { offline, disk: hardware.disk.free });
     } catch (error) {
       if (turn !== this.#turn) return;
-      this.#asked = null;
+      this.#asked = this.#found = null;
       this.#list.replaceChildren();
       this.#tell(error.message, 'alarm');
     }
   }
 
   #show({ repo, choices, suggested }, machine) {
+    this.#found = { choices, suggested, machine };
     this.#tell(choices.length ? words.found(repo, choices.length) : words.nothingFound(repo));
+    this.#rows();
+  }
+
+  #rows() {
+    const { choices, suggested, machine } = this.#found;
     const act = async (work) => { await this.#act(work); if (this.#asked) await this.#look(this.#asked); };
-    this.#list.replaceChildren(...choices.map((choice) => choiceRow(choice, machine, act, choice.id === suggested && choices.length > 1)));
+    renew(this.#list, choices.map((choice) => choiceRow(choice, machine, act, choice.id === suggested && choices.length > 1)));
+  }
+
+  // A download that begins or ends changes what its row offers.
+  #progress(list) {
+    const running = statesOf(list);
+    if (this.#found && running !== this.#running) this.#rows();
+    this.#running = running;
   }
 
   #tell(text, kind = 'soft') {

@@ -70,14 +70,15 @@ export class ModelPicker {
     this.#tell(null);
     try {
       if (conversation) {
-        const settings = { ...conversation.settings, model };
-        await patch(`/page/conversations/${conversation.id}`, { settings });
-        if (this.#conversation === conversation) this.#conversation = { ...conversation, settings };
+        await patch(`/page/conversations/${conversation.id}`, { settings: { model } });
         emit('conversation-changed', { id: conversation.id });
       }
-      this.#model = model;
-      this.#onChoose(model);
-      this.#draw();
+      // Somebody may have gone to another chat meanwhile.
+      if (this.#conversation?.id === conversation?.id) {
+        this.#model = model;
+        this.#onChoose(model);
+        this.#draw();
+      }
       if (found?.state === 'unloaded') await this.#load(id);
     } catch (error) {
       this.#tell(error.message);
@@ -106,11 +107,15 @@ export class ModelPicker {
   // What is replaced between press and release is not clicked: until then the menu stays as it is.
   #press() {
     this.#isPressed = true;
-    const release = () => setTimeout(() => {
-      this.#isPressed = false;
-      this.#draw();
-    });
-    for (const ended of ['pointerup', 'pointercancel']) window.addEventListener(ended, release, { once: true });
+    const over = new AbortController();
+    const release = () => {
+      over.abort();
+      setTimeout(() => {
+        this.#isPressed = false;
+        this.#draw();
+      });
+    };
+    for (const ended of ['pointerup', 'pointercancel']) window.addEventListener(ended, release, { signal: over.signal });
   }
 
   #fill() {

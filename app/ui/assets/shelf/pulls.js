@@ -5,9 +5,13 @@ import { emit } from '../common/bus.js';
 const EVERY_MS = 1000;
 const LOST_MS = 4000;
 
+// What rows offer depends on no more of the downloads than this.
+export const statesOf = (list) => list.map(({ model, live }) => `${model} ${live}`).join();
+
 class Pulls {
   #followers = new Set();
   #timer = null;
+  #turn = 0;
   list = [];
 
   // Calls `handler(list)` now and after every change; returns a function that ends it.
@@ -25,15 +29,18 @@ class Pulls {
   async look() {
     clearTimeout(this.#timer);
     this.#timer = null;
+    const turn = ++this.#turn;
     try {
-      this.take((await get('/page/shelf/pulls')).pulls);
+      const { pulls: list } = await get('/page/shelf/pulls');
+      if (turn === this.#turn) this.take(list);
     } catch {
-      this.#again(LOST_MS);
+      if (turn === this.#turn) this.#again(LOST_MS);
     }
   }
 
   // A list that another answer brought along.
   take(list) {
+    this.#turn += 1;
     const arrived = list.filter(({ id, state }) => state === 'done' && this.list.some((old) => old.id === id && old.live));
     this.list = list;
     for (const handler of this.#followers) handler(list);

@@ -1,7 +1,7 @@
 // One row per model: name and purpose, size, what it takes of this machine, its state, and what can be done with it.
 import { post } from '../common/api.js';
 import { emit } from '../common/bus.js';
-import { button, make } from '../common/dom.js';
+import { button, make, place } from '../common/dom.js';
 import { words } from '../words/shelf.js';
 import { confirm } from './confirm.js';
 import { pulls } from './pulls.js';
@@ -10,6 +10,14 @@ import { pulls } from './pulls.js';
 const SPEAKS_OF_SPEED = 1e8;
 
 export const keyed = (key, text, onclick, attributes = {}) => button(text, onclick, { 'data-key': key, ...attributes });
+
+// A row that would look the same stays, and with it what is being pressed or marked there. What has the focus keeps it.
+export const renew = (list, rows) => {
+  const focus = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const before = new Map([...list.children].map((row) => [row.dataset.model, row]));
+  place(list, rows.map((row) => (before.get(row.dataset.model)?.isEqualNode(row) ? before.get(row.dataset.model) : row)));
+  if (focus && document.activeElement?.dataset?.key !== focus) list.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+};
 
 // "● fits: needs about 6.8 GB with 32k of context" and "about 3 to 6 tok/s"
 export const needs = (told) => {

@@ -2,21 +2,15 @@
 import '../common/rooms.js';
 import { get } from '../common/api.js';
 import { on } from '../common/bus.js';
-import { make, place } from '../common/dom.js';
+import { make } from '../common/dom.js';
 import { words } from '../words/shelf.js';
-import { CatalogueRow, LocalRow, upstreamRow } from './rows.js';
+import { CatalogueRow, LocalRow, renew, upstreamRow } from './rows.js';
 import { firstRun } from './first_run.js';
 import { Lookup } from './lookup.js';
 import { Arriving } from './arriving.js';
-import { pulls } from './pulls.js';
+import { pulls, statesOf } from './pulls.js';
 
 const LOADING_MS = 1000;
-
-// A row that would look the same stays, and with it what is being pressed or marked there.
-const renew = (list, rows) => {
-  const before = new Map([...list.children].map((row) => [row.dataset.model, row]));
-  place(list, rows.map((row) => (before.get(row.dataset.model)?.isEqualNode(row) ? before.get(row.dataset.model) : row)));
-};
 
 class ShelfView {
   #machine = make('p', { class: 'machine' });
@@ -30,8 +24,10 @@ class ShelfView {
   #arriving;
   #lookup;
   #timer = null;
+  #turn = 0;
+  #offering = null;
   #told = null;
-  #states = '';
+  #running = '';
   // What is complained of is that nothing could be read: it passes when something can.
   #lost = false;
 
@@ -58,13 +54,18 @@ class ShelfView {
     new IntersectionObserver(([entry]) => { if (entry.isIntersecting) this.refresh(); }).observe(root);
   }
 
+  // Of several looks the last one that was begun counts.
   async refresh() {
     clearTimeout(this.#timer);
+    const turn = ++this.#turn;
     try {
-      this.#show(await get('/page/shelf'));
+      const told = await get('/page/shelf');
+      if (turn !== this.#turn) return;
+      this.#show(told);
       if (this.#lost) this.#complain(null);
       this.#lost = false;
     } catch (error) {
+      if (turn !== this.#turn) return;
       this.#lost = true;
       this.#complain(error.message);
     }
@@ -87,19 +88,25 @@ class ShelfView {
     this.#lookup.disabled(told.offline);
     pulls.take(told.pulls);
     // Once shown it stays, to tell how the download goes.
-    if (!this.#first.firstChild) firstRun(told).then((panel) => panel && this.#first.replaceChildren(panel));
+    if (!this.#first.firstChild) this.#offering ??= this.#offerFirst(told);
     if (told.models.some(({ state }) => state === 'loading')) this.#timer = setTimeout(() => this.refresh(), LOADING_MS);
+  }
+
+  async #offerFirst(told) {
+    const panel = await firstRun(told);
+    if (panel) this.#first.replaceChildren(panel);
+    this.#offering = null;
   }
 
   // A download that begins or ends changes what rows offer; in between only its percentage does.
   #progress(list) {
     this.#arriving.update(list);
-    const states = list.map(({ model, live }) => `${model} ${live}`).join();
-    if (this.#told && states !== this.#states) this.#rows(this.#told);
-    this.#states = states;
+    const running = statesOf(list);
+    if (this.#told && running !== this.#running) this.#rows(this.#told);
+    this.#running = running;
     for (const pull of list.filter(({ live }) => live)) {
-      const state = this.#toFetch.querySelector(`[data-model="${CSS.escape(pull.model)}"] > .state`);
-      if (state) state.textContent = words.pulling(pull);
+      const states = this.#body.querySelectorAll(`.row:not([data-state])[data-model="${CSS.escape(pull.model)}"] > .state`);
+      for (const state of states) state.textContent = words.pulling(pull);
     }
   }
 

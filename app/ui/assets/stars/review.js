@@ -13,6 +13,7 @@ export class Review {
   id = null;
   #typed = new Map(); // star -> {part or 'gold': text that is being edited}
   #on;
+  #saves = 0;
   #star = null;
 
   constructor(on) {
@@ -159,24 +160,29 @@ export class Review {
     return make('p', { class: 'soft small made' }, `${words.madeWith}: ${told.join(', ')}.`);
   }
 
-  // Judging takes its time: another star may be shown by then.
+  // Judging takes its time: another star may be shown by then, or something else be saved of this one.
   async #save(given) {
     const { id } = this;
-    this.said.textContent = words.saving;
-    this.said.className = 'soft';
+    const turn = ++this.#saves;
+    this.#say(words.saving);
     try {
       const { star } = await patch(`/page/stars/${encodeURIComponent(id)}`, given);
       const drafts = this.#drafts(star);
       // What was typed while it was judged is not saved yet.
       for (const part of Object.keys(given)) if (drafts[part] === given[part]) delete drafts[part];
       this.#keep(star);
-      if (this.id === id) this.#draw(star);
+      if (this.id === id && turn === this.#saves) this.#draw(star);
       this.#on.onChanged();
     } catch (error) {
       if (this.id !== id) return;
-      this.said.textContent = error.message;
-      this.said.className = 'alarm';
+      if (turn === this.#saves) this.#draw(this.#star); // a tick that was not taken is none
+      this.#say(error.message, 'alarm');
     }
+  }
+
+  #say(text, kind = 'soft') {
+    this.said.textContent = text;
+    this.said.className = kind;
   }
 
   #askToRemove() {
@@ -184,13 +190,14 @@ export class Review {
     const keep = button(words.cancel, () => dialog.close());
     const go = button(words.remove, async () => {
       dialog.close();
+      this.#say(words.saving);
       try {
         await remove(`/page/stars/${encodeURIComponent(id)}`);
         keepDraft(id, '');
-        this.#on.onClose();
+        if (this.id === id) this.#on.onClose();
         this.#on.onChanged();
       } catch (error) {
-        this.said.textContent = error.message;
+        if (this.id === id) this.#say(error.message, 'alarm');
       }
     }, { class: 'danger' });
     const dialog = openDialog(words.removeTitle, make('p', {}, words.removeText), make('div', { class: 'buttons' }, keep, go));

@@ -37,9 +37,10 @@ class StarButton {
     this.look();
   }
 
+  // What is under way here tells of its own end.
   async look() {
     const found = await marksOf(this.message.conversation);
-    this.#show(found[this.message.id] ?? null);
+    if (!this.button.hasAttribute('aria-disabled')) this.#show(found[this.message.id] ?? null);
   }
 
   #show(mark) {

@@ -20,7 +20,7 @@ class StarsRoom {
     this.root = root;
     this.filters = new Map(Object.keys(words.filters).map((state) => [state, button('', () => this.#filter(state), { class: 'filter' })]));
     this.list = make('ul', { class: 'stars' });
-    this.note = make('p', { class: 'soft', role: 'status' });
+    this.note = make('p', { class: 'soft', role: 'status', tabindex: '-1' });
     this.more = button(words.more, () => this.#load(this.#shown), { hidden: true });
     this.run = button(words.startRun, () => beginRun('stars'), { class: 'primary' });
     this.review = new Review({ onChanged: () => emit('stars-changed'), onClose: () => this.#open(null), onOpen: (id) => this.#open(id) });
@@ -61,9 +61,11 @@ class StarsRoom {
       const state = this.#state ? `&state=${this.#state}` : '';
       const told = await get(`/page/stars?start=${start}&n=${n}${state}`);
       if (this.#turn !== turn) return;
+      const held = this.list.contains(document.activeElement) ? document.activeElement.dataset.star : null;
       if (start === 0) this.list.replaceChildren();
       const rows = told.stars.map((star) => this.#row(star));
       this.list.append(...rows);
+      if (held && start === 0) (this.#rowOf(held) ?? this.note).focus({ preventScroll: true });
       this.#shown = start + told.stars.length;
       if (this.#shown >= told.total && document.activeElement === this.more) rows[0]?.querySelector('button').focus();
       this.more.hidden = this.#shown >= told.total;
@@ -102,11 +104,15 @@ class StarsRoom {
   async #open(id, focus = false) {
     this.root.toggleAttribute('data-reviews', Boolean(id));
     const before = this.review.id;
-    await this.review.show(id);
-    this.#mark();
+    const shown = this.review.show(id);
+    // At once: who has gone on meanwhile keeps the focus.
     if (id && focus) this.review.focus();
-    else if (!id && before) this.list.querySelector(`[data-star="${before}"]`)?.focus();
+    else if (!id && before) this.#rowOf(before)?.focus();
+    await shown;
+    this.#mark();
   }
+
+  #rowOf(star) { return this.list.querySelector(`[data-star="${CSS.escape(star)}"]`); }
 
   #mark() {
     for (const row of this.list.querySelectorAll('.row')) {
