@@ -251,7 +251,7 @@ def test_a_download_that_is_given_up_can_be_begun_again_where_it_was_found(tab: 
     tab.press(f"fetch {name}")
     tab.page.locator(f'#shelf .choice[data-model="{name}"] [data-key^="fetch"]').wait_for(state="detached")
     tab.press(f"stop {name}")
-    tab.page.locator(f'#shelf .pull[data-pull="{name}"][data-state="interrupted"]').wait_for()
+    tab.pull(name, "stopped")
     pulls = tab.page.request.get(f"{tab.url}/page/shelf/pulls").json()["pulls"]
     (pull,) = (each["id"] for each in pulls if each["model"] == name)
     tab.page.evaluate(f"import('/page/assets/shelf/pulls.js').then(({{ pulls }}) => pulls.forget({pull!r}))")
