@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def test_the_students_are_those_of_distill() -> None:
     of_recipes = {"small", "demo"}
     assert tuple(name for name in KNOWN if name not in of_recipes) == STUDENTS
     assert tuple(name for name, student in KNOWN.items() if student.base is None) == RECIPE_STUDENTS
+
+
+def test_of_two_that_look_at_a_run_at_once_neither_takes_the_other_for_it(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    with ThreadPoolExecutor(4) as lookers:
+        assert not any(lookers.map(lambda _: is_locked(tmp_path), range(2000)))
 
 
 def test_the_recipes_are_those_that_need_no_gpu() -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from r1chat.app.conversations.records import Conversation
+from r1chat.app.conversations.store import ConversationStore
+
 from .conftest import LABEL, PageServer, scripted
 from .person import Person, Screen
 
+PARTS: list[dict[str, Any]] = [{"thinking": "off"}, {"temperature": 0.25}]
 NONSENSE = [
     ("POST", "/ask", {"text": 1}),
     ("POST", "/ask", {}),
@@ -54,6 +60,22 @@ def test_a_conversation_is_listed_renamed_pinned_and_found(person: Person) -> No
     assert person.get("/conversations")["conversations"][0]["id"] == first
     assert {hit["conversation"] for hit in person.get("/search?q=sheep")["hits"]} >= {first}
     assert person.get("/search?q=ran+away&where=thoughts")["hits"] and not person.get("/search?q=ran+away")["hits"]
+
+
+def test_two_changes_at_once_both_hold(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    get = ConversationStore.get
+
+    def slow(store: ConversationStore, *which: str) -> Conversation:
+        found = get(store, *which)
+        time.sleep(0.1)
+        return found
+
+    conversation, _ = person.answered("How many cows?")
+    monkeypatch.setattr(ConversationStore, "get", slow)
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(lambda part: person.patch(f"/conversations/{conversation}", settings=part), PARTS))
+    settings = person.get(f"/conversations/{conversation}")["conversation"]["settings"]
+    assert {**settings, **PARTS[0], **PARTS[1]} == settings
 
 
 def test_a_key_that_is_set_or_changed_takes_nothing_away_and_gives_nothing_to_others(tmp_path: Path) -> None:

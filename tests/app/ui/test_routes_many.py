@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from r1chat.app.conversations.store import ConversationStore
 from r1chat.app.folders import CONVERSATIONS
+from r1chat.app.jobs.verdicts import Verdicts
 
 from .conftest import LABEL, PageServer, scripted
 from .person import Person, Screen
@@ -145,6 +149,27 @@ def test_a_gold_answer_marks_each_reply_and_may_be_changed_later(person: Person)
     assert [again["report"]["marks"][reply["id"]] for reply in group["replies"]][:2] == ["right", "wrong"]
     assert opened(person, asked)["groups"][group["id"]]["gold"] == "\\boxed{24}", "it is kept"
     assert person.patch(f"/groups/{group['id']}", gold="")["group"]["report"]["marks"] == {}
+
+
+def test_marks_are_those_of_the_answer_that_was_told_last(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = Verdicts.of
+    has_begun = threading.Event()
+
+    async def slow(verdicts: Verdicts, texts: dict[str, str], gold: str) -> dict[str, Any]:
+        if gold == "24":
+            has_begun.set()
+            await asyncio.sleep(0.5)
+        return await of(verdicts, texts, gold)
+
+    group = ended(person, ask(person, "VOTES please", gold="36"))
+    monkeypatch.setattr(Verdicts, "of", slow)
+    with ThreadPoolExecutor(1) as other:
+        wrong = other.submit(person.patch, f"/groups/{group['id']}", gold="24")
+        assert has_begun.wait(30)
+        right = person.patch(f"/groups/{group['id']}", gold="36")["group"]
+        late = wrong.result()["group"]
+    assert late["gold"] == right["gold"] == "36"
+    assert late["report"]["marks"] == right["report"]["marks"] == group["report"]["marks"]
 
 
 def test_a_formula_is_compared_as_mathematics(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
