@@ -102,6 +102,16 @@ def is_done(stage: Stage, config: DistillConfig, folder: RunFolder) -> bool:
     return present and same and record.get("fingerprint") == fingerprint(stage, config, folder)
 
 
+def stale(config: DistillConfig, folder: RunFolder) -> list[str]:
+    """The stages that were done, but with other settings or inputs than there are now: a stage was done alone."""
+    done = folder.read_json(folder.record).get("stages", {})
+    return [
+        stage.name
+        for stage in STAGES
+        if "fingerprint" in done.get(stage.name, {}) and not stage.always and not is_done(stage, config, folder)
+    ]
+
+
 def fingerprint(stage: Stage, config: DistillConfig, folder: RunFolder) -> str:
     """Hash of all that decides what a stage makes, but for the files that its settings name. The run may have been
     moved meanwhile, and other words may be said of a student.

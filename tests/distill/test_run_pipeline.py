@@ -18,7 +18,7 @@ from chat_folders import chat_folder
 from r1chat.distill.config import DistillConfig
 from r1chat.distill.errors import DistillError
 from r1chat.distill.host import Host
-from r1chat.distill.pipeline import NAMES, STAGES, run
+from r1chat.distill.pipeline import NAMES, STAGES, run, stale
 from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.students import STUDENTS, find_student
 
@@ -125,6 +125,17 @@ def test_what_is_held_out_decides_what_is_practised(
     for sets in ((), ("generated-test",), ("generated-test",)):
         again(replace(config, evaluate=replace(config.evaluate, sets=sets)), ("base", "grpo"))
     assert calls == ["base", "grpo", "grpo"]
+
+
+def test_a_stage_done_alone_leaves_those_that_read_it_out_of_date(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]]
+) -> None:
+    config = DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t")
+    again(config)
+    assert stale(config, RunFolder(config.run_dir)) == []
+    config = replace(config, filter=replace(config.filter, max_tokens=2048))
+    again(config, ("filter",))
+    assert stale(config, RunFolder(config.run_dir)) == ["sft"]
 
 
 def test_a_lost_artifact_is_made_again(tmp_path: Path, calls: list[str], again: Callable[..., list[str]]) -> None:
