@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from ..serve.files import sha256_of
 from .config import DistillConfig
-from .errors import DistillError, quoted
+from .errors import DistillError, of_run, quoted
 from .failures import told_in_words
 from .grpo import config as grpo_config
 from .host import Host
@@ -75,12 +76,13 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
     """Does the stages asked for that are not done; run.json's records of them. Raises DistillError."""
     again = f"r1chat distill --run-dir {quoted(folder.root)}"
     wanted = [stage for stage in STAGES if stage.name in stages]
-    with told_in_words("run", again):
+    host = replace(host, say=lambda text, say=host.say: say(of_run(text, folder.root)))
+    with _named(folder), told_in_words("run", again):
         _require_packages(wanted)
         _begin(config, folder)
     for stage in wanted:
         _require(stage, folder)
-        with told_in_words(stage.name, again):
+        with _named(folder), told_in_words(stage.name, again):
             if is_done(stage, config, folder):
                 host.say(f"{stage.name}: already done")
             else:
@@ -88,6 +90,18 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
             if stage.name == "base":
                 config = _known(config)
     return dict(folder.read_json(folder.record).get("stages", {}))
+
+
+@contextmanager
+def _named(folder: RunFolder) -> Iterator[None]:
+    """Who raises an error need not know of which run: its command is told with the folder."""
+    try:
+        yield
+    except DistillError as error:
+        text = of_run(str(error), folder.root)
+        if text == str(error):
+            raise
+        raise DistillError(text) from error
 
 
 def is_done(stage: Stage, config: DistillConfig, folder: RunFolder) -> bool:

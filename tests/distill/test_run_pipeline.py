@@ -267,6 +267,37 @@ def test_what_the_machine_refuses_a_stage_is_told_in_a_line(
         again(DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t"))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Train more gently: r1chat distill sft --learning-rate 3e-05", "--learning-rate 3e-05 --run-dir RUN"),
+        ("Give its key: R1CHAT_TEACHER_KEY=KEY r1chat distill evaluate", "r1chat distill evaluate --run-dir RUN"),
+        ("It runs code. Allow it: r1chat distill --sandbox", "r1chat distill --sandbox --run-dir RUN"),
+        ("Let more through: r1chat distill filter --run-dir X --keep-unverified", "--run-dir X --keep-unverified"),
+        ("It cannot be a student. Use: r1chat distill --student tiny", "r1chat distill --student tiny"),
+        ("See which there are: r1chat distill --help", "r1chat distill --help"),
+        ("There is a model s. Delete it: r1chat rm s", "r1chat rm s"),
+    ],
+)
+def test_a_command_that_mends_names_the_run_that_it_is_for(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, text: str,
+    told: str,
+) -> None:  # fmt: skip
+    """Typed as it stands, it would ask which run."""
+    stage, said = sys.modules["r1chat.distill.sft.stage"], []
+    told = told.replace("RUN", f"'{tmp_path / 'my run'}'")
+
+    def refuses(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]:
+        host.say(text)
+        raise DistillError(text)
+
+    monkeypatch.setattr(stage, "run_stage", refuses)
+    config = DistillConfig(STUDENTS["tiny"], tmp_path / "my run", "t")
+    with pytest.raises(DistillError) as error:
+        run(config, RunFolder(config.run_dir), Host(no_server, lambda *_: tmp_path, said.append))
+    assert str(error.value).endswith(told) and said[-1].endswith(told)
+
+
 def test_a_fault_of_ours_keeps_its_traceback(
     tmp_path: Path, calls: list[str], again: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
