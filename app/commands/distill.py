@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..distilling.agreement import agreed
-from ..distilling.options import add_options, build_config, default_name, placed
+from ..distilling.options import add_options, build_config, check_jail, default_name, placed
 from ..distilling.progress import STAGES
 from ..distilling.recipes import is_recipe, run_recipe
 from ..distilling.run_folders import alone, store_options, stored_options
@@ -98,6 +98,7 @@ def _run_stages(args: argparse.Namespace) -> int:
     except DistillError as error:  # asked for what cannot be
         raise UsageError(str(error)) from error
     again = f"r1chat distill --run-dir {shlex.quote(str(root))}"
+    check_jail(config, stages)
     if "export" in stages:
         # Now, and not after hours of training.
         check_is_free(config.name, str(root.resolve()))

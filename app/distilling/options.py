@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -168,6 +169,22 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
             "r1chat distill --problems openai/gsm8k:main"
         )
     return config
+
+
+def check_jail(config: DistillConfig, stages: Collection[str]) -> None:
+    """Raises UsageError where these stages are to run programs, and this machine cannot: now, and not after hours."""
+    from ...distill.sources.problems import asks_for_programs
+    from ...distill.verify import sandbox
+
+    specs = [("problems", spec) for spec in config.generate.problems if "verify" in stages]
+    specs += [("eval", spec) for spec in config.evaluate.sets if "evaluate" in stages]
+    programs = [(option, spec) for option, spec in specs if config.verify.sandbox and asks_for_programs(spec)]
+    if programs and (why := sandbox.why_no_jail()):
+        option, spec = programs[0]
+        raise UsageError(
+            f"{spec} is judged by running programs in a sandbox, which does not work here: {why}. It does on Linux "
+            f"where a plain user may open user namespaces; here, ask for others: r1chat distill --{option} SPEC"
+        )
 
 
 def placed(options: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from r1chat.app.commands.distill import add_parser
-from r1chat.app.distilling.options import FIELDS, build_config, placed
+from r1chat.app.distilling.options import FIELDS, build_config, check_jail, placed
 from r1chat.app.distilling.progress import STAGES
 from r1chat.app.errors import UsageError
 from r1chat.distill.config import DistillConfig
@@ -141,6 +141,20 @@ def test_programs_that_may_not_be_run_are_told_before_anything_is_asked(tmp_path
     with pytest.raises(UsageError, match=r"r1chat distill --sandbox$"):
         config(tmp_path, "--student", "tiny", "--eval", spec)
     assert config(tmp_path, "--student", "tiny", "--eval", spec, "--sandbox").evaluate.sets == (spec,)
+
+
+@pytest.mark.parametrize(("option", "spec"), [("problems", "generated:code"), ("eval", "livecodebench")])
+def test_programs_that_cannot_be_run_here_are_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, spec: str
+) -> None:
+    """The measurement may be hours away."""
+    run = config(tmp_path, "--student", "tiny", "--sandbox", "--teacher", "demo", f"--{option}", spec)
+    check_jail(config(tmp_path, "--student", "tiny", "--sandbox"), STAGES)
+    monkeypatch.setattr("r1chat.distill.verify.sandbox.why_no_jail", lambda: "no user namespaces")
+    with pytest.raises(UsageError, match=rf"{spec} .*: no user namespaces\. .*: r1chat distill --{option} SPEC$"):
+        check_jail(run, STAGES)
+    check_jail(run, ["report"])
+    check_jail(config(tmp_path, "--student", "tiny", "--sandbox"), STAGES)
 
 
 def test_a_file_that_is_not_there_is_told_by_the_plan(tmp_path: Path) -> None:
