@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..errors import UsageError
-from ..values import count, positive, real
+from ..values import count, or_none, positive, real
 
 if TYPE_CHECKING:
     from ...distill.config import DistillConfig
@@ -187,6 +187,17 @@ def check_jail(config: DistillConfig, stages: Collection[str]) -> None:
         )
 
 
+def combined(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a run: those of earlier commands, and over them those of this one, which may take some back. Who
+    asks for epochs no longer wants a number of steps. Raises UsageError, DistillError.
+    """
+    back = {name for name, value in given.items() if value is None}
+    if "epochs" in given and "max_steps" not in given:
+        back.add("max_steps")
+    options = stored | placed({name: value for name, value in given.items() if name not in back})
+    return {name: value for name, value in options.items() if name not in back}
+
+
 def placed(options: dict[str, Any]) -> dict[str, Any]:
     """The options with whole paths, so that they mean the same from another folder. Raises UsageError or DistillError
     for problems or traces that are not there: now, and not after hours of a base's or a teacher's. Those of an earlier
@@ -258,6 +269,8 @@ def _group(parser: argparse.ArgumentParser, title: str) -> Any:
     group = parser.add_argument_group(title)
 
     def add(*names: str, **how: Any) -> None:
+        if "type" in how:
+            how["type"] = or_none(how["type"])
         group.add_argument(*names, default=argparse.SUPPRESS, **how)
 
     return add

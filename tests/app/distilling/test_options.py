@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from r1chat.app.commands.distill import add_parser
-from r1chat.app.distilling.options import FIELDS, build_config, check_jail, placed
+from r1chat.app.distilling.options import FIELDS, build_config, check_jail, combined, placed
 from r1chat.app.distilling.progress import STAGES
 from r1chat.app.errors import UsageError
 from r1chat.distill.config import DistillConfig
@@ -53,6 +53,23 @@ def test_what_was_switched_on_can_be_switched_off_by_a_later_command(tmp_path: P
     later = build_config({**stored, **given(f"--no-{option}")}, tmp_path)
     assert getattr(getattr(build_config(stored, tmp_path), stage), field) is True
     assert getattr(getattr(later, stage), field) is False
+
+
+def test_epochs_of_a_later_command_count_whatever_steps_were_asked_for_before(tmp_path: Path) -> None:
+    stored = given("--student", "tiny", "--max-steps", "5")
+    later = build_config(combined(stored, given("--epochs", "3")), tmp_path)
+    assert (later.sft.epochs, later.sft.max_steps) == (3.0, None)
+    both = build_config(combined(stored, given("--epochs", "3", "--max-steps", "7")), tmp_path)
+    assert both.sft.max_steps == 7
+
+
+def test_what_an_earlier_command_asked_for_can_be_taken_back(tmp_path: Path) -> None:
+    plain = config(tmp_path, "--student", "tiny")
+    wishes = ("max-steps=5", "max-problems=9", "accelerate-config=a.yaml", "learning-rate=0.5", "per-problem=1")
+    stored = given("--student", "tiny", *(f"--{wish}" for wish in wishes))
+    assert build_config(stored, tmp_path) != plain
+    back = given(*(f"--{wish.partition('=')[0]}=none" for wish in wishes))
+    assert build_config(combined(stored, back), tmp_path) == plain
 
 
 @pytest.mark.parametrize("student", ["tiny", "small", "demo"])
