@@ -143,6 +143,7 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
     """The run that these options ask for. Raises UsageError, DistillError."""
     from ...distill.config import DistillConfig
     from ...distill.filter.language import scripts_of
+    from ...distill.sources.generated import held_out_like, is_taught_here
     from ...distill.sources.problems import asks_for_programs
     from ...distill.students import find_student
 
@@ -167,6 +168,11 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
         raise UsageError(
             f"{both[0]} is what the student is measured on, so none of its problems may be trained on. Ask others: "
             "r1chat distill --problems openai/gsm8k:main"
+        )
+    if student.base is None and (taught := [spec for spec in config.evaluate.sets if is_taught_here(spec)]):
+        raise UsageError(
+            f"{taught[0]} is what bases are made of here, so it measures nothing. Measure on problems that are held "
+            f"out: r1chat distill --eval {held_out_like(taught[0])}"
         )
     return config
 

@@ -90,6 +90,13 @@ def test_what_is_measured_on_is_not_asked_for_training(tmp_path: Path) -> None:
         config(tmp_path, "--student", "qwen-0.5b", "--teacher", "r1:7b", "--problems", "gsm8k")
 
 
+def test_a_base_made_here_is_measured_on_held_out_problems_alone(tmp_path: Path) -> None:
+    """It learns from all others, and nobody can say which it met."""
+    with pytest.raises(UsageError, match="generated:sums .*: r1chat distill --eval generated-test:sums$"):
+        config(tmp_path, "--student", "tiny", "--eval", "generated:sums")
+    assert config(tmp_path, "--student", "qwen-0.5b", "--eval", "generated:sums").evaluate.sets == ("generated:sums",)
+
+
 def test_traces_of_ones_own_take_the_place_of_the_usual_ones(tmp_path: Path) -> None:
     run = config(tmp_path, "--student", "tiny", "--traces", "a.jsonl", "--traces", "b.jsonl")
     assert (run.generate.traces, run.generate.teacher, run.generate.problems) == (("a.jsonl", "b.jsonl"), None, ())
