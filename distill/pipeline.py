@@ -87,6 +87,7 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
                 host.say(f"{stage.name}: already done")
             else:
                 _do(stage, config, folder, host)
+            _tidy(stage, folder)  # also behind who was killed between its record and this
             if stage.name == "base":
                 config = _known(config)
     return dict(folder.read_json(folder.record).get("stages", {}))
@@ -233,8 +234,7 @@ def _version(package: str) -> str | None:
 def _do(stage: Stage, config: DistillConfig, folder: RunFolder, host: Host) -> None:
     mark, files, started = fingerprint(stage, config, folder), named_files(stage, config), time.time()
     _forget(stage, folder)
-    module = importlib.import_module(f"{__package__}.{stage.name}.stage")
-    summary = module.run_stage(config, folder, host)
+    summary = _module(stage).run_stage(config, folder, host)
     if stage.name == "base":
         mark = fingerprint(stage, _known(config), folder)
     record = folder.read_json(folder.record)
@@ -243,8 +243,16 @@ def _do(stage: Stage, config: DistillConfig, folder: RunFolder, host: Host) -> N
         done["files"] = files
     record.setdefault("stages", {})[stage.name] = done
     folder.write_json(folder.record, record)
-    if tidy := getattr(module, "tidy", None):
-        tidy(folder)  # only now: what a training could go on from is not needed any more
+
+
+def _tidy(stage: Stage, folder: RunFolder) -> None:
+    """Only when the record says that it is done: what a training could go on from is not needed any more."""
+    if tidy := getattr(_module(stage), "tidy", None):
+        tidy(folder)
+
+
+def _module(stage: Stage) -> Any:
+    return importlib.import_module(f"{__package__}.{stage.name}.stage")
 
 
 def _forget(stage: Stage, folder: RunFolder) -> None:

@@ -203,6 +203,8 @@ def test_what_a_training_would_go_on_from_is_there_until_the_record_says_that_it
     monkeypatch.setattr(sys.modules["r1chat.distill.sft.stage"], "tidy", tidy, raising=False)
     again(DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t"))
     assert recorded == [True]
+    again(DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t"))
+    assert recorded == [True, True], "who was killed before left it there"
 
 
 def test_a_changed_file_does_the_stages_that_read_it_again_and_a_lost_one_none(
