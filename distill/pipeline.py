@@ -32,7 +32,7 @@ from .students import find_student
 
 @dataclass(frozen=True)
 class Stage:
-    """`settings` are the fields of DistillConfig that decide its outcome; `inputs` and `outputs` artifacts of
+    """`settings` are the fields of DistillConfig, or fields of theirs, that decide its outcome; `inputs` and `outputs` artifacts of
     RunFolder. One that costs nothing is done `always`. The function is
     `distill.<name>.stage.run_stage(config, folder, host) -> summary`.
     """
@@ -60,7 +60,7 @@ STAGES = (
     Stage("sft", ("sft", "student", "seed"), ("base_record", "kept"), ("trained",)),
     Stage(
         "grpo",
-        ("grpo", "kept_out", "student", "seed", "problems_seed"),
+        ("grpo", "kept_out", "student", "seed", "problems_seed", "verify.timeout_s", "verify.sandbox"),
         ("base_record",),
         ("trained",),
     ),

@@ -6,6 +6,7 @@ Every option is kept in run.json, so that a later command on the same folder nee
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 from collections.abc import Collection
@@ -139,18 +140,19 @@ def _usual(value: object, option: str) -> str:
     return f"(default: {value}; {TINY_SETTINGS[option]:g} for students made here)"
 
 
-def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
-    """The run that these options ask for. Raises UsageError, DistillError."""
+def build_config(options: dict[str, Any], run_dir: Path, *, needs_base: bool = True) -> DistillConfig:
+    """The run that these options ask for. Where it `needs_base` no more, that may be gone. Raises UsageError,
+    DistillError.
+    """
     from ...distill.config import DistillConfig
     from ...distill.filter.language import scripts_of
     from ...distill.sources.generated import held_out_like, is_taught_here
     from ...distill.sources.problems import asks_for_programs
-    from ...distill.students import find_student
 
     if "student" not in options:
         folder = shlex.quote(str(run_dir))
         raise UsageError(f"{run_dir} holds no run yet. Begin one: r1chat distill --student tiny --run-dir {folder}")
-    student = find_student(options["student"])
+    student = _student(options["student"], run_dir, needs_base)
     config = DistillConfig(
         student, run_dir, options.get("name") or default_name(student), seed=int(options.get("seed", 0))
     )
@@ -175,6 +177,27 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
             f"out: r1chat distill --eval {held_out_like(taught[0])}"
         )
     return config
+
+
+def _student(name: str, run_dir: Path, needs_base: bool) -> Student:
+    import msgspec
+
+    from ...distill.errors import DistillError
+    from ...distill.students import Student, find_student
+
+    try:
+        return find_student(name)
+    except DistillError:
+        if needs_base:
+            raise
+        try:
+            config = json.loads((run_dir / "run.json").read_bytes())["config"]
+            known = msgspec.convert(config["student"], Student)
+        except (OSError, ValueError, KeyError, TypeError):
+            known = None
+        if known is None or known.name != name:
+            raise
+        return known
 
 
 def check_jail(config: DistillConfig, stages: Collection[str]) -> None:

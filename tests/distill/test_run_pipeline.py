@@ -138,6 +138,15 @@ def test_a_stage_done_alone_leaves_those_that_read_it_out_of_date(
     assert stale(config, RunFolder(config.run_dir)) == ["sft"]
 
 
+def test_how_long_a_reward_may_take_decides_what_is_practised_and_how_many_judge_at_once_does_not(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]]
+) -> None:
+    config = DistillConfig(STUDENTS["tiny"], tmp_path, "run")
+    for settings in ({}, {"workers": 7}, {"timeout_s": 9.0}):
+        again(replace(config, verify=replace(config.verify, **settings)), ("base", "grpo"))
+    assert calls == ["base", "grpo", "grpo"]
+
+
 def test_a_lost_artifact_is_made_again(tmp_path: Path, calls: list[str], again: Callable[..., list[str]]) -> None:
     config = DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t")
     again(config)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_folders import chat_folder
 
 from r1chat.app.commands.distill import add_parser
 from r1chat.app.distilling.options import FIELDS, build_config, check_jail, combined, placed
@@ -128,6 +131,18 @@ def test_every_option_reaches_its_setting_and_comes_back_from_the_record(tmp_pat
 def test_a_folder_without_a_run_needs_a_student(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="r1chat distill --student tiny --run-dir"):
         config(tmp_path, "report")
+
+
+def test_a_run_whose_base_is_gone_is_still_told_of(tmp_path: Path) -> None:
+    base = chat_folder(tmp_path / "base", "r1")
+    run = build_config(given("--student", str(base)), tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"config": asdict(run)}, default=str))
+    shutil.rmtree(base)
+    assert build_config(given("--student", str(base)), tmp_path, needs_base=False) == run
+    with pytest.raises(DistillError, match="There is no student"):
+        build_config(given("--student", str(base)), tmp_path)
+    with pytest.raises(DistillError, match="There is no student"):
+        build_config(given("--student", "nobody"), tmp_path, needs_base=False)
 
 
 def test_the_name_of_the_student_is_fit_for_the_model_list(tmp_path: Path) -> None:
