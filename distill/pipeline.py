@@ -32,8 +32,8 @@ from .students import find_student
 
 @dataclass(frozen=True)
 class Stage:
-    """`settings` are the fields of DistillConfig, or fields of theirs, that decide its outcome; `inputs` and `outputs` artifacts of
-    RunFolder. One that costs nothing is done `always`. The function is
+    """`settings` are the fields of DistillConfig, or fields of theirs, that decide its outcome; `inputs` and `outputs`
+    artifacts of RunFolder. One that costs nothing is done `always`. The function is
     `distill.<name>.stage.run_stage(config, folder, host) -> summary`.
     """
 
@@ -76,7 +76,8 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
     """Does the stages asked for that are not done; run.json's records of them. Raises DistillError."""
     again = f"r1chat distill --run-dir {quoted(folder.root)}"
     wanted = [stage for stage in STAGES if stage.name in stages]
-    host = replace(host, say=lambda text, say=host.say: say(of_run(text, folder.root)))
+    plain = host.say
+    host = replace(host, say=lambda text: plain(of_run(text, folder.root)))
     with _named(folder), told_in_words("run", again):
         _require_packages(wanted)
         _begin(config, folder)

@@ -295,14 +295,14 @@ def test_a_command_that_mends_names_the_run_that_it_is_for(
     told: str,
 ) -> None:  # fmt: skip
     """Typed as it stands, it would ask which run."""
-    stage, said = sys.modules["r1chat.distill.sft.stage"], []
+    said: list[str] = []
     told = told.replace("RUN", f"'{tmp_path / 'my run'}'")
 
     def refuses(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]:
         host.say(text)
         raise DistillError(text)
 
-    monkeypatch.setattr(stage, "run_stage", refuses)
+    monkeypatch.setattr(sys.modules["r1chat.distill.sft.stage"], "run_stage", refuses)
     config = DistillConfig(STUDENTS["tiny"], tmp_path / "my run", "t")
     with pytest.raises(DistillError) as error:
         run(config, RunFolder(config.run_dir), Host(no_server, lambda *_: tmp_path, said.append))

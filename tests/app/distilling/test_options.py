@@ -95,7 +95,7 @@ def test_what_is_measured_on_is_not_asked_for_training(tmp_path: Path) -> None:
 
 def test_a_base_made_here_is_measured_on_held_out_problems_alone(tmp_path: Path) -> None:
     """It learns from all others, and nobody can say which it met."""
-    with pytest.raises(UsageError, match="generated:sums .*: r1chat distill --eval generated-test:sums$"):
+    with pytest.raises(UsageError, match=r"generated:sums .*: r1chat distill --eval generated-test:sums$"):
         config(tmp_path, "--student", "tiny", "--eval", "generated:sums")
     assert config(tmp_path, "--student", "qwen-0.5b", "--eval", "generated:sums").evaluate.sets == ("generated:sums",)
 
