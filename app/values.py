@@ -8,9 +8,11 @@ import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 _BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+Value = TypeVar("Value")
 
 
 def whole(least: int, most: int = 2**32 - 1) -> Callable[[str], int]:
@@ -53,6 +55,11 @@ def positive(most: float = math.inf) -> Callable[[str], float]:
         return number
 
     return value
+
+
+def or_none(kind: Callable[[str], Value]) -> Callable[[str], Value | None]:
+    """The word `none`, too, which takes back what an earlier command asked for."""
+    return lambda text: None if text == "none" else kind(text)
 
 
 count = whole(1)

@@ -12,6 +12,13 @@ class DistillError(R1ChatError):
     """A run cannot start or go on; the text ends with what mends it."""
 
 
+def of_run(text: str, root: Path) -> str:
+    """The text; a command of distill that it ends with says of which run it is."""
+    _, command, options = text.rpartition("r1chat distill ")
+    said = any(option in options for option in ("--run-dir", "--recipe", "--student", "--help"))
+    return text if said or not command else f"{text} --run-dir {quoted(root)}"
+
+
 def quoted(path: Path) -> str:
     """As a shell takes it, for the command that an error ends with."""
     return shlex.quote(str(path))

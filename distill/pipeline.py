@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from ..serve.files import sha256_of
 from .config import DistillConfig
-from .errors import DistillError, quoted
+from .errors import DistillError, of_run, quoted
 from .failures import told_in_words
 from .grpo import config as grpo_config
 from .host import Host
@@ -31,8 +32,8 @@ from .students import find_student
 
 @dataclass(frozen=True)
 class Stage:
-    """`settings` are the fields of DistillConfig that decide its outcome; `inputs` and `outputs` artifacts of
-    RunFolder. One that costs nothing is done `always`. The function is
+    """`settings` are the fields of DistillConfig, or fields of theirs, that decide its outcome; `inputs` and `outputs`
+    artifacts of RunFolder. One that costs nothing is done `always`. The function is
     `distill.<name>.stage.run_stage(config, folder, host) -> summary`.
     """
 
@@ -59,7 +60,7 @@ STAGES = (
     Stage("sft", ("sft", "student", "seed"), ("base_record", "kept"), ("trained",)),
     Stage(
         "grpo",
-        ("grpo", "kept_out", "student", "seed", "problems_seed"),
+        ("grpo", "kept_out", "student", "seed", "problems_seed", "verify.timeout_s", "verify.sandbox"),
         ("base_record",),
         ("trained",),
     ),
@@ -75,19 +76,34 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
     """Does the stages asked for that are not done; run.json's records of them. Raises DistillError."""
     again = f"r1chat distill --run-dir {quoted(folder.root)}"
     wanted = [stage for stage in STAGES if stage.name in stages]
-    with told_in_words("run", again):
+    plain = host.say
+    host = replace(host, say=lambda text: plain(of_run(text, folder.root)))
+    with _named(folder), told_in_words("run", again):
         _require_packages(wanted)
         _begin(config, folder)
     for stage in wanted:
         _require(stage, folder)
-        with told_in_words(stage.name, again):
+        with _named(folder), told_in_words(stage.name, again):
             if is_done(stage, config, folder):
                 host.say(f"{stage.name}: already done")
             else:
                 _do(stage, config, folder, host)
+            _tidy(stage, folder)  # also behind who was killed between its record and this
             if stage.name == "base":
                 config = _known(config)
     return dict(folder.read_json(folder.record).get("stages", {}))
+
+
+@contextmanager
+def _named(folder: RunFolder) -> Iterator[None]:
+    """Who raises an error need not know of which run: its command is told with the folder."""
+    try:
+        yield
+    except DistillError as error:
+        text = of_run(str(error), folder.root)
+        if text == str(error):
+            raise
+        raise DistillError(text) from error
 
 
 def is_done(stage: Stage, config: DistillConfig, folder: RunFolder) -> bool:
@@ -100,6 +116,16 @@ def is_done(stage: Stage, config: DistillConfig, folder: RunFolder) -> bool:
     present = all(_artifact(folder, name).exists() for name in stage.outputs)
     same = all(sha256_of(Path(path)) in (known, "") for path, known in record.get("files", {}).items())
     return present and same and record.get("fingerprint") == fingerprint(stage, config, folder)
+
+
+def stale(config: DistillConfig, folder: RunFolder) -> list[str]:
+    """The stages that were done, but with other settings or inputs than there are now: a stage was done alone."""
+    done = folder.read_json(folder.record).get("stages", {})
+    return [
+        stage.name
+        for stage in STAGES
+        if "fingerprint" in done.get(stage.name, {}) and not stage.always and not is_done(stage, config, folder)
+    ]
 
 
 def fingerprint(stage: Stage, config: DistillConfig, folder: RunFolder) -> str:
@@ -209,8 +235,7 @@ def _version(package: str) -> str | None:
 def _do(stage: Stage, config: DistillConfig, folder: RunFolder, host: Host) -> None:
     mark, files, started = fingerprint(stage, config, folder), named_files(stage, config), time.time()
     _forget(stage, folder)
-    module = importlib.import_module(f"{__package__}.{stage.name}.stage")
-    summary = module.run_stage(config, folder, host)
+    summary = _module(stage).run_stage(config, folder, host)
     if stage.name == "base":
         mark = fingerprint(stage, _known(config), folder)
     record = folder.read_json(folder.record)
@@ -219,8 +244,16 @@ def _do(stage: Stage, config: DistillConfig, folder: RunFolder, host: Host) -> N
         done["files"] = files
     record.setdefault("stages", {})[stage.name] = done
     folder.write_json(folder.record, record)
-    if tidy := getattr(module, "tidy", None):
-        tidy(folder)  # only now: what a training could go on from is not needed any more
+
+
+def _tidy(stage: Stage, folder: RunFolder) -> None:
+    """Only when the record says that it is done: what a training could go on from is not needed any more."""
+    if tidy := getattr(_module(stage), "tidy", None):
+        tidy(folder)
+
+
+def _module(stage: Stage) -> Any:
+    return importlib.import_module(f"{__package__}.{stage.name}.stage")
 
 
 def _forget(stage: Stage, folder: RunFolder) -> None:

@@ -150,9 +150,16 @@ def _of_local(spec: str, config: DistillConfig, limit: int) -> Rows:
         if length <= limit:
             fitting, tokens = fitting + 1, tokens + length
         teachers.add((row.teacher.name, row.teacher.licence))
-    least = "at least " if cut else ""
+    tokens, least = tokens / max(1, fitting), "at least " if cut else ""
+    path = Path(keyed_paths(spec)[0])
+    if cut and path.suffix == ".jsonl":
+        with path.open("rb") as lines:
+            total = sum(1 for _ in lines)
+        allowed = total if cap is None else int(cap / taken * (count + 1))
+        whole = max(count, min(total, allowed))
+        count, fitting, least = whole, round(fitting * whole / count), "about "
     line = f"traces    {spec}: {least}{count:,} traces, of which about {fitting:,} fit"
-    return Rows((line,), fitting, tokens / max(1, fitting), tuple(sorted(teachers, key=str)))
+    return Rows((line,), fitting, tokens, tuple(sorted(teachers, key=str)))
 
 
 def _of_teacher(config: DistillConfig, limit: int) -> Rows:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..distilling.agreement import agreed
-from ..distilling.options import add_options, build_config, default_name, placed
+from ..distilling.options import add_options, build_config, check_jail, combined, default_name
 from ..distilling.progress import STAGES
 from ..distilling.recipes import is_recipe, run_recipe
 from ..distilling.run_folders import alone, store_options, stored_options
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ...distill.config import DistillConfig
     from ...distill.run_folder import RunFolder
 
+WITHOUT_BASE = {"evaluate", "report"}
 NOT_SETTINGS = {"command", "stage", "stages", "run_dir", "yes", "json", "color", "data"}
 
 
@@ -34,7 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Makes a student: traces of a teacher, or ready ones, are verified and filtered, the student is\n"
         "trained on what is left, exported as GGUF, measured beside its teacher and its base, and put\n"
         "into the model list. Shows its plan and asks before it begins. An interrupted run goes on where\n"
-        "it stopped; a stage is done again only where its settings or what it reads have changed.",
+        "it stopped; a stage is done again only where its settings or what it reads have changed. A number\n"
+        "or a FILE of an earlier command is taken back by the word none: --max-steps none.",
         epilog="examples:\n"
         "  r1chat distill --student tiny                    the whole way in under an hour, without a download\n"
         "  r1chat distill --student qwen-1.5b               R1 traces from the hub, LoRA, a report with intervals\n"
@@ -93,11 +95,12 @@ def _run_stages(args: argparse.Namespace) -> int:
         stored = stored_options(root)
         if "recipe" in stored:  # which its own name led to
             raise UsageError(f"{root} is a run of a recipe. Choose another: r1chat distill --run-dir DIR")
-        options = {**stored, **placed(_given(args))}
-        config = build_config(options, root)
+        options = combined(stored, _given(args))
+        config = build_config(options, root, needs_base=not set(stages) <= WITHOUT_BASE)
     except DistillError as error:  # asked for what cannot be
         raise UsageError(str(error)) from error
     again = f"r1chat distill --run-dir {shlex.quote(str(root))}"
+    check_jail(config, stages)
     if "export" in stages:
         # Now, and not after hours of training.
         check_is_free(config.name, str(root.resolve()))

@@ -6,14 +6,16 @@ Every option is kept in run.json, so that a later command on the same folder nee
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..errors import UsageError
-from ..values import count, positive, real
+from ..values import count, or_none, positive, real
 
 if TYPE_CHECKING:
     from ...distill.config import DistillConfig
@@ -138,17 +140,19 @@ def _usual(value: object, option: str) -> str:
     return f"(default: {value}; {TINY_SETTINGS[option]:g} for students made here)"
 
 
-def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
-    """The run that these options ask for. Raises UsageError, DistillError."""
+def build_config(options: dict[str, Any], run_dir: Path, *, needs_base: bool = True) -> DistillConfig:
+    """The run that these options ask for. Where it `needs_base` no more, that may be gone. Raises UsageError,
+    DistillError.
+    """
     from ...distill.config import DistillConfig
     from ...distill.filter.language import scripts_of
+    from ...distill.sources.generated import held_out_like, is_taught_here
     from ...distill.sources.problems import asks_for_programs
-    from ...distill.students import find_student
 
     if "student" not in options:
         folder = shlex.quote(str(run_dir))
         raise UsageError(f"{run_dir} holds no run yet. Begin one: r1chat distill --student tiny --run-dir {folder}")
-    student = find_student(options["student"])
+    student = _student(options["student"], run_dir, needs_base)
     config = DistillConfig(
         student, run_dir, options.get("name") or default_name(student), seed=int(options.get("seed", 0))
     )
@@ -167,7 +171,60 @@ def build_config(options: dict[str, Any], run_dir: Path) -> DistillConfig:
             f"{both[0]} is what the student is measured on, so none of its problems may be trained on. Ask others: "
             "r1chat distill --problems openai/gsm8k:main"
         )
+    if student.base is None and (taught := [spec for spec in config.evaluate.sets if is_taught_here(spec)]):
+        raise UsageError(
+            f"{taught[0]} is what bases are made of here, so it measures nothing. Measure on problems that are held "
+            f"out: r1chat distill --eval {held_out_like(taught[0])}"
+        )
     return config
+
+
+def _student(name: str, run_dir: Path, needs_base: bool) -> Student:
+    import msgspec
+
+    from ...distill.errors import DistillError
+    from ...distill.students import Student, find_student
+
+    try:
+        return find_student(name)
+    except DistillError:
+        if needs_base:
+            raise
+        try:
+            config = json.loads((run_dir / "run.json").read_bytes())["config"]
+            known = msgspec.convert(config["student"], Student)
+        except (OSError, ValueError, KeyError, TypeError):
+            known = None
+        if known is None or known.name != name:
+            raise
+        return known
+
+
+def check_jail(config: DistillConfig, stages: Collection[str]) -> None:
+    """Raises UsageError where these stages are to run programs, and this machine cannot: now, and not after hours."""
+    from ...distill.sources.problems import asks_for_programs
+    from ...distill.verify import sandbox
+
+    specs = [("problems", spec) for spec in config.generate.problems if "verify" in stages]
+    specs += [("eval", spec) for spec in config.evaluate.sets if "evaluate" in stages]
+    programs = [(option, spec) for option, spec in specs if config.verify.sandbox and asks_for_programs(spec)]
+    if programs and (why := sandbox.why_no_jail()):
+        option, spec = programs[0]
+        raise UsageError(
+            f"{spec} is judged by running programs in a sandbox, which does not work here: {why}. It does on Linux "
+            f"where a plain user may open user namespaces; here, ask for others: r1chat distill --{option} SPEC"
+        )
+
+
+def combined(stored: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a run: those of earlier commands, and over them those of this one, which may take some back. Who
+    asks for epochs no longer wants a number of steps. Raises UsageError, DistillError.
+    """
+    back = {name for name, value in given.items() if value is None}
+    if "epochs" in given and "max_steps" not in given:
+        back.add("max_steps")
+    options = stored | placed({name: value for name, value in given.items() if name not in back})
+    return {name: value for name, value in options.items() if name not in back}
 
 
 def placed(options: dict[str, Any]) -> dict[str, Any]:
@@ -241,6 +298,8 @@ def _group(parser: argparse.ArgumentParser, title: str) -> Any:
     group = parser.add_argument_group(title)
 
     def add(*names: str, **how: Any) -> None:
+        if "type" in how:
+            how["type"] = or_none(how["type"])
         group.add_argument(*names, default=argparse.SUPPRESS, **how)
 
     return add

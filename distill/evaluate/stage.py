@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from ...serve.client import Client
 from ..config import DistillConfig
-from ..errors import DistillError
+from ..errors import DistillError, quoted
+from ..filter.measured import evaluation_problems
 from ..host import Host, Served
-from ..rows import ProblemRow, RowAppender, SampleRow, write_rows
+from ..rows import ProblemRow, RowAppender, SampleRow, TraceRow, read_rows, write_rows
 from ..run_folder import RunFolder
 from ..sources.problems import load_problems
 from ..verify.consensus import classes_of
@@ -50,10 +51,18 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     sets = load_sets(config)
     write_rows(folder.asked, (row for rows in sets.values() for row in rows))
     arms = find_arms(config, folder)
+    trained_on = _trained_on(config, folder, sets)
+    for name, count in trained_on.items():
+        host.say(
+            f"{count} traces that were trained on ask what {name} asks: it was not measured on when they were sifted. "
+            f"To train without them: r1chat distill --run-dir {quoted(folder.root)}"
+        )
     with Judge(config.verify) as judge:
         stage = Measurement(config, folder, host, judge, sets)
         measured = asyncio.run(stage.measure(arms))
         evaluation = stage.evaluation(measured)
+    if trained_on:
+        evaluation["protocol"]["trained_on"] = trained_on
     folder.write_json(folder.evaluation, evaluation)
     return summary(evaluation)
 
@@ -77,6 +86,19 @@ def load_sets(config: DistillConfig) -> Sets:
     if not sets:
         raise DistillError("There is nothing to measure on. Name a set of problems: r1chat distill --eval gsm8k")
     return sets
+
+
+def _trained_on(config: DistillConfig, folder: RunFolder, sets: Sets) -> dict[str, int]:
+    """The kept traces that ask what a set asks, by the rule of the filter: of a set that was added since."""
+    if not folder.kept.exists():
+        return {}
+    measured = evaluation_problems(config)
+    caught = [row.problem.prompt for row in read_rows(folder.kept, TraceRow) if measured.hit(row.problem.prompt)]
+    if not caught:
+        return {}
+    asked = {name: evaluation_problems(config, [spec]) for name, spec in zip(sets, config.evaluate.sets, strict=True)}
+    counts = {name: sum(map(bool, map(problems.hit, caught))) for name, problems in asked.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _set_name(spec: str, taken: Sets) -> str:

@@ -23,6 +23,8 @@ def _set(evaluation: dict[str, Any], name: str) -> Iterator[str]:
     )
     for model in evaluation["models"]:
         yield f"  {model['key']}/{model['quant']:<{17 - len(model['key'])}} {_scores(model['sets'][name], k)}"
+    if trained_on := evaluation["protocol"].get("trained_on", {}).get(name):
+        yield f"  {trained_on} traces that were trained on ask what {name} asks"
     for model in evaluation["models"]:
         if unjudged := model["sets"][name]["unjudged"]:
             who = f"{model['key']}/{model['quant']}"

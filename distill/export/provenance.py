@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...serve.files import sha256_of
 from ..config import DistillConfig
-from ..rows import TraceRow, content_id, read_rows
+from ..rows import content_id, teachers_of
 from ..run_folder import RunFolder
 
 # So many teachers are named; a set of traces from many models has the most frequent ones.
@@ -43,23 +41,19 @@ class Provenance:
 
 
 def provenance(config: DistillConfig, folder: RunFolder) -> Provenance:
-    """Read from the run's folder; a part that is not there is "" (a folder with a trained student alone will do)."""
+    """Read from the run's folder; a part that is not there is "" (a folder with a trained student alone will do). What
+    was trained on stands in sft.json: the traces beside it may have been sifted anew since.
+    """
     base, trained = folder.read_json(folder.base_record), folder.read_json(folder.trained)
-    traces = sha256_of(folder.kept)
+    traces = str(trained.get("kept_sha256") or sha256_of(folder.kept))
+    teachers = trained.get("teachers") or teachers_of(folder.kept)
     return Provenance(
         run=content_id(str(folder.root.resolve()), traces, sha256_of(folder.trained)),
         name=config.name,
         base=str(base.get("name") or ""),
         base_sha256=str(base.get("sha256") or ""),
         licence=str(base.get("licence") or ""),
-        teacher=_teachers(folder.kept),
+        teacher=", ".join(teachers[:MAX_TEACHERS]),
         traces_sha256=traces,
         method=str(trained.get("method") or trained.get("kind") or ""),
     )
-
-
-def _teachers(kept: Path) -> str:
-    if not kept.exists():
-        return ""
-    names = Counter(row.teacher.name for row in read_rows(kept, TraceRow))
-    return ", ".join(name for name, _ in names.most_common(MAX_TEACHERS))

@@ -25,6 +25,7 @@ from ..hf.gguf import read_model
 from ..hf.tensors import read_json
 from ..hf.tokenizer import read_tokenizer
 from ..host import Host
+from ..pipeline import stale
 from ..rows import content_id
 from ..run_folder import RunFolder
 from ..sft.formats import write_format
@@ -49,6 +50,11 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     again = f"r1chat distill export --run-dir {quoted(folder.root)}"
     try:
         _check_settings(config, folder, again)
+        if before := [name for name in stale(config, folder) if name not in ("export", "evaluate")]:
+            host.say(
+                f"What is exported was trained before the settings of {' and '.join(before)}, or what they read, "
+                f"changed. To train on what there is now: r1chat distill --run-dir {quoted(folder.root)}"
+            )
         return _run(config, folder, host)
     except DistillError:
         raise

@@ -60,6 +60,8 @@ class Watch(TrainerCallback):
             self._before = found["seconds"]
             self.completions, self.tokens = found["completions"], found["tokens"]
             self.last, self.finished = found.get("last", {}), found.get("finished", False)
+            self.equal.extend(found.get("equal", ()))
+            self._solved.extend(found.get("solved", ()))
 
     @property
     def seconds(self) -> float:
@@ -99,7 +101,7 @@ class Watch(TrainerCallback):
         (written / "training_args.bin").unlink(missing_ok=True)
         progress = {
             "seconds": self.seconds, "completions": self.completions, "tokens": self.tokens, "last": self.last,
-            "finished": self.finished,
+            "finished": self.finished, "equal": list(self.equal), "solved": list(self._solved),
         }  # fmt: skip
         (written / _PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
         checkpoints.seal(written, self._job.folder, global_step, self._job.fingerprint())

@@ -106,9 +106,9 @@ def _comparisons(recipe: Recipe, rows: dict[str, list[SampleRow]]) -> Iterator[d
 
 
 def _shares(rows: Sequence[SampleRow], of_set: str) -> dict[str, float]:
-    """The share of right answers to each problem; what lies outside the field is no problem solved."""
+    """The share of right answers to each problem; what lies outside the field counts where there is nothing else."""
     verdicts: dict[str, list[bool]] = {}
-    for row in rows:
-        if row.set == of_set and row.family != "outside":
-            verdicts.setdefault(row.problem_id, []).append(row.verdict == "right")
+    asked = [row for row in rows if row.set == of_set]
+    for row in [row for row in asked if row.family != "outside"] or asked:
+        verdicts.setdefault(row.problem_id, []).append(row.verdict == "right")
     return {problem: fmean(found) for problem, found in verdicts.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import DistillError
 from ..grpo.job import contradiction
+from ..sources.generated import held_out_like, is_taught_here
 from ..sources.problems import asks_for_programs, check_problems
 from ..sources.traces import check_traces
 from ..students import Student, find_student
@@ -42,6 +43,8 @@ def check_plan(recipe: Recipe, choices: Choices) -> None:
         _check_sources(recipe, step)
         _check_programs(recipe, step)
         _check_practice(recipe, step)
+        if student.base is None:
+            _check_held_out(recipe, step)
 
 
 def _check_practice(recipe: Recipe, step: Step) -> None:
@@ -63,6 +66,17 @@ def _check_sources(recipe: Recipe, step: Step) -> None:
                     f"{recipe.source}: {step.name}.{section}.{field}: {told}. "
                     f"Mend it, then: r1chat distill --recipe {recipe.source}"
                 ) from error
+
+
+def _check_held_out(recipe: Recipe, step: Step) -> None:
+    """Of a student that is made here, which learns from all problems but those that are held out."""
+    for section, field in _PROBLEMS:
+        for spec in _specs(step, section, field) if field in ("watch_set", "sets") else ():
+            if is_taught_here(spec):
+                raise RecipeError(
+                    f"{recipe.source}: {step.name}.{section}.{field}: {spec} is what bases are made of here, so it "
+                    f"measures nothing. Measure on {held_out_like(spec)}, then: r1chat distill --recipe {recipe.source}"
+                )
 
 
 def wants_programs(step: Step) -> bool:

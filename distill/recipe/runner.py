@@ -151,7 +151,7 @@ def for_recipe(text: str, again: str) -> str:
     before, command, options = text.partition("r1chat distill ")
     if not command:
         return text if "r1chat " in text else f"{text.rstrip('.')}. Then: {again}"
-    if options.startswith("--recipe") or f"{command}{options}".startswith(again):
+    if options.startswith("--recipe") or f"{command}{options} ".startswith(f"{again} "):
         return text
     given = re.findall(r"--([a-z-]+)((?: (?!--)\S+)?)", options.partition(";")[0])
     settings = ", ".join(_setting(name, value) for name, value in given if name != "run-dir")

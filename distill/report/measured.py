@@ -31,6 +31,10 @@ def accuracy_section(material: Material, command: Command) -> Section:
             "All answer the same problems. Differences are paired: each is taken problem by problem. "
             f"Intervals are {visible(intervals)}. A reply that was cut off counts as wrong. In form: with a closed "
             "thought and, in mathematics, a box.",
+            *(
+                f"{count(traces)} traces that were trained on ask what {visible(name)} asks."
+                for name, traces in evaluation.get("protocol", {}).get("trained_on", {}).items()
+            ),
         ),
         pictures=[accuracy_picture(found, names), *([passing] if passing else [])],
         tables=[_differences(evaluation), *(_accuracy(name, found) for name in names), _families(found, names)],

@@ -35,7 +35,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report. `verdicts`: the first is the headline."""
+    """A whole report. `verdicts`: the first is the headline. `caution` stands above all."""
 
     title: str
     verdicts: Sequence[str]
@@ -43,3 +43,4 @@ class Page:
     sections: Sequence[Section]
     made: str
     kind: str = "Distillation report"
+    caution: str = ""

@@ -11,6 +11,7 @@ from ...serve.files import replace_file, sha256_of
 from ..config import DistillConfig
 from ..errors import quoted
 from ..host import Host
+from ..pipeline import stale
 from ..rows import ProblemRow, read_rows
 from ..run_folder import RunFolder
 from . import learning, making, measured
@@ -77,7 +78,17 @@ def make_page(config: DistillConfig, folder: RunFolder, material: Material) -> P
         facts=list(making.facts(config, material)),
         sections=sections,
         made=_day(material),
+        caution=_caution(stale(config, folder), folder),
     )  # fmt: skip
+
+
+def _caution(stages: list[str], folder: RunFolder) -> str:
+    if not stages:
+        return ""
+    return (
+        f"This page mixes two states of the run: since {' and '.join(stages)} ran, the settings or what is read there "
+        f"have changed. To bring all to the same state: r1chat distill --run-dir {quoted(folder.root)}"
+    )
 
 
 def _learning(material: Material, watched: Watched, command: Callable[[str], str]) -> Iterator[Section]:

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...serve.files import sha256_of
 from ..config import DistillConfig
 from ..errors import DistillError, quoted
 from ..host import Host
-from ..rows import TraceRow, read_rows
+from ..rows import TraceRow, read_rows, teachers_of
 from ..run_folder import RunFolder
 from ..stream.training import bound_openmp
 from . import checkpoints
@@ -36,7 +37,7 @@ def run_stage(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str,
     outcome = _train(config, folder, job, host)
     release_memory()
     publish(job.method, job.base, job.result, folder)
-    folder.write_json(folder.trained, _record(job, outcome))
+    folder.write_json(folder.trained, _record(folder, job, outcome))
     return {"method": job.method, "steps": outcome.steps, "loss": outcome.loss, "seconds": outcome.seconds}
 
 
@@ -104,7 +105,7 @@ def _train(config: DistillConfig, folder: RunFolder, job: Job, host: Host) -> Ou
         return train_launched(job, config.sft.accelerate_config, report, host.say)
 
 
-def _record(job: Job, outcome: Outcome) -> dict[str, Any]:
+def _record(folder: RunFolder, job: Job, outcome: Outcome) -> dict[str, Any]:
     return {
         "kind": "full" if job.method == "full" else "adapter",
         "method": job.method,
@@ -116,4 +117,6 @@ def _record(job: Job, outcome: Outcome) -> dict[str, Any]:
         "packing": job.packing,
         "base_sha256": job.base_sha256,
         "rows_sha256": job.rows_sha256,
+        "kept_sha256": sha256_of(folder.kept),
+        "teachers": teachers_of(folder.kept),
     }

@@ -7,16 +7,20 @@ walked inside it.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from math import ceil, cos, pi
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 from trl import SFTTrainer
 
 from .head import add_loss_head, round_up
 from .job import RowArrays
 from .order import micro_batches
+
+WARMUP, FINAL_RATE = 0.03, 0.1  # of the steps; of the learning rate, at the end (DeepSeek-R1, 2025)
 
 
 class StepBatch(NamedTuple):
@@ -67,6 +71,10 @@ class StudentTrainer(SFTTrainer):
     def get_train_dataloader(self) -> Any:
         return DataLoader(self._steps, batch_size=1, shuffle=False, collate_fn=_only)
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: _rate(step, num_training_steps))
+        return self.lr_scheduler
+
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         """Adds up the gradients of a step's micro-batches; its loss, averaged over its learnt tokens."""
         losses = []
@@ -94,6 +102,15 @@ class StudentTrainer(SFTTrainer):
         if self.is_world_process_zero():
             self._sealed(self.state.global_step)
         self.accelerator.wait_for_everyone()
+
+
+def _rate(step: int, steps: int) -> float:
+    """The share of the learning rate in a step, from 0. It rises to all of it, then falls along a cosine; transformers'
+    own begins at 0, so that the first step would learn nothing.
+    """
+    rising = ceil(WARMUP * steps)
+    fallen = max(0.0, (step + 1 - rising) / (steps + 1 - rising))
+    return min(1.0, (step + 1) / rising) * (FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + cos(pi * fallen)))
 
 
 def _only(batch: list[StepBatch]) -> StepBatch:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 Report = Callable[[int, dict[str, float]], None]
-WARMUP, FINAL_RATE = 0.03, 0.1  # of the steps; of the learning rate, at the end (DeepSeek-R1, 2025)
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,6 @@ def _arguments(job: Job, n_steps: int, device: Device, model: Any) -> Any:
         **common_arguments(job.folder, job.seed, device, model),
         max_steps=n_steps,
         learning_rate=job.learning_rate,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": FINAL_RATE},
-        warmup_steps=WARMUP,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         ddp_find_unused_parameters=False,

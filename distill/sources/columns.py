@@ -18,6 +18,7 @@ GOLD = ("answer", "gold", "final_answer", "expected_answer", "solution")
 FAMILY = ("family", "subject", "problem_type", "type", "category")
 LICENCE = ("licence", "license")
 CALCULATOR = re.compile(r"<<[^<>]*>>")  # GSM8K's notes to a calculator
+_SHORT = 80  # a longer solution without a box is prose
 FINAL = "####"  # what stands before GSM8K's answers
 
 
@@ -94,7 +95,9 @@ def first_turn(turns: Iterable[Record], role: str) -> str | None:
 
 
 def gold_of(record: Record, not_gold: str | None = None) -> str | None:
-    """The short right answer: what follows GSM8K's ####, what a worked solution boxes last, or the column itself."""
+    """The short right answer: what follows GSM8K's ####, what a worked solution boxes last, or the column itself.
+    Prose is none: beside it any answer would be wrong.
+    """
     for name in GOLD:
         value = record.get(name)
         if name == not_gold or value is None or value == "" or isinstance(value, (dict, list)):
@@ -102,7 +105,10 @@ def gold_of(record: Record, not_gold: str | None = None) -> str | None:
         text = str(value).strip()
         if FINAL in text:
             return text.rpartition(FINAL)[2].strip().replace(",", "")
-        return (boxed(text) or text) if name == "solution" else text
+        if name != "solution":
+            return text
+        if found := boxed(text) or (text if len(text) <= _SHORT and "\n" not in text else None):
+            return found
     return None
 
 

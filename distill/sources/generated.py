@@ -52,6 +52,16 @@ def check_families(split: str | None, families: str) -> list[str]:
     return wanted
 
 
+def is_taught_here(spec: str) -> bool:
+    """Whether a base that is made here may have learnt from problems of this spec."""
+    return spec.partition(":")[0] == SOURCE
+
+
+def held_out_like(spec: str) -> str:
+    """Held-out problems of the families that a spec names."""
+    return spec.replace(SOURCE, f"{SOURCE}-{SPLITS[0]}", 1)
+
+
 def problem_row(problem: Problem, source: str) -> ProblemRow:
     return ProblemRow(
         id=content_id(SOURCE, problem.prompt),

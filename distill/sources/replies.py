@@ -51,7 +51,8 @@ def replies_of(record: Record, source: str) -> Iterator[Reply]:
         if record.keys() & {"messages", "conversations", *TEXT, "solution"}:
             return
         raise unknown_columns(record, source, "no reply", UNDERSTOOD)
-    yield Reply(steps, f"The answer is \\boxed{{{gold_of(record)}}}.", by_person=True)
+    if (gold := gold_of(record)) is not None:
+        yield Reply(steps, f"The answer is \\boxed{{{gold}}}.", by_person=True)
 
 
 def _generations(record: Record) -> Iterator[Reply]:

@@ -25,6 +25,7 @@ MAX_POWER = 32
 _CODE = re.compile(r"__[A-Za-z]+__")
 _COMMAND = re.compile(r"\\(?:left|right|[A-Za-z]+|.)")
 _POWER_OF_SUM = re.compile(r"[(\[][^()\[\]]*[A-Za-z][^()\[\]]*[)\]]\s*\^\s*\{?\s*(\d{1,9})")
+_FORMULA = re.compile(r"(?<!\\)\$")  # where one begins or ends; \$ is money
 _MIN_WORD = 4
 
 
@@ -98,8 +99,8 @@ def is_word(gold: str) -> bool:
 
 
 def wrapped(answer: str) -> str:
-    """As math-verify looks for it."""
-    return answer if "\\boxed{" in answer or answer.count("$") > 1 else f"$\\boxed{{{answer}}}$"
+    """As math-verify looks for it: whole, of several formulas it would take the last."""
+    return answer if "\\boxed{" in answer else f"$\\boxed{{{_FORMULA.sub('', answer)}}}$"
 
 
 def _rule_word(gold: str, text: str) -> Ruling:

@@ -15,7 +15,8 @@ MAX_TEXT = 1_000_000
 _ANNOUNCED = re.compile(
     r"\banswer(?: is[ \t]+|(?: is)?[ \t]*[:=*_][\s:=*_]{0,20})([^\s:=*_][^\n]{0,499})", re.IGNORECASE
 )
-_LETTER = re.compile(r"\(?([A-Z])\)?(?:[.:) ].*)?", re.DOTALL)
+# "C because" is C, but A and I begin sentences
+_LETTER = re.compile(r"\(([A-Z])\)(?:[.: ].*)?|([A-Z])(?:[.:)].*)?|([B-HJ-Z]) .*", re.DOTALL)
 
 
 def rule_exact(gold: str | None, text: str) -> Ruling:
@@ -27,7 +28,8 @@ def rule_exact(gold: str | None, text: str) -> Ruling:
         return unknown("no gold", answer)
     same = gold.strip() == answer or comparable(gold.strip(), "boxed") == comparable(answer, "boxed")
     if not same and (choice := _LETTER.fullmatch(undressed(answer))) and _is_choice(gold):
-        same, answer = choice[1] == gold.strip().strip("()"), choice[1]
+        answer = next(filter(None, choice.groups()))
+        same = answer == gold.strip().strip("()")
     return (right if same else wrong)("equal" if same else "another answer", answer)
 
 

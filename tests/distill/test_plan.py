@@ -107,6 +107,22 @@ def test_rows_of_a_file_here_are_counted_by_what_fits(tmp_path: Path) -> None:
     assert "Traces by deepseek-r1 are under MIT" in text
 
 
+def test_a_large_file_is_foreseen_as_a_whole_though_its_beginning_alone_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("r1chat.distill.plan._LOOKED_AT", 10)
+    path = write_traces(tmp_path / "many.jsonl", 40, 20)
+    plan = planned(generate=GenerateConfig(traces=(str(path),)))
+    assert plan.rows.count == 40
+    assert f"{path}: about 40 traces, of which about 40 fit" in "\n".join(plan.lines())
+    capped = planned(generate=GenerateConfig(traces=(str(path),), max_trace_tokens=1000))
+    assert 10 < (capped.rows.count or 0) < 40
+    listed = tmp_path / "many.json"
+    listed.write_text(json.dumps([json.loads(line) for line in path.read_text().splitlines()]))
+    plan = planned(generate=GenerateConfig(traces=(str(listed),)))
+    assert f"{listed}: at least 10 traces" in "\n".join(plan.lines())
+
+
 def test_traces_of_the_hub_that_nobody_knows_are_told_so() -> None:
     plan = planned(generate=GenerateConfig(traces=("some/traces",)))
     assert plan.forecast is None

@@ -18,7 +18,7 @@ from chat_folders import chat_folder
 from r1chat.distill.config import DistillConfig
 from r1chat.distill.errors import DistillError
 from r1chat.distill.host import Host
-from r1chat.distill.pipeline import NAMES, STAGES, run
+from r1chat.distill.pipeline import NAMES, STAGES, run, stale
 from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.students import STUDENTS, find_student
 
@@ -127,6 +127,26 @@ def test_what_is_held_out_decides_what_is_practised(
     assert calls == ["base", "grpo", "grpo"]
 
 
+def test_a_stage_done_alone_leaves_those_that_read_it_out_of_date(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]]
+) -> None:
+    config = DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t")
+    again(config)
+    assert stale(config, RunFolder(config.run_dir)) == []
+    config = replace(config, filter=replace(config.filter, max_tokens=2048))
+    again(config, ("filter",))
+    assert stale(config, RunFolder(config.run_dir)) == ["sft"]
+
+
+def test_how_long_a_reward_may_take_decides_what_is_practised_and_how_many_judge_at_once_does_not(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]]
+) -> None:
+    config = DistillConfig(STUDENTS["tiny"], tmp_path, "run")
+    for settings in ({}, {"workers": 7}, {"timeout_s": 9.0}):
+        again(replace(config, verify=replace(config.verify, **settings)), ("base", "grpo"))
+    assert calls == ["base", "grpo", "grpo"]
+
+
 def test_a_lost_artifact_is_made_again(tmp_path: Path, calls: list[str], again: Callable[..., list[str]]) -> None:
     config = DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t")
     again(config)
@@ -192,6 +212,8 @@ def test_what_a_training_would_go_on_from_is_there_until_the_record_says_that_it
     monkeypatch.setattr(sys.modules["r1chat.distill.sft.stage"], "tidy", tidy, raising=False)
     again(DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t"))
     assert recorded == [True]
+    again(DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t"))
+    assert recorded == [True, True], "who was killed before left it there"
 
 
 def test_a_changed_file_does_the_stages_that_read_it_again_and_a_lost_one_none(
@@ -254,6 +276,37 @@ def test_what_the_machine_refuses_a_stage_is_told_in_a_line(
     monkeypatch.setattr(sys.modules["r1chat.distill.sft.stage"], "run_stage", fails)
     with pytest.raises(DistillError, match=told):
         again(DistillConfig(STUDENTS["tiny"], tmp_path / "run", "t"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Train more gently: r1chat distill sft --learning-rate 3e-05", "--learning-rate 3e-05 --run-dir RUN"),
+        ("Give its key: R1CHAT_TEACHER_KEY=KEY r1chat distill evaluate", "r1chat distill evaluate --run-dir RUN"),
+        ("It runs code. Allow it: r1chat distill --sandbox", "r1chat distill --sandbox --run-dir RUN"),
+        ("Let more through: r1chat distill filter --run-dir X --keep-unverified", "--run-dir X --keep-unverified"),
+        ("It cannot be a student. Use: r1chat distill --student tiny", "r1chat distill --student tiny"),
+        ("See which there are: r1chat distill --help", "r1chat distill --help"),
+        ("There is a model s. Delete it: r1chat rm s", "r1chat rm s"),
+    ],
+)
+def test_a_command_that_mends_names_the_run_that_it_is_for(
+    tmp_path: Path, calls: list[str], again: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, text: str,
+    told: str,
+) -> None:  # fmt: skip
+    """Typed as it stands, it would ask which run."""
+    said: list[str] = []
+    told = told.replace("RUN", f"'{tmp_path / 'my run'}'")
+
+    def refuses(config: DistillConfig, folder: RunFolder, host: Host) -> dict[str, Any]:
+        host.say(text)
+        raise DistillError(text)
+
+    monkeypatch.setattr(sys.modules["r1chat.distill.sft.stage"], "run_stage", refuses)
+    config = DistillConfig(STUDENTS["tiny"], tmp_path / "my run", "t")
+    with pytest.raises(DistillError) as error:
+        run(config, RunFolder(config.run_dir), Host(no_server, lambda *_: tmp_path, said.append))
+    assert str(error.value).endswith(told) and said[-1].endswith(told)
 
 
 def test_a_fault_of_ours_keeps_its_traceback(

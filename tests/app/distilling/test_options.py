@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_folders import chat_folder
 
 from r1chat.app.commands.distill import add_parser
-from r1chat.app.distilling.options import FIELDS, build_config, placed
+from r1chat.app.distilling.options import FIELDS, build_config, check_jail, combined, placed
 from r1chat.app.distilling.progress import STAGES
 from r1chat.app.errors import UsageError
 from r1chat.distill.config import DistillConfig
@@ -55,6 +58,23 @@ def test_what_was_switched_on_can_be_switched_off_by_a_later_command(tmp_path: P
     assert getattr(getattr(later, stage), field) is False
 
 
+def test_epochs_of_a_later_command_count_whatever_steps_were_asked_for_before(tmp_path: Path) -> None:
+    stored = given("--student", "tiny", "--max-steps", "5")
+    later = build_config(combined(stored, given("--epochs", "3")), tmp_path)
+    assert (later.sft.epochs, later.sft.max_steps) == (3.0, None)
+    both = build_config(combined(stored, given("--epochs", "3", "--max-steps", "7")), tmp_path)
+    assert both.sft.max_steps == 7
+
+
+def test_what_an_earlier_command_asked_for_can_be_taken_back(tmp_path: Path) -> None:
+    plain = config(tmp_path, "--student", "tiny")
+    wishes = ("max-steps=5", "max-problems=9", "accelerate-config=a.yaml", "learning-rate=0.5", "per-problem=1")
+    stored = given("--student", "tiny", *(f"--{wish}" for wish in wishes))
+    assert build_config(stored, tmp_path) != plain
+    back = given(*(f"--{wish.partition('=')[0]}=none" for wish in wishes))
+    assert build_config(combined(stored, back), tmp_path) == plain
+
+
 @pytest.mark.parametrize("student", ["tiny", "small", "demo"])
 def test_a_student_made_here_needs_nothing_else_and_asks_the_bundled_model(tmp_path: Path, student: str) -> None:
     run = config(tmp_path, "--student", student)
@@ -71,6 +91,13 @@ def test_a_real_student_takes_ready_traces_and_real_problems_to_be_measured_on(t
 def test_what_is_measured_on_is_not_asked_for_training(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="gsm8k is what the student is measured on"):
         config(tmp_path, "--student", "qwen-0.5b", "--teacher", "r1:7b", "--problems", "gsm8k")
+
+
+def test_a_base_made_here_is_measured_on_held_out_problems_alone(tmp_path: Path) -> None:
+    """It learns from all others, and nobody can say which it met."""
+    with pytest.raises(UsageError, match=r"generated:sums .*: r1chat distill --eval generated-test:sums$"):
+        config(tmp_path, "--student", "tiny", "--eval", "generated:sums")
+    assert config(tmp_path, "--student", "qwen-0.5b", "--eval", "generated:sums").evaluate.sets == ("generated:sums",)
 
 
 def test_traces_of_ones_own_take_the_place_of_the_usual_ones(tmp_path: Path) -> None:
@@ -104,6 +131,18 @@ def test_every_option_reaches_its_setting_and_comes_back_from_the_record(tmp_pat
 def test_a_folder_without_a_run_needs_a_student(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="r1chat distill --student tiny --run-dir"):
         config(tmp_path, "report")
+
+
+def test_a_run_whose_base_is_gone_is_still_told_of(tmp_path: Path) -> None:
+    base = chat_folder(tmp_path / "base", "r1")
+    run = build_config(given("--student", str(base)), tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"config": asdict(run)}, default=str))
+    shutil.rmtree(base)
+    assert build_config(given("--student", str(base)), tmp_path, needs_base=False) == run
+    with pytest.raises(DistillError, match="There is no student"):
+        build_config(given("--student", str(base)), tmp_path)
+    with pytest.raises(DistillError, match="There is no student"):
+        build_config(given("--student", "nobody"), tmp_path, needs_base=False)
 
 
 def test_the_name_of_the_student_is_fit_for_the_model_list(tmp_path: Path) -> None:
@@ -141,6 +180,20 @@ def test_programs_that_may_not_be_run_are_told_before_anything_is_asked(tmp_path
     with pytest.raises(UsageError, match=r"r1chat distill --sandbox$"):
         config(tmp_path, "--student", "tiny", "--eval", spec)
     assert config(tmp_path, "--student", "tiny", "--eval", spec, "--sandbox").evaluate.sets == (spec,)
+
+
+@pytest.mark.parametrize(("option", "spec"), [("problems", "generated:code"), ("eval", "livecodebench")])
+def test_programs_that_cannot_be_run_here_are_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, spec: str
+) -> None:
+    """The measurement may be hours away."""
+    run = config(tmp_path, "--student", "tiny", "--sandbox", "--teacher", "demo", f"--{option}", spec)
+    check_jail(config(tmp_path, "--student", "tiny", "--sandbox"), STAGES)
+    monkeypatch.setattr("r1chat.distill.verify.sandbox.why_no_jail", lambda: "no user namespaces")
+    with pytest.raises(UsageError, match=rf"{spec} .*: no user namespaces\. .*: r1chat distill --{option} SPEC$"):
+        check_jail(run, STAGES)
+    check_jail(run, ["report"])
+    check_jail(config(tmp_path, "--student", "tiny", "--sandbox"), STAGES)
 
 
 def test_a_file_that_is_not_there_is_told_by_the_plan(tmp_path: Path) -> None:

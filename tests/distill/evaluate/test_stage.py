@@ -29,7 +29,7 @@ from r1chat.distill.evaluate.table import evaluation_table
 from r1chat.distill.export.config import ExportConfig
 from r1chat.distill.generate.config import GenerateConfig
 from r1chat.distill.host import Host, Served
-from r1chat.distill.rows import SampleRow, Teacher, read_rows, write_rows
+from r1chat.distill.rows import ProblemRow, SampleRow, Teacher, TraceRow, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
 from r1chat.distill.students import find_student
 from r1chat.serve.models.catalog import resolve
@@ -299,6 +299,27 @@ def test_killed_it_goes_on_where_it_stopped_and_doubles_nothing(run: Run) -> Non
     assert drawn <= set(rows)
     kept = {json.loads(line)["id"]: line for line in run.folder.samples.read_bytes().splitlines()}
     assert all(kept[json.loads(line)["id"]] == line for line in before)
+
+
+def test_a_set_that_was_added_behind_the_training_says_how_much_of_it_was_trained_on(run: Run) -> None:
+    """The filter knew nothing of it."""
+    traces = [
+        TraceRow(
+            id=prompt, problem=ProblemRow(id=prompt, prompt=prompt, gold="9", source="here"), teacher=Teacher(name="a"),
+            sample=0, reasoning="So nine.", answer="9", finish_reason="stop", created=0.0,
+        )
+        for prompt in (PROBLEMS[0], PROBLEMS[1], "What is 1 + 1?")
+    ]  # fmt: skip
+    write_rows(run.folder.kept, traces)
+    said: list[str] = []
+    run_stage(run.config, run.folder, replace(run.host(), say=said.append))
+    told = "2 traces that were trained on ask what sheep asks"
+    assert any(line.startswith(told) and line.endswith(f"r1chat distill --run-dir {run.folder.root}") for line in said)
+    evaluation = run.folder.read_json(run.folder.evaluation)
+    assert evaluation["protocol"]["trained_on"] == {"sheep": 2}
+    assert told in evaluation_table(evaluation)
+    write_rows(run.folder.kept, traces[2:])
+    assert "trained_on" not in run.measure()["protocol"]
 
 
 def test_problems_that_nothing_can_judge_are_left_out(run: Run) -> None:

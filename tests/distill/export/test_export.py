@@ -17,6 +17,7 @@ from r1chat.distill.errors import DistillError
 from r1chat.distill.export.maker import Maker, Subject
 from r1chat.distill.export.manifest import Manifest
 from r1chat.distill.export.merge import merge
+from r1chat.distill.export.provenance import provenance
 from r1chat.distill.export.stage import run_stage
 from r1chat.distill.export.steps import Steps
 from r1chat.distill.hf.gguf import read_model
@@ -157,6 +158,14 @@ def test_file_that_computes_something_else_is_named_and_not_kept(exported: RunFo
         maker.make(wrong, {"Q8_0": "Q8_0"})
     assert str(exported.base) in str(error.value) and "\n" not in str(error.value)
     assert names(tmp_path / "gguf") == []
+
+
+def test_traces_that_were_sifted_anew_are_not_told_of_a_student_that_never_saw_them(tmp_path: Path) -> None:
+    folder = make_full(tmp_path / "run")
+    trained = folder.read_json(folder.trained)
+    folder.write_json(folder.trained, trained | {"kept_sha256": "of then", "teachers": ["b", "a", "d", "c"]})
+    found = provenance(settings(folder), folder)
+    assert (found.traces_sha256, found.teacher) == ("of then", "b, a, d")
 
 
 def test_settings_that_cannot_be_are_refused_before_any_work(exported: RunFolder) -> None:

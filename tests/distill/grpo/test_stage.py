@@ -318,6 +318,24 @@ def test_only_what_was_solved_all_along_is_learnt(tmp_path: Path) -> None:
         assert watch._is_learnt() is is_learnt
 
 
+def test_patience_outlives_a_stop(tmp_path: Path) -> None:
+    """Who stops it every few steps would never be told that nothing is left to learn."""
+    pytest.importorskip("trl")
+    from r1chat.distill.grpo.watch import Watch
+    from r1chat.distill.sft import checkpoints
+
+    job = policy_job(tmp_path)
+    watch = Watch(job, None, lambda *_: None, lambda *_: None, lambda: False)  # type: ignore[arg-type]
+    for _ in range(19):
+        watch.take(Rollouts([], [], {"accuracy": [1.0, 1.0]}, [1.0, 1.0], 2), 0.0)
+    (checkpoints.aside(job.folder) / "checkpoint-19").mkdir(parents=True)
+    watch.seal(19)
+    again = Watch(job, None, lambda *_: None, lambda *_: None, lambda: False)  # type: ignore[arg-type]
+    assert not again._is_learnt()
+    again.take(Rollouts([], [], {"accuracy": [1.0, 1.0]}, [1.0, 1.0], 2), 0.0)
+    assert again._is_learnt()
+
+
 def test_problems_that_do_not_fill_the_last_step_are_all_asked(tmp_path: Path) -> None:
     job = policy_job(tmp_path)
     asked = {f"text {row.id}": row for row in PROBLEMS[:3]}

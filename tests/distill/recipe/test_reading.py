@@ -167,6 +167,17 @@ def test_a_source_that_is_not_there_is_told_before_the_steps_before_it_are_done(
 
 
 @pytest.mark.parametrize(
+    "settings", ["stream: {}\n  evaluate: {sets: ['generated:sums']}", "grpo: {watch_set: 'generated:sums'}"]
+)
+def test_a_student_that_is_made_here_is_measured_on_held_out_problems_alone(settings: str) -> None:
+    recipe = read_recipe(f"name: a\nsteps:\n- name: b\n  {settings}", "f.yaml")
+    with pytest.raises(RecipeError, match=r"generated:sums .* generated-test:sums, then: r1chat distill --recipe f"):
+        check_plan(recipe, Choices("x", "tiny"))
+    if "stream" not in settings:
+        check_plan(recipe, Choices("x", "qwen-0.5b"))
+
+
+@pytest.mark.parametrize(
     ("settings", "mend"),
     [
         ("temperature: 0", "temperature: 1.0"),

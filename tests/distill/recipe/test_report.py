@@ -159,6 +159,17 @@ def test_where_intervals_are_over_families_those_of_differences_are_too(tmp_path
     assert grouped["mean"] == pytest.approx(plain["mean"])
 
 
+def test_a_set_of_prompts_outside_the_field_alone_is_compared_like_any_other(tmp_path: Path) -> None:
+    """Its scores are told, so its differences are."""
+    folder = followed(tmp_path / "run", *RIGHT)
+    for step in RECIPE.steps:
+        own = RunFolder(step_root(folder.root, RECIPE, step))
+        rows = [msgspec.structs.replace(row, family="outside") for row in read_rows(own.samples, SampleRow)]
+        write_rows(own.samples, rows)
+    found = compared(RECIPE, Choices("mine", "tiny"), folder.root)["comparisons"]
+    assert (found[0]["n"], found[0]["verdict"]) == (N, "better")
+
+
 def test_readability_is_that_of_the_language_a_step_is_taught_in(tmp_path: Path) -> None:
     folder = followed(tmp_path / "run", *RIGHT)
     for step in RECIPE.steps:

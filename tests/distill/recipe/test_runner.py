@@ -175,6 +175,7 @@ def test_what_stops_a_step_ends_with_the_command_for_the_whole_recipe(tmp_path: 
         ("It runs code. Allow it: r1chat distill --sandbox",
          "It runs code. Allow it: verify: {sandbox: true} in the recipe, then: AGAIN"),
         ("Give its key: R1CHAT_TEACHER_KEY=KEY r1chat distill evaluate", "Give its key: R1CHAT_TEACHER_KEY=KEY AGAIN"),
+        ("To train on those: r1chat distill --run-dir /x/steps/1-a", "To train on those: AGAIN"),
         ("The disk is full.", "The disk is full. Then: AGAIN"),
         ("There is a model s. Delete it: r1chat rm s", "There is a model s. Delete it: r1chat rm s"),
     ],

@@ -103,6 +103,16 @@ def test_a_run_that_has_only_begun_has_a_page(tmp_path: Path) -> None:
     assert "Versions" not in page, "those of whoever makes the page are not the run's"
 
 
+def test_a_page_of_two_states_of_a_run_says_so_on_top(finished: FinishedRun) -> None:
+    """The funnel may be that of a filter that was done alone since the student was trained."""
+    assert "two states" not in finished.report()
+    record = finished.folder.read_json(finished.folder.record)
+    record["stages"]["sft"]["fingerprint"] = "of other traces"
+    finished.folder.write_json(finished.folder.record, record)
+    told = f"since sft ran, .*have changed. .*r1chat distill --run-dir {finished.folder.root}</p>"
+    assert re.search(told, finished.report())
+
+
 def test_what_was_not_measured_is_left_out(finished: FinishedRun) -> None:
     """No teacher, one sample a problem, and the texts of the problems lost."""
     evaluation = finished.evaluation()

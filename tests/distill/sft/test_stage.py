@@ -19,6 +19,7 @@ from r1chat.distill.run_folder import Event, RunFolder
 from r1chat.distill.sft.config import SftConfig
 from r1chat.distill.sft.stage import run_stage, tidy
 from r1chat.distill.students import STUDENTS
+from r1chat.serve.files import sha256_of
 
 pytest.importorskip("trl", reason="needs the extra `distill`")
 
@@ -66,6 +67,7 @@ def test_a_whole_student_is_written_with_the_format_it_was_trained_in(tmp_path: 
     assert (record["kind"], record["method"], record["steps"]) == ("full", "full", 4)
     assert record["loss"] == pytest.approx(summary["loss"])
     assert record["epochs"] == pytest.approx(4 * 4 / 12), "four steps of four rows, of which there are twelve"
+    assert record["teachers"] == ["teacher"] and record["kept_sha256"] == sha256_of(folder.kept)
     assert record["peak_memory"] > 1e8
     student = AutoModelForCausalLM.from_pretrained(folder.student)
     tokenizer = AutoTokenizer.from_pretrained(folder.student)

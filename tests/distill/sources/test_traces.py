@@ -162,10 +162,12 @@ def test_columns_that_are_not_understood_are_named(tmp_path: Path) -> None:
 
 
 def test_a_row_without_a_reply_costs_itself_alone(tmp_path: Path) -> None:
-    without: tuple[dict[str, Any], ...] = ({"problem": "q", "solution": None}, {"problem": "r", "content": ""})
-    spec = written(tmp_path, without[0], {"problem": "p", "solution": "Thus \\boxed{2}."}, without[1])
+    without: tuple[dict[str, Any], ...] = (
+        {"problem": "q", "solution": None}, {"problem": "r", "content": ""}, {"problem": "s", "solution": "No\nbox."},
+    )  # fmt: skip
+    spec = written(tmp_path, without[0], {"problem": "p", "solution": "Thus \\boxed{2}."}, *without[1:])
     assert [trace.problem.prompt for trace in load_traces(spec)] == ["p"]
-    with pytest.raises(DistillError, match=r"traces\.jsonl has no whole reply in any of its 2 rows.*generate --traces"):
+    with pytest.raises(DistillError, match=r"traces\.jsonl has no whole reply in any of its 3 rows.*generate --traces"):
         list(load_traces(written(tmp_path, *without)))
 
 

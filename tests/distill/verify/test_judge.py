@@ -54,6 +54,9 @@ def problem(gold: str | None, verifier: Verifier = "math", check: dict[str, Any]
         ("(1+x)^{40}", "\\boxed{(1+x)^{40}}"),
         ("[-2,7]", "\\boxed{x \\in [-2,7]}"),
         ("3/2", "\\boxed{1 1/2}"),
+        ("4", "\\boxed{$4$}"),
+        ("x+4", "\\boxed{$4 + x$}"),
+        ("\\$4x", "\\boxed{\\$x \\cdot 4}"),
         ("-5", "\\boxed{−5}"),  # a sign of its own, U+2212
     ],
 )
@@ -77,6 +80,8 @@ def test_what_says_the_same_is_right(judge: Judge, gold: str, answer: str) -> No
         ("\\frac{1}{2}", "\\boxed{\\frac{1}{3}}"),
         ("11/2", "\\boxed{1 1/2}"),
         ("34", "\\boxed{3 4}"),
+        ("4", "\\boxed{$5$; $4$}"),
+        ("x+4", "\\boxed{$5$ or $x+4$}"),
     ],
 )
 def test_what_says_something_else_or_only_thinks_it_is_wrong(judge: Judge, gold: str, answer: str) -> None:
@@ -154,6 +159,11 @@ def test_no_child_is_left(tmp_path: Path) -> None:
         ("C", "**Answer:** (C) because", "right"),
         ("C", "\\boxed{C}", "right"),
         ("C", "The answer is B", "wrong"),
+        ("C", "The answer is C because", "right"),
+        ("A", "A final check rules out the rest, so it is C.", "wrong"),
+        ("C", "A final check rules out the rest, so it is C.", "wrong"),
+        ("A", "A. Because", "right"),
+        ("A", "(A) because", "right"),
         ("42", "The answer is **42**.", "right"),
         ("42", "**Answer:**\n\n42", "right"),
         ("42", "Final Answer:\n42", "right"),

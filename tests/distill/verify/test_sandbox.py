@@ -194,6 +194,31 @@ print(outcomes)
     assert secret.read_text() == "s3cret"
 
 
+def test_limits_that_each_process_has_are_not_got_round_by_many_processes_or_by_memory_of_no_process() -> None:
+    program = """
+import ctypes, os, time
+libc = ctypes.CDLL(None, use_errno=True)
+started = 0
+try:
+    while started < 40:
+        if os.fork() == 0:
+            time.sleep(30)
+            os._exit(0)
+        started += 1
+except OSError:
+    pass
+few = started < 10
+shared = libc.shmget(0, 1 << 20, 0o1600) < 0
+try:
+    os.memfd_create("x")
+    in_memory = False
+except PermissionError:
+    in_memory = True
+"""
+    (outcome,) = run_in_jail(program, [Run(expression="(few, shared, in_memory)")], 30.0)
+    assert (outcome.kind, outcome.value) == ("done", {"tuple": [True, True, True]})
+
+
 def test_there_is_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         program = f"import socket\nsocket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 1)"
