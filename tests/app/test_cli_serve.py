@@ -124,10 +124,15 @@ def test_a_second_ctrl_c_does_not_wait_for_the_cache_to_be_written(noise_model: 
 
 
 @pytest.mark.slow
-def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
-    with served("serve", "--model", str(noise_model)) as server:
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP] * 2], ids=["a stop", "a terminal that closes"])
+def test_what_ends_the_whole_group_is_a_clean_end(
+    noise_model: Path, tmp_path: Path, numbers: list[signal.Signals]
+) -> None:
+    options = ["--model", str(noise_model), "--keep-cache"]
+    with served("serve", *options, XDG_CACHE_HOME=str(tmp_path), R1CHAT_HOME=str(tmp_path)) as server:
         server.url()
-        os.kill(server.process.pid, signal.SIGTERM)
+        for number in numbers:
+            os.killpg(server.process.pid, number)
         assert server.process.wait(timeout=60) == 0
         assert group_is_gone(server.process.pid)
         assert "ERROR" not in "".join(server.lines), "the engine waits for the server's word"

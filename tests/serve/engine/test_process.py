@@ -378,6 +378,17 @@ async def test_ctrl_c_does_not_end_a_child_that_has_just_been_born() -> None:
     await process.stop()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_what_a_terminal_sends_to_the_whole_group_ends_no_stream(number: signal.Signals) -> None:
+    """The parent has it, too, and decides what becomes of the reply."""
+    async with engine(tokens_per_s=50, script="\n".join(f"word{n}" for n in range(60)) + "</think>yes") as process:
+        (stream,) = await streaming(process, 1)
+        assert process.pid is not None
+        os.kill(process.pid, number)
+        assert text_of(await stream, Channel.CONTENT) == "yes"
+        assert process.restarts == 0
+
+
 async def test_what_the_child_has_no_memory_for_is_told_with_both_numbers() -> None:
     process = EngineProcess(scripted_config(load_needs=1000))
     with pytest.raises(NotEnoughMemoryError) as caught:
