@@ -114,7 +114,11 @@ class Supervisor:
         """Returns when the child has ended; ends it when it hangs."""
         assert self.link is not None
         while not self.link.exited.done():
-            await asyncio.wait({self.link.exited}, timeout=self._patience_s / 8)
+            patience_s, began = self._patience_s, time.monotonic()
+            await asyncio.wait({self.link.exited}, timeout=patience_s / 8)
+            if time.monotonic() - began > patience_s / 4:
+                # this process stood still (Ctrl-Z, a machine that was paused), and so did the child
+                self.link.last_reply_at = time.monotonic()
             self._end_if_changed()
             since = self._waiting_since()
             if since is None or self.link.exited.done():

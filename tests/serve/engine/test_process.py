@@ -155,6 +155,18 @@ async def test_an_idle_child_is_not_taken_for_a_hanging_one(tmp_path: Path) -> N
         assert process.restarts == 0
 
 
+async def test_a_child_that_stood_still_with_its_parent_is_not_taken_for_a_hanging_one() -> None:
+    config = replace(scripted_config(tokens_per_s=50, script="a b c </think>" + "yes " * 60), hang_floor_s=1)
+    async with engine(config) as process:
+        (stream,) = await streaming(process, 1)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGCONT)
+        assert finish_of(await stream)
+        assert process.restarts == 0
+
+
 async def test_a_disk_that_is_gone_for_a_while_ends_no_supervision(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(path: Path | None) -> None:
         raise OSError(errno.ESTALE, "Stale file handle")
