@@ -440,6 +440,25 @@ async def test_stop_ends_a_child_that_hangs() -> None:
             await task
 
 
+async def test_who_waits_for_a_child_that_cannot_be_killed_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that hangs in a driver."""
+    monkeypatch.setattr(supervisor, "KILL_GRACE_S", 0.2)
+    async with engine(replace(scripted_config(), hang_floor_s=4)) as process:
+        task = asyncio.create_task(collect(process, request("bad", "HANG")))
+        await eventually(lambda: process.stats()["waiting"] == 1)
+        link, pid = process._child.link, process.pid
+        assert link is not None and pid is not None
+        monkeypatch.setattr(link, "kill", lambda: None)
+        long_ago(process)
+        async with asyncio.timeout(10):
+            with pytest.raises(EngineStoppedError, match="it finished no step for"):
+                await task
+            assert process.state == "restarting"
+            await process.stop()
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait({link.exited})
+
+
 async def test_a_stop_that_is_given_up_kills_the_child_at_once() -> None:
     async with engine() as process:
         task = asyncio.create_task(collect(process, request("bad", "HANG")))
