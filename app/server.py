@@ -43,6 +43,7 @@ SHUTDOWN_GRACE_S = 1
 _HURRY_S = 0.1
 MAX_HEADER_BYTES = 64 * 1024
 LOOPBACK = "127.0.0.1"
+ANY_IPV6 = "::"  # and IPv4's, where the system can do both on one socket
 _HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
@@ -53,7 +54,8 @@ def bind(host: str, port: int, api_key: str | None) -> socket.socket:
     check_bind(host, api_key)
     try:
         family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(target[:2], family=family, backlog=512)
+        both = host == ANY_IPV6 and socket.has_dualstack_ipv6()
+        return socket.create_server(target[:2], family=family, backlog=512, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:  # no name of a host can be encoded so
         raise UsageError(_bind_failure(host, port, error)) from error
 
@@ -279,7 +281,9 @@ def _label(entry: ModelEntry) -> str:
 
 def _reachable(host: str) -> str:
     """The host part of an address that reaches a server bound to `host` from this machine."""
-    if host in ("0.0.0.0", "::"):
+    if host == ANY_IPV6 and not socket.has_dualstack_ipv6():
+        return "[::1]"
+    if host in ("0.0.0.0", ANY_IPV6):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host
 
