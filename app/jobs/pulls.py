@@ -141,9 +141,11 @@ class Pulls:
         return cache.remove_parts(job.wanted.repo)
 
     def close(self) -> None:
-        """Ends all; they are offered to go on by the next server."""
-        self._closing.set()
+        """Ends all; they are offered to go on by the next server. Harmless and quick once it was called."""
         with self._lock:
+            if self._closing.is_set():
+                return
+            self._closing.set()
             running = [job for job in self._jobs.values() if job.thread]
             for job in running:
                 if job.download:
