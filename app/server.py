@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from threading import Thread
@@ -25,6 +25,7 @@ from ..serve.api.security import check_bind, owners
 from ..serve.api.served import ServedModels
 from ..serve.api.server import ServerConfig, create_app
 from ..serve.api.upstream.models import UpstreamModels
+from ..serve.engine.link import GROUP_SIGNALS
 from ..serve.models.catalog import DEMO, ModelEntry, local_models
 from ..serve.models.gguf.info import read_info
 from ..serve.models.residents.manager import Limits, ModelManager
@@ -42,7 +43,8 @@ SHUTDOWN_GRACE_S = 1
 _HURRY_S = 0.1
 MAX_HEADER_BYTES = 64 * 1024
 LOOPBACK = "127.0.0.1"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ANY_IPV6 = "::"  # and IPv4's, where the system can do both on one socket
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 def bind(host: str, port: int, api_key: str | None) -> socket.socket:
@@ -52,7 +54,8 @@ def bind(host: str, port: int, api_key: str | None) -> socket.socket:
     check_bind(host, api_key)
     try:
         family, _, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(target[:2], family=family, backlog=512)
+        both = host == ANY_IPV6 and socket.has_dualstack_ipv6()
+        return socket.create_server(target[:2], family=family, backlog=512, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:  # no name of a host can be encoded so
         raise UsageError(_bind_failure(host, port, error)) from error
 
@@ -81,7 +84,7 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         *,
         stop_first: Callable[[], Awaitable[None]],
-        signals: tuple[signal.Signals, ...] = (),
+        signals: Sequence[signal.Signals] = (),
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -101,7 +104,9 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._on_signal) for number in self._signals}
+        # nohup has it ignored
+        own = [number for number in self._signals if number != _HANGUP or signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._on_signal) for number in own}
         try:
             yield
         finally:
@@ -109,7 +114,8 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self.force_exit = self.should_exit
+        # a terminal that closes tells it twice, itself and through its shell
+        self.force_exit |= self.should_exit and number != _HANGUP
         self.should_exit = True
         self.stopped_by = number
 
@@ -233,7 +239,7 @@ async def _serve(
     loading = asyncio.create_task(models.start())
     try:
         # gradio takes seconds to import, in which the engine loads: `run` does without it.
-        server = Server(await beside(make_app), stop_first=stop_models, signals=_SIGNALS)
+        server = Server(await beside(make_app), stop_first=stop_models, signals=GROUP_SIGNALS)
         telling = asyncio.create_task(tell())
         await server.serve(sockets=[sock])
         telling.cancel()
@@ -275,7 +281,9 @@ def _label(entry: ModelEntry) -> str:
 
 def _reachable(host: str) -> str:
     """The host part of an address that reaches a server bound to `host` from this machine."""
-    if host in ("0.0.0.0", "::"):
+    if host == ANY_IPV6 and not socket.has_dualstack_ipv6():
+        return "[::1]"
+    if host in ("0.0.0.0", ANY_IPV6):
         return LOOPBACK
     return f"[{host}]" if ":" in host else host
 

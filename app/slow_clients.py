@@ -9,7 +9,8 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# From the connection, or from a further request's first byte, to the end of its headers.
+# From the connection, or from a further request's first byte, to the end of its headers; and so long the rest of a body
+# may take that nobody wants any more.
 HEAD_S = 10.0
 # Of a reply that fills all buffers not a byte was taken in that time: whoever asked is gone, and holds its model.
 READ_S = 30.0
@@ -29,7 +30,9 @@ class ImpatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        # the rest of a body whose request is answered already: uvicorn takes it in, however long that lasts
+        drains = self.conn.their_state is h11.SEND_BODY and self.cycle is not None and self.cycle.response_complete
+        if self.conn.their_state is not h11.IDLE and not drains:
             self._stop()
         elif self._timer is None:
             self._start()

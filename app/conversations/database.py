@@ -16,7 +16,7 @@ from pathlib import Path
 from ...serve.errors import R1ChatError
 from .schema import STEPS
 
-# Longer than any transaction of another r1chat on the same file.
+# Longer than any transaction of another r1chat on the same file, but for the import of a large one.
 BUSY_S = 10.0
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 BARRED = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
@@ -25,6 +25,10 @@ BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 class StoreError(R1ChatError):
     """The conversation file cannot be opened, read or written. The text ends with what to do."""
+
+
+class StoreBusyError(StoreError):
+    """Another program writes into it for long; it may be tried again."""
 
 
 class Database:
@@ -109,7 +113,8 @@ def failures(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(_sentence(path, error)) from error
+        kind = StoreBusyError if getattr(error, "sqlite_errorname", "").startswith(BUSY) else StoreError
+        raise kind(_sentence(path, error)) from error
     except OSError as error:
         reason = error.strerror or error
         raise StoreError(

@@ -5,12 +5,14 @@ Any thread may call. A reply that is being written grows by pieces, so that each
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +28,7 @@ TITLE_CHARS = 80
 # Later than any time, and its negative earlier.
 FAR = 2.0**62
 UNDO_S = 7 * 24 * 3600
+T = TypeVar("T")
 CHANGES = frozenset({"title", "pinned", "collects", "head", "settings"})
 GROUP_CHANGES = frozenset({"gold", "report"})
 
@@ -44,6 +47,7 @@ class ConversationStore:
 
     def __init__(self, path: Path) -> None:
         self._db = Database(path)
+        self._thread = ThreadPoolExecutor(1, "writes")
         with self._db.write() as connection:
             self._writer = Writer(path)
             connection.execute("DELETE FROM conversations WHERE deleted < ?", (time.time() - UNDO_S,))
@@ -56,8 +60,15 @@ class ConversationStore:
 
     def close(self) -> None:
         """Ends it; a reply that is still live will be found interrupted."""
+        self._thread.shutdown()
         self._writer.close()
         self._db.close()
+
+    async def on_own_thread(self, write: Callable[..., T], *args: Any) -> T:
+        """`write(*args)`, for who writes often: while the file is locked, waiting writes leave the threads that all
+        else is done on alone.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, write, *args)
 
     # conversations
 

@@ -23,7 +23,8 @@ def alone(root: Path) -> Iterator[None]:
 
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / ".lock", timeout=0)
+        # not at once: the page looks for a moment whether somebody has it
+        lock = FileLock(root / ".lock", timeout=1)
         lock.acquire()
     except Timeout as error:
         raise UsageError(

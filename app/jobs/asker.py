@@ -70,7 +70,7 @@ class Asker:
             )
             return self._store.get(owner, conversation.id), question
 
-        conversation, question = await asyncio.to_thread(add)
+        conversation, question = await self._store.on_own_thread(add)
         self._jobs.tell(conversation.id, MessageChanged(question))
         return conversation, question
 
@@ -135,7 +135,7 @@ class Asker:
             raise InvalidRequestError("This reply came to its own end; ask for another one instead.")
         branch = await asyncio.to_thread(self._branch_of, owner, before)
         # Whoever presses twice comes too late here; and what is gone on with is what the file holds now.
-        before = await asyncio.to_thread(self._store.reopen, message_id)
+        before = await self._store.on_own_thread(self._store.reopen, message_id)
         answers = bool(before.content) or _has_ended_thought(before)
         into: Into = "content" if answers else "reasoning_content"
         source = asked(branch, conversation.settings)
@@ -165,7 +165,7 @@ class Asker:
         return begun
 
     async def _begin(self, owner: str, reply: Message, source: Source) -> Message:
-        await asyncio.to_thread(self._store.add, reply)
+        await self._store.on_own_thread(self._store.add, reply)
         self._jobs.start(owner, reply, source)
         return reply
 

@@ -89,6 +89,9 @@ class GroupRun:
             changed = await asyncio.to_thread(self._choose)
         except NotFoundError:
             return
+        except Exception:  # the group is over all the same
+            logger.exception("a vote's choice could not be shown")
+            return
         if changed is not None:
             self._jobs.tell(self._group.conversation, changed)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+from filelock import FileLock
 
 from ...serve.files import replace_file
+
+LOCK_S = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +51,14 @@ class Ledger:
             logger.warning("%s cannot be read, so no unfinished download is known (%s)", self._path, error)
             return []
 
-    def write(self, begun: list[Begun]) -> None:
-        """Replaces the file at once. A disk that is full loses the note, never the download."""
+    def update(self, changed: Mapping[str, Begun | None]) -> None:
+        """Writes these down by their ids, None off; others may be another server's, and stay as they are. A disk that
+        is full loses the note, never the download.
+        """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with replace_file(self._path) as aside:
-                aside.write_bytes(msgspec.json.encode(begun))
+            with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_S), replace_file(self._path) as aside:
+                begun = {**{one.id: one for one in self.read()}, **changed}
+                aside.write_bytes(msgspec.json.encode([one for one in begun.values() if one]))
         except OSError as error:
             logger.warning("%s cannot be written (%s)", self._path, error)

@@ -134,16 +134,18 @@ class Pulls:
             if job.state in LIVE:
                 raise InvalidRequestError(f"{job.begun.model} is being fetched. Stop it first.", "id")
             del self._jobs[pull_id]
-            self._save()
+            self._save(job)
             shares_repo = any(other.wanted.repo == job.wanted.repo for other in self._jobs.values())
         if job.state == "done" or shares_repo or cache.is_fetching(job.wanted.repo):
             return 0
         return cache.remove_parts(job.wanted.repo)
 
     def close(self) -> None:
-        """Ends all; they are offered to go on by the next server."""
-        self._closing.set()
+        """Ends all; they are offered to go on by the next server. Harmless and quick once it was called."""
         with self._lock:
+            if self._closing.is_set():
+                return
+            self._closing.set()
             running = [job for job in self._jobs.values() if job.thread]
             for job in running:
                 if job.download:
@@ -174,7 +176,7 @@ class Pulls:
             job.state, job.download, job.is_stopping = "queued", None, False
             job.begun = msgspec.structs.replace(job.begun, ended="", error=None)
         if job.thread is None:
-            self._save()
+            self._save(job)
             self._start_next()
         return self._shown(job)
 
@@ -208,7 +210,7 @@ class Pulls:
             bytes_done=now.bytes_done if now else job.begun.bytes_done,
             bytes_total=now.bytes_total if now and now.bytes_total is not None else job.begun.bytes_total,
         )
-        self._save()
+        self._save(job)
 
     def _note(self) -> None:
         """Writes down how far they are, so that a server that is killed leaves it behind."""
@@ -225,10 +227,11 @@ class Pulls:
                 if not running:
                     self._noter = None
                     return
-                self._save()
+                self._save(*running)
 
-    def _save(self) -> None:
-        self._ledger.write([job.begun for job in self._jobs.values() if job.state != "done"])
+    def _save(self, *changed: _Job) -> None:
+        kept = {job.begun.id for job in self._jobs.values() if job.state != "done"}
+        self._ledger.update({job.begun.id: job.begun if job.begun.id in kept else None for job in changed})
 
     def _shown(self, job: _Job) -> Pull:
         begun = job.begun

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 
@@ -14,6 +15,7 @@ import msgspec
 
 from ...serve.client import ApiError, Client, ReasoningDelta
 from ...serve.errors import R1ChatError
+from ..conversations.database import StoreBusyError
 from ..conversations.records import Message, State
 from ..conversations.store import ConversationStore
 from .live import LiveReply
@@ -22,6 +24,7 @@ from .sources import Source
 logger = logging.getLogger(__name__)
 
 SAVE_S = 0.3
+BUSY_S = 120.0
 HEALTH_S = 0.5
 REST_S = 0.03
 BURST_S = 0.005
@@ -38,15 +41,24 @@ class Saver:
         self._store = store
         self._live = live
         self._n_saved = len(live.reasoning), len(live.content)
+        self.is_patient = True
         self._ended = asyncio.Event()
         self._task = asyncio.create_task(self._save_regularly())
 
     async def finish(self, message: Message) -> Message:
-        """Nothing is saved behind this. A reply that cannot be saved ends all the same, and says so."""
+        """Nothing is saved behind this. A reply that cannot be saved ends all the same, and says so; where another
+        program writes into the file, an import say, it waits for that as long as it `is_patient`.
+        """
         self._ended.set()
         await self._task
+        ends = time.monotonic() + BUSY_S
         try:
-            return await asyncio.to_thread(self._store.finish, message)
+            while True:
+                try:
+                    return await self._store.on_own_thread(self._store.finish, message)
+                except StoreBusyError:
+                    if not self.is_patient or time.monotonic() > ends:
+                        raise
         except Exception as failure:
             logger.exception("a reply could not be saved")
             reason = f" {failure}" if isinstance(failure, R1ChatError) else ""
@@ -67,7 +79,7 @@ class Saver:
             return
         pieces = live.reasoning.since(n_reasoning), live.content.since(n_content)
         try:
-            await asyncio.to_thread(self._store.append, live.id, *pieces)
+            await self._store.on_own_thread(self._store.append, live.id, *pieces)
             self._n_saved = sizes
         except Exception:
             logger.exception("a piece of a reply could not be saved; it is tried again")
@@ -106,6 +118,8 @@ class ReplyJob:
         if not self._reading.done():
             self._ends_as = state
             self._reading.cancel()
+        if state == "interrupted":  # the server ends, and the next one finds what is saved by then
+            self._saver.is_patient = False
         await self.wait()
 
     async def wait(self) -> None:

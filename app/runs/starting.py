@@ -53,6 +53,14 @@ class Starter:
         self._processes = processes
         self._lock = threading.Lock()
         self._planning = threading.Lock()
+        self._planner: subprocess.Popen[bytes] | None = None
+        self._is_closed = False
+
+    def close(self) -> None:
+        """The server ends, and nobody reads a plan any more. Runs go on."""
+        self._is_closed = True
+        if self._planner:
+            self._planner.terminate()
 
     def plan(self, choice: Choice, stars: Iterable[bytes]) -> list[str]:
         """What the run would take, a line a thing, as the command tells it. Raises InvalidRequestError where it could
@@ -62,12 +70,24 @@ class Starter:
         # Each is a process that loads for seconds.
         with self._planning, TemporaryDirectory(prefix="r1chat-plan-") as aside:
             arguments = [*_options(choice, Path(aside), stars), "--run-dir", str(Path(aside) / choice.name)]
-            said = _said([*command(), "distill", *arguments])
+            said = self._said([*command(), "distill", *arguments])
         lines = said.replace(str(Path(aside) / choice.name), str(root)).replace(f"{aside}/", "").splitlines()
         if not any(line.startswith(_NOTHING_BEGUN) for line in lines):
             words = last_words(lines) or "The command said nothing."
             raise InvalidRequestError(words, "recipe" if choice.recipe else "student")
         return [line for line in lines if not line.startswith(_NOTHING_BEGUN)]
+
+    def _said(self, arguments: list[str]) -> str:
+        if self._is_closed:
+            return ""
+        nothing = subprocess.DEVNULL
+        with subprocess.Popen(arguments, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE) as self._planner:
+            try:
+                _, said = self._planner.communicate(timeout=_PLAN_S)
+            except subprocess.TimeoutExpired:
+                self._planner.kill()
+                return f"The plan took longer than {_PLAN_S:.0f} s. Try again when the machine is less busy."
+        return said.decode("utf-8", "replace")
 
     def start(self, owner: str, choice: Choice, stars: Iterable[bytes]) -> str:
         """Begins a run; its id. Raises InvalidRequestError."""
@@ -126,21 +146,6 @@ def _options(choice: Choice, folder: Path, stars: Iterable[bytes]) -> list[str]:
         return [*options, "--traces", str(_written(folder / STARS, stars))]
     # tiny knows the problems that it was measured with by itself
     return options if choice.student == "tiny" else [*options, *GENERATED]
-
-
-def _said(arguments: list[str]) -> str:
-    try:
-        done = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=_PLAN_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"The plan took longer than {_PLAN_S:.0f} s. Try again when the machine is less busy."
-    return done.stderr.decode("utf-8", "replace")
 
 
 def _written(path: Path, rows: Iterable[bytes]) -> Path:

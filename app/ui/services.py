@@ -116,7 +116,7 @@ class PageServices:
             if self._stars is not None:
                 await asyncio.to_thread(self._stars.close)
             self._stars = self._store = None
-            store.close()
+            await asyncio.to_thread(store.close)  # which waits for an import
 
     async def stop_jobs(self) -> None:
         """Ends what works for the page and keeps what it has so far; to be called before the engine goes."""
@@ -124,4 +124,5 @@ class PageServices:
             await self._jobs.stop_all()
         if self._many is not None:
             await self._many.close()
+        self.starter.close()
         await asyncio.to_thread(self.pulls.close)

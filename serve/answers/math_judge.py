@@ -35,9 +35,13 @@ class MathJudge:
             yield JudgeSession(self, budget_s)
         finally:
             self._n_sessions -= 1
-            async with self._lock:  # one that begins meanwhile may be asking already
-                if not self._n_sessions:
-                    await asyncio.to_thread(self._process.close)
+            if not self._n_sessions:  # others' questions are not waited for
+                await self._close()
+
+    async def _close(self) -> None:
+        async with self._lock:
+            if not self._n_sessions:  # one that began meanwhile may be asking already
+                await asyncio.to_thread(self._process.close)
 
     async def compare(self, one: str, other: str) -> tuple[bool, float]:
         """Whether they are equal, and the seconds that it took to compute: not those that others kept the child, nor

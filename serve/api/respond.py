@@ -8,7 +8,6 @@ from contextlib import aclosing
 from typing import Protocol
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ..errors import EngineStoppedError
@@ -42,15 +41,12 @@ class Writer(Protocol):
 
 
 async def respond(request: Request, outputs: Outputs, writer: Writer, *, stream: bool) -> Response:
-    """What fails before the first event is raised, and so becomes a real HTTP error."""
-    try:
-        if not stream:
-            replies = await until_disconnect(request, collect(outputs))
-            return json_response(await asyncio.to_thread(writer.whole, replies), 200, {})
-        frames = _frames(outputs, writer, request_id_of(request))
-        first = await until_disconnect(request, anext(frames))
-    except ClientDisconnect:
-        return Response(status_code=499)
+    """What fails before the first event is raised, and so becomes a real HTTP error; so is ClientDisconnect."""
+    if not stream:
+        replies = await until_disconnect(request, collect(outputs))
+        return json_response(await asyncio.to_thread(writer.whole, replies), 200, {})
+    frames = _frames(outputs, writer, request_id_of(request))
+    first = await until_disconnect(request, anext(frames))
     goodbye = body_of(EngineStoppedError("The server is shutting down."), request_id_of(request))
     return SseResponse(first, frames, lambda: writer.error(goodbye))
 

@@ -83,7 +83,7 @@ class ServedModels(Protocol):
 
     async def lease(self, name: str | None, request: Request) -> Served:
         """The model of that name (None: the default one), loaded if need be, and kept until `request` has had its
-        response. Raises ModelNotFoundError, ModelLoadError.
+        response. Raises ModelNotFoundError, ModelLoadError, and ClientDisconnect where the client leaves meanwhile.
         """
         ...
 

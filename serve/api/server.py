@@ -17,7 +17,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import ModelLoadError
+from ..errors import EngineStoppedError, ModelLoadError
 from . import wire_errors
 from .chat.routes import chat_router
 from .completions.routes import completions_router
@@ -162,6 +162,12 @@ class LastResort:
 
         try:
             await self._app(scope, receive, named)
+        except asyncio.CancelledError:
+            # only the end of the server cancels requests, and to raise it would print a traceback
+            if started:
+                raise
+            stopping = EngineStoppedError("The server is shutting down.")
+            await wire_errors.error_response(stopping, request_id)(scope, receive, named)
         except Exception as error:
             if started:
                 raise

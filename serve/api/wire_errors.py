@@ -10,6 +10,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ..errors import (
@@ -138,12 +139,16 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return plain_error(error.status_code, str(error.detail), dict(error.headers or {}))
 
+    async def on_gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # which nobody reads
+
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         return _validation_response(error)
 
     app.add_exception_handler(R1ChatError, on_ours)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(ClientDisconnect, on_gone)
     app.add_exception_handler(RequestValidationError, on_invalid)
 
 

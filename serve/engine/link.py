@@ -21,7 +21,8 @@ from .config import EngineConfig
 from .messages import Command, QueryAnswer, Reply, encode, reply_decoder
 
 EXIT_GRACE_S = 0.5
-GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What a terminal and a service manager send to the whole group; Windows has no SIGHUP.
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 class ChildLink:
@@ -103,13 +104,13 @@ class ChildLink:
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """A child that starts meanwhile gets no Ctrl-C and no SIGTERM of its group until it says so (worker.main): while
-    it imports what it needs, they would end it, and the parent decides what they mean.
+    """A child that starts meanwhile gets none of its group's signals until it says so (worker.main): while it imports
+    what it needs, they would end it, and the parent decides what they mean.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # multiprocessing starts it with the first child, and lets both signals through when it has
+    # multiprocessing starts it with the first child, and lets signals through when it has
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     try:

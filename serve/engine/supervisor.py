@@ -28,6 +28,7 @@ State = Literal["starting", "ready", "restarting", "broken", "stopped"]
 # a step may take this many times its prediction before the child counts as hung
 HANG_FACTOR = 20
 STOP_GRACE_S = 2.0
+KILL_GRACE_S = 10.0
 # gigabytes may have to be written and flushed
 KEEP_CACHE_GRACE_S = 60.0
 
@@ -114,24 +115,32 @@ class Supervisor:
         """Returns when the child has ended; ends it when it hangs."""
         assert self.link is not None
         while not self.link.exited.done():
-            await asyncio.wait({self.link.exited}, timeout=self._patience_s / 8)
+            patience_s, began = self._patience_s, time.monotonic()
+            await asyncio.wait({self.link.exited}, timeout=patience_s / 8)
+            if time.monotonic() - began > patience_s / 4:
+                # this process stood still (Ctrl-Z, a machine that was paused), and so did the child
+                self.link.last_reply_at = time.monotonic()
             self._end_if_changed()
             since = self._waiting_since()
             if since is None or self.link.exited.done():
                 continue
             silent_s = time.monotonic() - max(self.link.last_reply_at, since)
             if silent_s > self._patience_s:
-                self._ended_by = f"it finished no step for {silent_s:.0f} s"
-                self.link.kill()
-                self._enter("restarting")  # nobody is sent to it any more
+                self._give_up(f"it finished no step for {silent_s:.0f} s")
                 await asyncio.wait({self.link.exited})
 
     def _end_if_changed(self) -> None:
         """Somebody wrote into the model's file: what the child computes from now on is not the model it loaded."""
         if self.state == "ready" and self.link is not None and self._file.is_changed():
-            self._ended_by = "its model file was changed while it was served"
-            self.link.kill()
-            self._enter("restarting")
+            self._give_up("its model file was changed while it was served")
+
+    def _give_up(self, why: str) -> None:
+        """Whoever waits hears of it now: what hangs in the system or a driver may not die before that lets it go."""
+        assert self.link is not None
+        self._ended_by = why
+        self.link.kill()
+        self._enter("restarting")  # nobody is sent to it any more
+        self._tell_how(why)
 
     @property
     def _patience_s(self) -> float:
@@ -142,6 +151,9 @@ class Supervisor:
         how, self._ended_by = self._ended_by or _describe(self.link.exit_code), ""
         logger.error("the engine's process ended (%s)", how)
         self._count_end()
+        self._tell_how(how)
+
+    def _tell_how(self, how: str) -> None:
         self._tell_end(
             f"The engine's process ended ({how}) while it worked on this request; a new one is being started."
         )
@@ -197,7 +209,9 @@ class Supervisor:
             await asyncio.wait({self.link.exited}, timeout=grace_s)
         finally:
             self.link.kill()
-        await asyncio.wait({self.link.exited})
+        await asyncio.wait({self.link.exited}, timeout=KILL_GRACE_S)
+        if not self.link.exited.done():
+            logger.error("process %s was killed and does not end; nobody waits for it any more", self.link.pid)
         self.link = None
         self._close_books()
 

@@ -21,6 +21,7 @@ from .begun import Beginning
 from .config import EngineConfig
 from .engine import Engine, failed
 from .host_cache import HostCache, cache_key, default_max_bytes, load_entries, save_entries
+from .link import GROUP_SIGNALS
 from .messages import (
     Abort,
     Command,
@@ -69,15 +70,16 @@ _Item = _Tokenized | Failed | Finished | Abort | Control | Shutdown
 
 
 def main(config: EngineConfig, pipe: Connection) -> None:
-    """Entry of the spawned process. Ctrl-C and a service manager's SIGTERM reach the whole group, but the
-    parent decides what they mean.
+    """Entry of the spawned process. Ctrl-C, a terminal that closes and a service manager's SIGTERM reach the whole
+    group, but the parent decides what they mean.
     """
     worker = Worker(config, pipe)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in GROUP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: worker.expect_shutdown())
     if hasattr(signal, "pthread_sigmask"):
         # the parent held them back until now
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     worker.run()
 
 

@@ -178,7 +178,8 @@ class Pool:
         while True:
             pause = LOOK_EVERY_S if endpoint.is_up else LOOK_AGAIN_S
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(endpoint.look_now.wait(), pause)
+                async with asyncio.timeout(pause):  # wait_for() may swallow the end of this task
+                    await endpoint.look_now.wait()
                 await asyncio.sleep(LOOK_AGAIN_S / 4)
             endpoint.look_now.clear()
             was_up = endpoint.is_up

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -19,7 +20,7 @@ from live_server import eventually
 from served import served
 
 from r1chat.app.errors import UsageError
-from r1chat.app.server import bind
+from r1chat.app.server import _reachable, bind
 from r1chat.serve.models.gguf.shapes import SHAPES, synthetic_tokenizer
 
 _END = synthetic_tokenizer(SHAPES["tiny-qwen2"].n_vocab).eos_id
@@ -124,10 +125,15 @@ def test_a_second_ctrl_c_does_not_wait_for_the_cache_to_be_written(noise_model: 
 
 
 @pytest.mark.slow
-def test_sigterm_is_a_clean_end(noise_model: Path) -> None:
-    with served("serve", "--model", str(noise_model)) as server:
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP] * 2], ids=["a stop", "a terminal that closes"])
+def test_what_ends_the_whole_group_is_a_clean_end(
+    noise_model: Path, tmp_path: Path, numbers: list[signal.Signals]
+) -> None:
+    options = ["--model", str(noise_model), "--keep-cache"]
+    with served("serve", *options, XDG_CACHE_HOME=str(tmp_path), R1CHAT_HOME=str(tmp_path)) as server:
         server.url()
-        os.kill(server.process.pid, signal.SIGTERM)
+        for number in numbers:
+            os.killpg(server.process.pid, number)
         assert server.process.wait(timeout=60) == 0
         assert group_is_gone(server.process.pid)
         assert "ERROR" not in "".join(server.lines), "the engine waits for the server's word"
@@ -219,6 +225,18 @@ def test_the_browser_opens_once_the_server_answers(
         while opened and not (log.exists() and log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert (log.read_text() if log.exists() else None) == (f"{url}\n" if opened else None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_every_bound_address_is_reached_from_this_machine(host: str) -> None:
+    try:
+        sock = bind(host, 0, "key")
+    except UsageError:
+        if ":" in host:
+            pytest.skip("no IPv6 here")
+        raise
+    with sock, socket.create_connection((_reachable(host).strip("[]"), sock.getsockname()[1]), timeout=10):
+        pass
 
 
 def test_a_host_that_cannot_be_a_name_is_refused_in_one_line() -> None:

@@ -28,11 +28,13 @@ WITHOUT_END = {"stream": True, "max_tokens": 30_000, "logit_bias": {str(_END): -
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A server that answers everything with `ok`, and gives heads half a second."""
+    """A server that answers everything with `ok`, refuses some before their bodies have come, and gives heads half a
+    second.
+    """
     monkeypatch.setattr(slow_clients, "HEAD_S", 0.5)
 
     async def app(scope, receive, send):  # type: ignore[no-untyped-def]
-        while (await receive()).get("more_body"):
+        while scope["path"] != "/refused" and (await receive()).get("more_body"):
             pass
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -127,6 +129,12 @@ def test_a_slow_body_and_a_kept_connection_are_not_cut_by_the_time_for_heads(por
                 assert part, "the server hung up"
                 answer += part
             time.sleep(0.7)
+
+
+def test_the_rest_of_a_body_that_was_refused_is_not_awaited_for_ever(port: int) -> None:
+    head = b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 10
+    answer, after_s = silence_after(port, head, drip=b"x" * 10)
+    assert b" 200 " in answer and after_s < 30
 
 
 @pytest.fixture

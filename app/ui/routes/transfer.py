@@ -45,8 +45,9 @@ def transfer_router(services: PageServices) -> APIRouter:
 
     @router.post("/import")
     async def import_file(request: Request) -> dict[str, Any]:
+        data = await request.body()  # an upload that stalls keeps nobody else waiting
         async with one_at_a_time:
-            ids = await run_in_threadpool(_keep, services.store, owner_of(request), await request.body())
+            ids = await run_in_threadpool(_keep, services.store, owner_of(request), data)
         return {"imported": len(ids), "ids": ids[:1]}
 
     return router

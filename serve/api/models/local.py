@@ -22,6 +22,7 @@ from ..kept import KeptReplies
 from ..metrics import Metrics
 from ..model_bodies import Health, ModelCard
 from ..served import Served, until_answered
+from ..sse import until_disconnect
 from .cards import ModelCards, Shelf
 from .memory import (
     DeviceMemory,
@@ -63,6 +64,9 @@ class LocalModels:
         await self._manager.stop()
 
     async def lease(self, name: str | None, request: Request) -> Served:
+        return await until_disconnect(request, self._lease(name, request))
+
+    async def _lease(self, name: str | None, request: Request) -> Served:
         resident = await self._manager.acquire(name)
         until_answered(request, lambda: self._manager.release(resident))
         return Served(resident.spec.id, self._generations_of(resident))

@@ -6,6 +6,8 @@ when the outcome is certain is stopped; see ballot.Ballot.decided.
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -94,28 +96,49 @@ class _Voting:
         self._ballot = Ballot(how.n)
         self._thoughts = [_Thought() for _ in range(how.n)]
         self._keys: dict[str, Fraction | str] = {}
+        self._in_turn = asyncio.Lock()
+        self._counted: deque[VoteThought | VoteReport] = deque()
 
     async def follow(self, outputs: Outputs, judge: MathJudge) -> Outputs:
         accepted = False
-        async with judge.session() as session, aclosing(outputs):
-            async for index, event in outputs:
-                if isinstance(event, (TokenOutput, ThoughtEnded)):
-                    self._thoughts[index].events.append(event)
-                    if self._shows:
-                        yield Output(0, VoteThought(index, event))
-                elif isinstance(event, Finished):
-                    report = await self._count(index, event, session)
-                    if self._shows:
-                        yield Output(0, VoteThought(index, _told(index, self._thoughts[index]).without_texts()))
-                    if report:
-                        yield Output(0, report)
-                elif isinstance(event, Accepted) and not accepted:
-                    accepted = True
-                    yield Output(0, event)
+        counts: list[asyncio.Task[None]] = []
+        async with judge.session() as session:
+            try:
+                async with aclosing(outputs):
+                    async for index, event in outputs:
+                        if isinstance(event, (TokenOutput, ThoughtEnded)):
+                            self._thoughts[index].events.append(event)
+                            if self._shows:
+                                yield Output(0, VoteThought(index, event))
+                        elif isinstance(event, Finished):
+                            # apart: a comparison may take a child's start, and the others think on
+                            counts.append(asyncio.create_task(self._count(index, event, session)))
+                            await asyncio.sleep(0)  # most need none, and are counted now
+                        elif isinstance(event, Accepted) and not accepted:
+                            accepted = True
+                            yield Output(0, event)
+                        while self._counted:
+                            yield Output(0, self._counted.popleft())
+                await asyncio.gather(*counts)
+            finally:
+                for count in counts:
+                    count.cancel()
+                await asyncio.gather(*counts, return_exceptions=True)
+        for told in self._counted:
+            yield Output(0, told)
         for output in self._outcome():
             yield output
 
-    async def _count(self, index: int, finished: Finished, session: JudgeSession) -> VoteReport | None:
+    async def _count(self, index: int, finished: Finished, session: JudgeSession) -> None:
+        """Each in its turn, the first to end first; what is to be told of it waits for follow()."""
+        async with self._in_turn:
+            report = await self._stands(index, finished, session)
+        if self._shows:
+            self._counted.append(VoteThought(index, _told(index, self._thoughts[index]).without_texts()))
+        if report:
+            self._counted.append(report)
+
+    async def _stands(self, index: int, finished: Finished, session: JudgeSession) -> VoteReport | None:
         """How the vote stands now, unless it was decided before. Only what came to its own end has a vote."""
         thought = self._thoughts[index]
         thought.finished = finished

@@ -159,7 +159,7 @@ class ModelManager:
         deadline = asyncio.get_running_loop().time() + self.limits.patience_s
         resident = self._residents.get(spec.id)
         while resident is not None and resident.state != "unloaded":
-            if resident.is_idle:
+            if resident.may_leave:
                 self._unload(resident)
             if not await self._change(None if resident.state == "unloading" else deadline):
                 raise ModelsBusyError(f"{spec.id} is in use; it can be unloaded when its requests are done.")
@@ -245,9 +245,9 @@ class ModelManager:
         resident.n_reserved = self.room.host_bytes(spec)
 
     def _evict_for(self, spec: ModelSpec) -> bool:
-        """Unloads idle models, the least recently used first, if that makes room: whether it will."""
+        """Unloads models that nobody holds, the least recently used first, if that makes room: whether it will."""
         leaving = [one for one in self.residents if one.state == "unloading"]
-        idle = sorted((one for one in self.residents if one.is_idle), key=lambda one: one.last_used)
+        idle = sorted((one for one in self.residents if one.may_leave), key=lambda one: one.last_used)
         if not self.room.fits(spec, self.residents, without=leaving + idle):
             return False
         while not self.room.fits(spec, self.residents, without=leaving):
@@ -257,9 +257,13 @@ class ModelManager:
         return True
 
     def _unload(self, resident: Resident) -> None:
-        assert resident.is_idle
-        resident.state = "unloading"
-        self._begin(resident, self._end(resident))
+        """Or ends its load, which then leaves by itself."""
+        assert resident.may_leave
+        was_loaded, resident.state = resident.is_idle, "unloading"
+        if was_loaded:
+            self._begin(resident, self._end(resident))
+        elif resident.transition:
+            resident.transition.cancel()
 
     async def _end(self, resident: Resident) -> None:
         try:

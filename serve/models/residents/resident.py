@@ -77,6 +77,11 @@ class Resident:
         return self.state == "loaded" and self.n_leases == 0
 
     @property
+    def may_leave(self) -> bool:
+        """Nobody holds it. Whoever had it loaded may have left."""
+        return self.state in ("loading", "loaded") and self.n_leases == 0
+
+    @property
     def n_bytes(self) -> int:
         """What it takes or will: what was set aside, and conversations that left its cache since."""
         return self.n_reserved + int(self.engine.stats()["host_bytes"])

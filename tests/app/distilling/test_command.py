@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from r1chat.app.commands.distill import add_parser, run
+from r1chat.app.distilling.run_folders import alone
 from r1chat.app.errors import UsageError
 
 
@@ -23,6 +26,26 @@ def test_two_at_work_in_one_folder_are_refused(tmp_path: Path) -> None:
         distill("report", "--student", "tiny", "--run-dir", str(tmp_path))
     assert not (tmp_path / "run.json").exists()
     distill("report", "--student", "tiny", "--run-dir", str(tmp_path))
+
+
+def test_who_only_looks_whether_a_folder_is_taken_bars_nobody(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            with FileLock(tmp_path / ".lock"):  # as is_locked() does
+                time.sleep(0.001)
+            time.sleep(0.001)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(20):
+            with alone(tmp_path):
+                pass
+    finally:
+        done.set()
+        looking.join()
 
 
 def test_a_file_is_no_folder_of_a_run(tmp_path: Path) -> None:

@@ -96,6 +96,21 @@ def test_a_server_that_ends_leaves_its_downloads_to_the_next(start: Callable[[],
     assert start().of("") == []
 
 
+def test_two_servers_on_one_folder_keep_each_others_downloads(start: Callable[[], Pulls], hub: LoopbackHub) -> None:
+    hub.bytes_per_s = SLOW
+    one, other = start(), start()
+    one.begin("", REPOS[0])
+    other.begin("", REPOS[1])
+    gone = other.begin("", REPOS[2])
+    other.stop("", gone.id)
+    wait(other, lambda pull: not pull.live, REPOS[2])
+    other.forget("", gone.id)
+    wait(one, lambda pull: pull.bytes_done > 0)
+    one.close()
+    other.close()
+    assert sorted(pull.model for pull in start().of("")) == sorted(REPOS[:2])
+
+
 def test_two_at_once_and_the_third_waits_its_turn(start: Callable[[], Pulls], hub: LoopbackHub) -> None:
     hub.bytes_per_s = SLOW
     pulls = start()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from r1chat.app.conversations import database
 from r1chat.app.conversations.database import StoreError
 from r1chat.app.conversations.records import Message
 from r1chat.app.conversations.store import ConversationStore
@@ -17,6 +19,7 @@ from r1chat.app.jobs.asker import Asker
 from r1chat.app.jobs.events import MessageChanged
 from r1chat.app.jobs.live import Event
 from r1chat.app.jobs.registry import JobRegistry
+from r1chat.app.jobs.reply import SAVE_S
 from r1chat.app.ui.views import opened
 from r1chat.serve.client import Client, ReasoningDelta
 from r1chat.serve.errors import InvalidRequestError
@@ -102,6 +105,49 @@ def test_a_reply_that_cannot_be_saved_ends_and_says_so(store: ConversationStore,
 
     left = asyncio.run(scenario())
     assert left.state == "failed" and "could not be saved" in left.error and left.reasoning == "so far "
+
+
+async def short(client: Client) -> AsyncGenerator[Event, None]:
+    yield ReasoningDelta("all of it", "id")
+
+
+def test_a_reply_that_ends_while_another_process_writes_for_long_is_saved_behind_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.2)
+    store = ConversationStore(tmp_path / "conversations.sqlite")
+
+    async def scenario() -> Message:
+        jobs, message = registry(store), begun(store)
+        other = sqlite3.connect(tmp_path / "conversations.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        jobs.start("", message, short)
+        ending = asyncio.create_task(ended(jobs, message))
+        await asyncio.sleep(1)
+        other.execute("COMMIT")
+        return await ending
+
+    left = asyncio.run(scenario())
+    assert (left.state, left.error) == ("done", "") and store.message("", "r") == left
+    store.close()
+
+
+def test_pieces_that_wait_for_a_locked_file_take_no_thread_from_others(
+    store: ConversationStore, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        jobs, message = registry(store), begun(store)
+        other = sqlite3.connect(tmp_path / "conversations.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        jobs.start("", message, endless)
+        await asyncio.sleep(2 * SAVE_S)
+        async with asyncio.timeout(2):
+            await asyncio.to_thread(str)
+        other.execute("COMMIT")
+        await jobs.stop_all()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("then", ["ask", "go_on", "stop"])

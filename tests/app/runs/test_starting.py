@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from r1chat.app.runs import starting
 from r1chat.app.runs.folders import Runs
 from r1chat.app.runs.processes import BEGUN, Processes, begun, is_locked
 from r1chat.app.runs.starting import RECIPE_STUDENTS, RECIPES, STUDENTS, Choice, Starter
@@ -55,6 +57,20 @@ def test_the_plan_is_the_commands_and_begins_nothing(runs: Runs, starter: Starte
     assert any(line.startswith("traces    stars.jsonl: 1 traces") for line in lines)
     assert any(line.endswith(f"GB in {runs.folder / 'set-test-r1'}") for line in lines)
     assert not runs.folder.exists()
+
+
+def test_a_plan_is_not_waited_for_when_the_server_ends(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "command", lambda: [sys.executable, "-c", "import time; time.sleep(120)"])
+    with ThreadPoolExecutor(2) as pool:
+        plans = [pool.submit(starter.plan, TINY, []) for _ in range(2)]
+        began = time.monotonic()
+        while starter._planner is None:
+            time.sleep(0.01)
+        starter.close()
+        for plan in plans:
+            with pytest.raises(InvalidRequestError):
+                plan.result()
+    assert time.monotonic() - began < 30
 
 
 def test_the_plan_of_a_recipe_is_its_steps(runs: Runs, starter: Starter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,6 +88,18 @@ def test_a_large_file_is_taken_on_this_path_alone(page: httpx2.Client) -> None:
     elsewhere.endheaders()
     assert elsewhere.getresponse().status == 413
     elsewhere.close()
+
+
+def test_an_upload_that_stalls_holds_no_other_up(page: httpx2.Client) -> None:
+    stalled = http.client.HTTPConnection(page.base_url.host, page.base_url.port)
+    stalled.putrequest("POST", "/page/import")
+    for name, value in {"authorization": "Bearer k2", **JSON, "content-length": "1000"}.items():
+        stalled.putheader(name, value)
+    stalled.endheaders(b"half of it")
+    time.sleep(0.3)
+    answer = page.post("/import", content=LINE.encode(), headers=JSON, timeout=10)
+    assert answer.json()["imported"] == 1
+    stalled.close()
 
 
 def test_files_are_of_their_owner(page: httpx2.Client) -> None:

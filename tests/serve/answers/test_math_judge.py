@@ -12,6 +12,16 @@ from r1chat.serve.answers.math_judge import MathJudge
 pytest.importorskip("math_verify")
 
 
+def test_a_vote_that_ends_does_not_wait_for_what_others_compare() -> None:
+    async def scenario() -> None:
+        judge = MathJudge()
+        async with judge.session(), judge._lock, asyncio.timeout(10):
+            async with judge.session():
+                pass
+
+    asyncio.run(scenario())
+
+
 def test_a_vote_that_ends_leaves_one_that_begins_its_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> bool:
         judge = MathJudge()

@@ -15,6 +15,7 @@ import pytest
 from live_server import LiveServer, StartServer, eventually
 
 from r1chat.serve.api import sse
+from r1chat.serve.api.server import LastResort
 
 # nothing in it repeats, so that no drafts hurry it along
 ENDLESS = "on\n</think>" + " ".join(f"and {i}" for i in range(3000))
@@ -194,3 +195,21 @@ def test_the_wire_has_a_row_for_every_error() -> None:
 
     assert set(TABLE) == {cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, Exception)}
     assert 500 not in {row.status for row in TABLE.values()}
+
+
+@pytest.mark.anyio
+async def test_a_request_that_is_cancelled_before_its_answer_gets_the_servers_last_word() -> None:
+    """As by uvicorn, where it has waited long enough; raised, it would be a traceback in the log."""
+    sent: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    request = asyncio.create_task(LastResort(app)({"type": "http", "headers": []}, None, send))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    request.cancel()
+    await request
+    assert sent[0]["status"] == 503 and b"shutting down" in sent[1]["body"]

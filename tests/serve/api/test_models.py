@@ -250,6 +250,16 @@ def test_what_finds_no_room_in_time_says_when_to_come_again(scripted: tuple[Live
     assert eventually(lambda: not any(model["requests"] for model in get(server, "/v1/memory")["models"]))
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/tokenize"])
+def test_who_leaves_while_a_model_loads_holds_it_no_longer(path: str) -> None:
+    roster = Roster({"a": {}, "slow": {"load_s": 60}})
+    with roster.server(max_models=1, patience_s=1.0) as server:
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{server.url}{path}", json={"model": "slow", **ROUTES[path]}, timeout=0.5)
+        assert eventually(lambda: all(one.n_leases == 0 for one in server.manager.residents), within_s=5)
+        assert ask(server, "a").status_code == 200
+
+
 class streaming:
     """A request that is being answered."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from r1chat.serve.answers import math_judge, math_process
-from r1chat.serve.answers.ballot import Ballot, VoteReport
+from r1chat.serve.answers.ballot import Ballot, ThoughtReport, VoteReport
 from r1chat.serve.answers.math_judge import MathJudge
 from r1chat.serve.api.ask import Ask
 from r1chat.serve.api.generation import Generations
@@ -19,6 +19,7 @@ from r1chat.serve.api.kept import KeptReplies
 from r1chat.serve.api.metrics import Metrics
 from r1chat.serve.api.outputs import Output, Outputs, collect
 from r1chat.serve.api.prompt.chat_template import Turn
+from r1chat.serve.api.voting.shown import VoteThought
 from r1chat.serve.api.voting.vote import Vote, _Voting, vote
 from r1chat.serve.engine.process import EngineConfig, EngineProcess
 from r1chat.serve.engine.request import (
@@ -186,6 +187,27 @@ async def test_a_vote_does_not_pay_for_the_mathematics_of_others(monkeypatch: py
             await asyncio.sleep(0.3)
         assert await waiting
         assert await session.equal("x + 2", "2 + x"), "there is time left"
+
+
+@pytest.mark.anyio
+async def test_while_two_answers_are_compared_the_other_thoughts_are_told_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, known = MathJudge(), asyncio.Event()
+
+    async def compare(one: str, other: str) -> tuple[bool, float]:
+        await known.wait()
+        return "7" not in (one, other), 0.0
+
+    monkeypatch.setattr(judge, "compare", compare)
+    said = replies(("\\boxed{x+1}", STOP), ("\\boxed{1+x}", STOP), ("\\boxed{7}", STOP))
+    seen: list[Any] = []
+    async with asyncio.timeout(20):
+        async for output in _Voting(Vote(n=3), lambda: None, shows=True).follow(said, judge):
+            seen.append(output.event)
+            if isinstance(output.event, VoteThought) and output.event.index == 2:
+                known.set()
+    ends = [event.index for event in seen if isinstance(event, VoteThought) and isinstance(event.event, ThoughtReport)]
+    assert ends == [0, 1, 2], "they are counted in the order in which they ended"
+    assert isinstance(seen[-2], VoteReport) and seen[-2].tally[0].choices == [0, 1]
 
 
 @pytest.mark.anyio

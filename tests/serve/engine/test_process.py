@@ -155,6 +155,18 @@ async def test_an_idle_child_is_not_taken_for_a_hanging_one(tmp_path: Path) -> N
         assert process.restarts == 0
 
 
+async def test_a_child_that_stood_still_with_its_parent_is_not_taken_for_a_hanging_one() -> None:
+    config = replace(scripted_config(tokens_per_s=50, script="a b c </think>" + "yes " * 60), hang_floor_s=1)
+    async with engine(config) as process:
+        (stream,) = await streaming(process, 1)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGCONT)
+        assert finish_of(await stream)
+        assert process.restarts == 0
+
+
 async def test_a_disk_that_is_gone_for_a_while_ends_no_supervision(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(path: Path | None) -> None:
         raise OSError(errno.ESTALE, "Stale file handle")
@@ -378,6 +390,17 @@ async def test_ctrl_c_does_not_end_a_child_that_has_just_been_born() -> None:
     await process.stop()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_what_a_terminal_sends_to_the_whole_group_ends_no_stream(number: signal.Signals) -> None:
+    """The parent has it, too, and decides what becomes of the reply."""
+    async with engine(tokens_per_s=50, script="\n".join(f"word{n}" for n in range(60)) + "</think>yes") as process:
+        (stream,) = await streaming(process, 1)
+        assert process.pid is not None
+        os.kill(process.pid, number)
+        assert text_of(await stream, Channel.CONTENT) == "yes"
+        assert process.restarts == 0
+
+
 async def test_what_the_child_has_no_memory_for_is_told_with_both_numbers() -> None:
     process = EngineProcess(scripted_config(load_needs=1000))
     with pytest.raises(NotEnoughMemoryError) as caught:
@@ -415,6 +438,25 @@ async def test_stop_ends_a_child_that_hangs() -> None:
         assert time.monotonic() - began < 30
         with pytest.raises(EngineStoppedError):
             await task
+
+
+async def test_who_waits_for_a_child_that_cannot_be_killed_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that hangs in a driver."""
+    monkeypatch.setattr(supervisor, "KILL_GRACE_S", 0.2)
+    async with engine(replace(scripted_config(), hang_floor_s=4)) as process:
+        task = asyncio.create_task(collect(process, request("bad", "HANG")))
+        await eventually(lambda: process.stats()["waiting"] == 1)
+        link, pid = process._child.link, process.pid
+        assert link is not None and pid is not None
+        monkeypatch.setattr(link, "kill", lambda: None)
+        long_ago(process)
+        async with asyncio.timeout(10):
+            with pytest.raises(EngineStoppedError, match="it finished no step for"):
+                await task
+            assert process.state == "restarting"
+            await process.stop()
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.wait({link.exited})
 
 
 async def test_a_stop_that_is_given_up_kills_the_child_at_once() -> None:

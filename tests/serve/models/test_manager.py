@@ -260,6 +260,22 @@ async def test_a_name_that_just_failed_leaves_nothing_behind() -> None:
         assert [one.spec.id for one in manager.residents] == ["a"]
 
 
+async def test_a_load_that_nobody_waits_for_any_more_makes_room() -> None:
+    roster = Roster({"a": {}, "b": {"load_s": 30}, "c": {}})
+    async with running(roster, max_models=1) as manager:
+        asker = asyncio.create_task(manager.acquire("b"))
+        await eventually(lambda: any(one.spec.id == "b" and one.engine.pid for one in manager.residents))
+        asker.cancel()
+        async with asyncio.timeout(20):
+            await touch(manager, "c")
+        assert loaded(manager) == {"c"} and [one.spec.id for one in manager.residents] == ["a", "c"]
+        asker = asyncio.create_task(manager.acquire("b"))
+        await eventually(lambda: any(one.spec.id == "b" and one.engine.pid for one in manager.residents))
+        asker.cancel()
+        async with asyncio.timeout(20):
+            await manager.unload("b")
+
+
 async def test_unload_waits_for_those_who_hold_the_model() -> None:
     async with running(Roster(THREE), patience_s=0.3) as manager:
         held = await manager.acquire("b")

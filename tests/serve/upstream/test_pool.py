@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -16,6 +17,8 @@ from killable_server import KillableServer
 from live_server import QUESTION, LiveServer, eventually, start
 from upstream_server import FrontServer, over
 from vllm_stand_in import VllmStandIn
+
+from r1chat.serve.upstream.pool import Pool
 
 ANSWER = "The answer is \\boxed{9}."
 LONG = [{"role": "user", "content": "ENDLESS"}]
@@ -86,6 +89,21 @@ def locked() -> Iterator[LiveServer]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n_turns", range(5))
+def test_a_pool_that_was_just_told_to_look_again_stops(n_turns: int) -> None:
+    async def scenario() -> None:
+        pool = Pool(["http://127.0.0.1:9"])
+        await pool.start()
+        await asyncio.sleep(0.01)
+        pool.endpoints[0].look_now.set()
+        for _ in range(n_turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await pool.stop()
+
+    asyncio.run(scenario())
+
+
 def test_requests_go_round_the_upstreams_that_have_the_model(one: LiveServer, live: LiveServer) -> None:
     with over(one.url, live.url) as front:
         before = n_served(one), n_served(live)
