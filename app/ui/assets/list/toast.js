@@ -21,13 +21,11 @@ export class Toast {
     });
   }
 
-  say(text) { this.show(text, ''); }
-
-  // For as long as what it tells of takes: the next word ends it.
-  stay(text) {
+  // One that `stays` tells of what is under way: the next word ends it.
+  say(text, stays = false) {
     this.show(text, '');
-    this.stays = true;
-    clearTimeout(this.leaving);
+    this.stays = stays;
+    if (stays) clearTimeout(this.leaving);
   }
 
   fail(text) { this.show('', text, this.dismiss()); }

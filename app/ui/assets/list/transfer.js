@@ -70,7 +70,7 @@ export class Importer {
     let n = 0;
     const failures = [];
     for (const file of files) {
-      this.toast.stay(words.transfer.reading(file.name));
+      this.toast.say(words.transfer.reading(file.name), true);
       try {
         n += await this.send(file);
       } catch (error) {
