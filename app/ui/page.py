@@ -63,9 +63,10 @@ def mount_page(app: FastAPI, services: PageServices) -> FastAPI:
     # The frame has no functions, so there is nothing to send to Gradio's own routes: neither files nor calls.
     app.add_api_route("/gradio_api/{rest:path}", _no_such_route, methods=METHODS[1:], include_in_schema=False)
     app.add_middleware(PagePolicy)
+    page = build_page(services.label)
     mounted = gr.mount_gradio_app(
         app,
-        build_page(services.label),
+        page,
         path="/",
         theme=gr.themes.Monochrome(font=SANS, font_mono=MONO),
         css="\n".join((ASSETS / f"{name}.css").read_text(encoding="utf-8") for name in STYLES),
@@ -74,6 +75,9 @@ def mount_page(app: FastAPI, services: PageServices) -> FastAPI:
         show_error=False,
         ssr_mode=False,
     )
+    # Gradio looks a thousand times a second for calls of the frame's functions, of which there are none: a tenth of a
+    # core, for as long as the server runs.
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = 3600.0
     _span(mounted, services)
     return mounted
 

@@ -140,6 +140,20 @@ class PageServer:
         """What the engine is busy with."""
         return self._manager.stats()
 
+    def count_wakes(self, for_s: float) -> int:
+        """How often the event loop wakes in that time."""
+        selector: Any = self._loop._selector  # type: ignore[attr-defined]
+        select, wakes = selector.select, []
+
+        def counted(timeout: float | None) -> Any:
+            wakes.append(timeout)
+            return select(timeout)
+
+        selector.select = counted
+        time.sleep(for_s)
+        selector.select = select
+        return len(wakes)
+
     def _abort_connections(self) -> None:
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()

@@ -69,3 +69,9 @@ def test_nothing_can_be_uploaded_and_gradio_has_nothing_to_call(server: PageServ
 
 def test_the_page_reports_to_nobody() -> None:
     assert build_page("none").analytics_enabled is False
+
+
+def test_a_server_that_nobody_uses_sleeps(tmp_path: Path) -> None:
+    with PageServer(scripted({}), LABEL, tmp_path) as server:
+        n_wakes = server.count_wakes(for_s=2.0)
+    assert n_wakes < 100
