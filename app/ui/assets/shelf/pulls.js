@@ -40,7 +40,6 @@ class Pulls {
 
   // A list that another answer brought along.
   take(list) {
-    this.#turn += 1;
     const arrived = list.filter(({ id, state }) => state === 'done' && this.list.some((old) => old.id === id && old.live));
     this.list = list;
     for (const handler of this.#followers) handler(list);

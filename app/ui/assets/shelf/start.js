@@ -110,16 +110,14 @@ class ShelfView {
     }
   }
 
-  // What has the focus keeps it, what was unfolded stays so.
+  // What was unfolded stays so.
   #rows(told) {
-    const focus = document.activeElement?.dataset?.key;
     const open = new Set([...this.#toFetch.querySelectorAll('details[open]')].map((fold) => fold.dataset.fold));
     const act = (work) => this.#act(work);
     const toFetch = told.catalogue.map((entry) => new CatalogueRow(entry, told, act).node);
     for (const fold of toFetch.flatMap((row) => [...row.querySelectorAll('details')])) fold.open = open.has(fold.dataset.fold);
     renew(this.#here, told.models.map((model) => new LocalRow(model, act).node));
     renew(this.#toFetch, toFetch);
-    if (focus && document.activeElement?.dataset?.key !== focus) document.querySelector(`.shelf [data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
   }
 
   // Does what a button asks for and tells where that fails.
