@@ -89,25 +89,29 @@ def _smaller(rng: random.Random, split: Split, scratch: Scratch) -> tuple[int, s
 
 
 def _between(rng: random.Random, split: Split, scratch: Scratch) -> tuple[int, str, str]:
-    """From the first time to the full hour, the full hours, and from there on."""
+    """The hours between the two, as minutes, with the later minutes and without the earlier."""
     hours, minute, later = pick_number(rng, split, (0, 3), (4, 9)), rng.randrange(5, 60, 5), rng.randrange(5, 60, 5)
     hour = rng.randint(1, 23 - hours)
     if hours == 0:
         minute, later = min(minute, later), max(minute, later) if minute != later else later + 1
+    start, end = f"{hour}:{minute:02}", f"{hour + hours}:{later:02}"
+    scratch.say(f"From {start} to {end}.")
+    if hours == 0:
         scratch.say("It is the same hour.")
         total = scratch.subtract(later, minute)
     else:
-        scratch.say(f"To {hour + 1}:00.")
-        total = scratch.subtract(60, minute)
-        if hours > 1:
-            scratch.paragraph()
-            scratch.say(f"To {hour + hours}:00.")
-            total = scratch.add(scratch.multiply(60, hours - 1) if hours > 2 else 60, total)
+        scratch.say(f"From {hour} to {hour + hours}.")
+        scratch.subtract(hour + hours, hour)
         scratch.paragraph()
-        scratch.say(f"And {later} more.")
+        scratch.say(f"{hours} hours have 60 minutes each.")
+        total = scratch.multiply(60, hours)
+        scratch.paragraph()
+        scratch.say(f"With the {later} after {hour + hours}:00.")
         total = scratch.add(total, later)
+        scratch.paragraph()
+        scratch.say(f"Without the {minute} after {hour}:00.")
+        total = scratch.subtract(total, minute)
     wording = _told(rng, split, BETWEEN, OF_SOMEBODY)
-    start, end = f"{hour}:{minute:02}", f"{hour + hours}:{later:02}"
     return total, "minutes", wording.format(name=pick_name(rng, split), start=start, end=end)
 
 

@@ -81,6 +81,8 @@ def generate(rng: random.Random, split: Split, slip_at: int | None) -> Problem:
         patterns = Wordings(THREE_KINDS, ())
     total = n * price_x + sum(count * price for count, _, price in known)
     prompt = _grammatical(patterns.pick(rng, split), m).format(**facts, t=total)
+    scratch.say(f"I look for one {x}. {_counted(n, facts['xs'], known)} cost ${total}.")
+    scratch.paragraph()
     rest = _take_away(scratch, total, known)
     scratch.paragraph()
     scratch.say(f"So the {n} {facts['xs']} cost ${rest}.")
@@ -110,6 +112,12 @@ def _kinds(rng: random.Random, split: Split) -> list[str]:
     if split is Split.TRAIN and rng.random() < 0.15:
         kinds[rng.randrange(2)] = invented(rng)
     return kinds
+
+
+def _counted(n: int, xs: str, known: list[tuple[int, str, int]]) -> str:
+    """"3 pens and 2 cups": who is what is settled before anything is computed."""
+    kinds = [f"{n} {xs}", *(f"{count} {things}" for count, things, _ in known)]
+    return f"{', '.join(kinds[:-1])} and {kinds[-1]}"
 
 
 def _take_away(scratch: Scratch, total: int, known: list[tuple[int, str, int]]) -> int:

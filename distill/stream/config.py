@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-CorpusName = Literal["documents", "zero", "conversations", "drill"]
+CorpusName = Literal["documents", "zero", "conversations"]
 
 
 @dataclass(frozen=True)
 class StreamConfig:
     """`corpus` is what is read: `documents` (worked problems as plain text, as a base model reads them), `zero`
-    (the same for `--recipe r1-zero`: thoughts only of families that are not practised there), `conversations`
-    (R1's format, with thoughts), or `drill` (others of these, most of the families that a cold start does worst).
+    (the same for `--recipe r1-zero`: thoughts only of families that are not practised there), or `conversations`
+    (R1's format, with thoughts).
     `start` is the folder of a model to continue; None: random weights.
     `tokens` instead of `minutes` make the same of it on every machine, sooner or later. `compile` lets torch fuse the
     model with the machine's C++ compiler, where there is one: some minutes at first, then more tokens a second.

@@ -15,19 +15,11 @@ from ..problems.held_out import is_held_out
 
 # How often a family is drawn. The ones with long chains of digits, and spelling, need most practice.
 WEIGHTS = {
-    "sums": 1.2, "differences": 1.6, "products": 1.9, "quotients": 1.0, "percent": 1.1, "unit_price": 0.9,
-    "all_but": 0.4, "average_speed": 0.6, "letter_count": 1.6, "decimals": 1.1, "stories": 1.3, "rates": 0.7,
-    "countdown": 1.2, "change": 0.6, "remainder": 0.6, "comparison": 0.7, "ages": 0.6, "missing": 0.8,
-    "totals": 0.5, "sequence": 0.6, "time": 0.8, "format": 0.7, "code": 0.9, "outside": 1.6,
+    "sums": 1.1, "differences": 1.5, "products": 1.6, "quotients": 1.0, "percent": 0.8, "unit_price": 1.5,
+    "all_but": 0.3, "average_speed": 0.5, "letter_count": 1.7, "decimals": 1.1, "stories": 1.7, "rates": 0.9,
+    "countdown": 1.0, "change": 0.6, "remainder": 0.6, "comparison": 0.5, "ages": 0.7, "missing": 0.8,
+    "totals": 0.7, "sequence": 1.1, "time": 1.5, "format": 1.1, "code": 0.9, "outside": 2.4,
 }  # fmt: skip
-# The same for a student that has been through the above: what it does worst comes most.
-DRILL_WEIGHTS = {
-    "sums": 0.8, "differences": 0.5, "products": 0.5, "quotients": 1.0, "percent": 0.3, "unit_price": 3.0,
-    "all_but": 0.2, "average_speed": 0.3, "letter_count": 2.5, "decimals": 1.0, "stories": 3.0, "rates": 0.3,
-    "countdown": 1.0, "change": 0.6, "remainder": 0.6, "comparison": 0.3, "ages": 0.8, "missing": 0.8,
-    "totals": 0.6, "sequence": 3.0, "time": 5.0, "format": 3.0, "code": 1.0, "outside": 4.0,
-}  # fmt: skip
-DRILL_BEGIN = 1_000_000  # the first example of it: others than those of a cold start
 HISTORY_SHARE = 0.08  # of the examples come after one or two earlier turns
 BOXED_SHARE = 0.06  # carry the instruction that R1's README advises for math
 SLOPPY_SHARE = 0.15  # are typed in lower case, without marks, or with a slip of the finger
@@ -85,11 +77,6 @@ def _mistyped(rng: random.Random, text: str) -> str:
         return text
     at = rng.randrange((word := rng.choice(words)).start() + 1, word.end() - 2)
     return f"{text[:at]}{text[at + 1]}{text[at]}{text[at + 2 :]}"
-
-
-def drill_at(index: int) -> tuple[str, str]:
-    """As conversation_at, with the weights of a drill."""
-    return conversation_at(DRILL_BEGIN + index, DRILL_WEIGHTS)
 
 
 def text_at(index: int) -> str:

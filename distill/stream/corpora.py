@@ -27,5 +27,4 @@ _CORPORA: dict[CorpusName, Corpus] = {
     "documents": Corpus(documents.document_at, documents.text_at),
     "zero": Corpus(zero.example_at, zero.text_at),
     "conversations": Corpus(conversations.conversation_at, conversations.text_at),
-    "drill": Corpus(conversations.drill_at, conversations.text_at),
 }
