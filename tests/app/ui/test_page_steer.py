@@ -98,7 +98,6 @@ def test_what_goes_on_with_another_budget_shows_that_one(chat: Visit) -> None:
     chat.tab.wait_for_selector(".gauge[aria-valuemax='8000']")
 
 
-@pytest.mark.slow
 def test_of_two_budgets_the_later_one_holds_however_slow_the_first_is(chat: Visit) -> None:
     chat.ask("How many sheep?")
     chat.wait("done")
@@ -121,6 +120,7 @@ def test_of_two_budgets_the_later_one_holds_however_slow_the_first_is(chat: Visi
     chat.tab.unroute(f"**{path}")
 
 
+@pytest.mark.slow
 def test_a_budget_set_while_it_thinks_ends_that_thought(chat: Visit) -> None:
     # One that no thought reaches: to choose a budget sets the one that stands there.
     think(chat, "budget")

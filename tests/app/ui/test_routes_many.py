@@ -153,12 +153,12 @@ def test_a_gold_answer_marks_each_reply_and_may_be_changed_later(person: Person)
 
 def test_marks_are_those_of_the_answer_that_was_told_last(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     of = Verdicts.of
-    has_begun = threading.Event()
+    has_begun, is_told = threading.Event(), threading.Event()
 
     async def slow(verdicts: Verdicts, texts: dict[str, str], gold: str) -> dict[str, Any]:
         if gold == "24":
             has_begun.set()
-            await asyncio.sleep(0.5)
+            assert await asyncio.to_thread(is_told.wait, 30)
         return await of(verdicts, texts, gold)
 
     group = ended(person, ask(person, "VOTES please", gold="36"))
@@ -167,6 +167,7 @@ def test_marks_are_those_of_the_answer_that_was_told_last(person: Person, monkey
         wrong = other.submit(person.patch, f"/groups/{group['id']}", gold="24")
         assert has_begun.wait(30)
         right = person.patch(f"/groups/{group['id']}", gold="36")["group"]
+        is_told.set()
         late = wrong.result()["group"]
     assert late["gold"] == right["gold"] == "36"
     assert late["report"]["marks"] == right["report"]["marks"] == group["report"]["marks"]

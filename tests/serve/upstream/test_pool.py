@@ -88,7 +88,6 @@ def locked() -> Iterator[LiveServer]:
         yield server
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_turns", range(5))
 def test_a_pool_that_was_just_told_to_look_again_stops(n_turns: int) -> None:
     async def scenario() -> None:
@@ -104,6 +103,7 @@ def test_a_pool_that_was_just_told_to_look_again_stops(n_turns: int) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_requests_go_round_the_upstreams_that_have_the_model(one: LiveServer, live: LiveServer) -> None:
     with over(one.url, live.url) as front:
         before = n_served(one), n_served(live)
