@@ -80,7 +80,7 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
     host = replace(host, say=lambda text: plain(of_run(text, folder.root)))
     with _named(folder), told_in_words("run", again):
         _require_packages(wanted)
-        _begin(config, folder)
+        _note(config, folder)
     for stage in wanted:
         _require(stage, folder)
         with _named(folder), told_in_words(stage.name, again):
@@ -91,6 +91,7 @@ def run(config: DistillConfig, folder: RunFolder, host: Host, stages: Sequence[s
             _tidy(stage, folder)  # also behind who was killed between its record and this
             if stage.name == "base":
                 config = _known(config)
+                _note(config, folder)  # the files may be gone when the run is told of
     return dict(folder.read_json(folder.record).get("stages", {}))
 
 
@@ -215,8 +216,8 @@ def _require_packages(stages: Sequence[Stage]) -> None:
                 raise ImportError(f"no {package}", name=package)
 
 
-def _begin(config: DistillConfig, folder: RunFolder) -> None:
-    """What the run is and with what it is made, as far as it is known before the first stage."""
+def _note(config: DistillConfig, folder: RunFolder) -> None:
+    """What the run is and with what it is made, as far as that is known by now."""
     record = folder.read_json(folder.record)
     record.setdefault("id", secrets.token_hex(8))
     record.setdefault("created", time.time())

@@ -148,11 +148,13 @@ def build_config(options: dict[str, Any], run_dir: Path, *, needs_base: bool = T
     from ...distill.filter.language import scripts_of
     from ...distill.sources.generated import held_out_like, is_taught_here
     from ...distill.sources.problems import asks_for_programs
+    from ...distill.students import find_student
 
     if "student" not in options:
         folder = shlex.quote(str(run_dir))
         raise UsageError(f"{run_dir} holds no run yet. Begin one: r1chat distill --student tiny --run-dir {folder}")
-    student = _student(options["student"], run_dir, needs_base)
+    known = None if needs_base else _recorded_student(run_dir)
+    student = known if known and known.name == options["student"] else find_student(options["student"])
     config = DistillConfig(
         student, run_dir, options.get("name") or default_name(student), seed=int(options.get("seed", 0))
     )
@@ -179,25 +181,16 @@ def build_config(options: dict[str, Any], run_dir: Path, *, needs_base: bool = T
     return config
 
 
-def _student(name: str, run_dir: Path, needs_base: bool) -> Student:
+def _recorded_student(run_dir: Path) -> Student | None:
+    """As the base's files described it while they were here."""
     import msgspec
 
-    from ...distill.errors import DistillError
-    from ...distill.students import Student, find_student
+    from ...distill.students import Student
 
     try:
-        return find_student(name)
-    except DistillError:
-        if needs_base:
-            raise
-        try:
-            config = json.loads((run_dir / "run.json").read_bytes())["config"]
-            known = msgspec.convert(config["student"], Student)
-        except (OSError, ValueError, KeyError, TypeError):
-            known = None
-        if known is None or known.name != name:
-            raise
-        return known
+        return msgspec.convert(json.loads((run_dir / "run.json").read_bytes())["config"]["student"], Student)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def check_jail(config: DistillConfig, stages: Collection[str]) -> None:

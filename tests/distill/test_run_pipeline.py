@@ -91,6 +91,8 @@ def test_a_student_of_the_hub_is_not_trained_again_for_being_here_now(
     assert config.student.shape is None
     again(config)
     calls.clear()
+    folder = RunFolder(config.run_dir)
+    assert folder.read_json(folder.record)["config"]["student"]["shape"], "for when its files are gone"
     again(replace(config, student=find_student("some/model")))
     assert calls == ["report"]
 

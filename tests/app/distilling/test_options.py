@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from r1chat.distill.config import DistillConfig
 from r1chat.distill.errors import DistillError
 from r1chat.distill.pipeline import NAMES
 from r1chat.distill.plan import make_plan
+from r1chat.distill.students import STUDENTS
 
 
 def given(*argv: str) -> dict[str, Any]:
@@ -143,6 +144,18 @@ def test_a_run_whose_base_is_gone_is_still_told_of(tmp_path: Path) -> None:
         build_config(given("--student", str(base)), tmp_path)
     with pytest.raises(DistillError, match="There is no student"):
         build_config(given("--student", "nobody"), tmp_path, needs_base=False)
+
+
+def test_a_run_whose_base_has_left_the_hubs_cache_is_told_of_as_its_files_described_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name alone says less, and the page would tell of two states of the run."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    run = config(tmp_path, "--student", "some/model")
+    known = replace(run, student=replace(run.student, shape=STUDENTS["tiny"].shape, parameters=1))
+    (tmp_path / "run.json").write_text(json.dumps({"config": asdict(known)}, default=str))
+    assert build_config(given("--student", "some/model"), tmp_path, needs_base=False) == known
+    assert build_config(given("--student", "some/model"), tmp_path) == run
 
 
 def test_the_name_of_the_student_is_fit_for_the_model_list(tmp_path: Path) -> None:
