@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_stages(args: argparse.Namespace) -> int:
-    from ...distill.errors import DistillError
+    from ...distill.errors import DistillError, of_run
     from ...distill.pipeline import run as run_stages
     from ...distill.run_folder import RunFolder
     from ...serve.models.students import check_is_free
@@ -90,6 +90,7 @@ def _run_stages(args: argparse.Namespace) -> int:
     from ..distilling.host import make_host
 
     stages = _stages(args)
+    stored: dict[str, Any] = {}
     try:
         root = _run_dir(args)
         stored = stored_options(root)
@@ -97,10 +98,10 @@ def _run_stages(args: argparse.Namespace) -> int:
             raise UsageError(f"{root} is a run of a recipe. Choose another: r1chat distill --run-dir DIR")
         options = combined(stored, _given(args))
         config = build_config(options, root, needs_base=not set(stages) <= WITHOUT_BASE)
-    except DistillError as error:  # asked for what cannot be
-        raise UsageError(str(error)) from error
+        check_jail(config, stages)
+    except (DistillError, UsageError) as error:  # asked for what cannot be
+        raise UsageError(of_run(str(error), root) if stored else str(error)) from error
     again = f"r1chat distill --run-dir {shlex.quote(str(root))}"
-    check_jail(config, stages)
     if "export" in stages:
         # Now, and not after hours of training.
         check_is_free(config.name, str(root.resolve()))

@@ -48,6 +48,28 @@ def test_who_only_looks_whether_a_folder_is_taken_bars_nobody(tmp_path: Path) ->
         looking.join()
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (("evaluate", "--eval", "generated:sums"), "r1chat distill --eval generated-test:sums"),
+        (("evaluate", "--eval", "generated:nosuch"), "r1chat distill generate --problems generated:sequence"),
+        (("--language", "xx"), "r1chat distill --language en"),
+        (("--sandbox", "--eval", "livecodebench"), "r1chat distill --eval SPEC"),
+        (("--student", "./nowhere"), "r1chat distill --student qwen-1.5b"),
+    ],
+)
+def test_what_is_refused_of_a_run_that_is_there_ends_with_a_command_for_that_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], told: str
+) -> None:
+    """Typed as it stands, it would ask which run."""
+    monkeypatch.setattr("r1chat.distill.verify.sandbox.why_no_jail", lambda: "no user namespaces")
+    (tmp_path / "run.json").write_text('{"options": {"student": "tiny"}}')
+    with pytest.raises(UsageError) as refused:
+        distill(*asked, "--run-dir", str(tmp_path))
+    of_run = "" if "--student" in told else f" --run-dir {tmp_path}"
+    assert str(refused.value).endswith(f": {told}{of_run}")
+
+
 def test_a_file_is_no_folder_of_a_run(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
