@@ -78,10 +78,10 @@ class Starter:
         return [line for line in lines if not line.startswith(_NOTHING_BEGUN)]
 
     def _said(self, arguments: list[str]) -> str:
-        if self._is_closed:
-            return ""
         nothing = subprocess.DEVNULL
         with subprocess.Popen(arguments, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE) as self._planner:
+            if self._is_closed:  # close() may not have seen this one
+                self._planner.terminate()
             try:
                 _, said = self._planner.communicate(timeout=_PLAN_S)
             except subprocess.TimeoutExpired:

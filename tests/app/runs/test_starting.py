@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +72,22 @@ def test_a_plan_is_not_waited_for_when_the_server_ends(starter: Starter, monkeyp
         for plan in plans:
             with pytest.raises(InvalidRequestError):
                 plan.result()
+    assert time.monotonic() - began < 30
+
+
+def test_a_plan_that_begins_just_when_the_server_ends_is_not_waited_for(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    popen = subprocess.Popen
+
+    def late(*how: Any, **more: Any) -> subprocess.Popen[bytes]:
+        starter.close()
+        return popen([sys.executable, "-c", "import time; time.sleep(60)"], **more)
+
+    monkeypatch.setattr(starting.subprocess, "Popen", late)
+    began = time.monotonic()
+    with pytest.raises(InvalidRequestError):
+        starter.plan(TINY, [])
     assert time.monotonic() - began < 30
 
 
