@@ -211,9 +211,10 @@ class Many:
         while True:
             async with self._judge.session() as session:
                 verdicts = await Verdicts(session).of(await asyncio.to_thread(texts), group.gold)
-            now = await asyncio.to_thread(self._store.group, owner, group.id)
+            report = {**group.report, **verdicts}
+            now = await asyncio.to_thread(self._store.update_group, group.id, report=report)
             if now.gold == group.gold:
-                return await asyncio.to_thread(self._store.update_group, now.id, report={**now.report, **verdicts})
+                return now
             group = now  # told otherwise while these were judged
 
 

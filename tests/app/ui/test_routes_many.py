@@ -173,6 +173,27 @@ def test_marks_are_those_of_the_answer_that_was_told_last(person: Person, monkey
     assert late["report"]["marks"] == right["report"]["marks"] == group["report"]["marks"]
 
 
+def test_marks_that_are_written_late_are_not_those_that_stay(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    update = ConversationStore.update_group
+    has_begun, is_told = threading.Event(), threading.Event()
+
+    def slow(store: ConversationStore, group_id: str, **changes: Any) -> Any:
+        if "report" in changes and not has_begun.is_set():
+            has_begun.set()
+            assert is_told.wait(30)
+        return update(store, group_id, **changes)
+
+    group = ended(person, ask(person, "VOTES please", gold="36"))
+    monkeypatch.setattr(ConversationStore, "update_group", slow)
+    with ThreadPoolExecutor(1) as other:
+        wrong = other.submit(person.patch, f"/groups/{group['id']}", gold="24")
+        assert has_begun.wait(30)
+        person.patch(f"/groups/{group['id']}", gold="36")
+        is_told.set()
+        late = wrong.result()["group"]
+    assert (late["gold"], late["report"]["marks"]) == ("36", group["report"]["marks"])
+
+
 def test_a_formula_is_compared_as_mathematics(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     # The judge's child gives way to all others: on a busy machine it takes its time.
     monkeypatch.setattr("r1chat.serve.answers.math_judge._LONGEST_S", 60.0)
