@@ -68,6 +68,10 @@ class ChildLink:
     def kill(self) -> None:
         self._process.kill()
 
+    def give_up(self) -> None:
+        """It was killed and does not end; at its exit Python would wait for it, however long that lasts."""
+        multiprocessing.process._children.discard(self._process)  # type: ignore[attr-defined]
+
     def _receive(self) -> None:
         try:
             while True:

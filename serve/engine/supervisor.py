@@ -212,6 +212,7 @@ class Supervisor:
         await asyncio.wait({self.link.exited}, timeout=KILL_GRACE_S)
         if not self.link.exited.done():
             logger.error("process %s was killed and does not end; nobody waits for it any more", self.link.pid)
+            self.link.give_up()
         self.link = None
         self._close_books()
 

@@ -455,6 +455,7 @@ async def test_who_waits_for_a_child_that_cannot_be_killed_hears_of_it(monkeypat
                 await task
             assert process.state == "restarting"
             await process.stop()
+        assert pid not in [child.pid for child in multiprocessing.active_children()], "at its exit Python awaits those"
         os.kill(pid, signal.SIGKILL)
         await asyncio.wait({link.exited})
 
