@@ -63,6 +63,11 @@ class ReasoningParser:
         return self._partial
 
     @property
+    def newlines(self) -> str:
+        """Those that are held back because a tag may follow."""
+        return "\n" * self._newlines
+
+    @property
     def held(self) -> bool:
         """True while some text is held back."""
         return bool(self._partial or self._newlines)
@@ -70,7 +75,7 @@ class ReasoningParser:
     @property
     def pending(self) -> str:
         """The text held back; after its newlines at most one character less than a tag."""
-        return "\n" * self._newlines + self._partial
+        return self.newlines + self._partial
 
     def feed(self, text: str) -> list[Piece]:
         """The pieces that became certain with `text`, in order."""

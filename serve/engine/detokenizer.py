@@ -125,7 +125,10 @@ class Detokenizer:
         self._counter.count(len(text), was_in_thought, self._parser)
         if self._parser.state == "content":
             self.in_answer = True
-        return self._deltas(pieces)
+        deltas = self._deltas(pieces)
+        if self.in_answer and self._parser.state == "start" and self._stop.is_in(self._parser.newlines):
+            deltas += self._deltas(self._parser.flush())  # whatever follows: the answer ends here
+        return deltas
 
     def finish(self) -> list[TextDelta]:
         """The generation is over: whatever is still held back is plain text."""
@@ -277,6 +280,10 @@ class StopStrings:
         certain = len(text) - n_held
         self._held = text[certain:]
         return text[:certain]
+
+    def is_in(self, text: str) -> bool:
+        """Whether this text would complete one."""
+        return any(stop in self._held + text for stop in self._stop)
 
     def flush(self) -> str:
         held, self._held = self._held, ""

@@ -79,6 +79,19 @@ def test_stop_strings_never_end_the_thought() -> None:
     assert split(pieces, stop=("STOP",)) == ("I could STOP here but STOP", "Answer ")
 
 
+@pytest.mark.parametrize("pieces", [["One", "\n\n"], ["One\n\n"], ["One\n", "\n<"], ["</think>One\n", "\n"]])
+def test_a_stop_string_of_newlines_ends_the_answer_with_its_last_one(pieces: list[str]) -> None:
+    """Whatever might follow: newlines that touch a tag would be dropped."""
+    detokenizer = Detokenizer(reasoning_open=pieces[0].startswith("</think>"), stop=("\n\n",))
+    deltas = [delta for piece in pieces for delta in detokenizer.feed(piece.encode())]
+    assert detokenizer.stopped and "".join(delta.text for delta in deltas) == "One"
+
+
+def test_newlines_before_a_thought_are_no_stop_string() -> None:
+    pieces = [b"\n\n", b"<think>", b"So", b"\n\n", b"</think>", b"\n\n", b"One"]
+    assert split(pieces, reasoning_open=False, stop=("\n\n",)) == ("So", "One")
+
+
 def test_text_that_only_might_be_a_stop_string_comes_out_in_the_end() -> None:
     assert split([b"</think>the EN", b"D"], stop=("END!",)) == ("", "the END")
 
