@@ -68,6 +68,9 @@ TABLE: dict[type[Exception], WireError] = {
 }
 UNEXPECTED = WireError(503, "server_error", "internal_error", NO_RETRY)
 
+# What a route calls its prompt, where the engine, which knows no routes, says "messages".
+PROMPTS = {"/v1/completions": "prompt", "/v1/responses": "input", "/v1/responses/input_tokens": "input"}
+
 HTTP_CODES = {
     400: "invalid_request",
     401: "invalid_api_key",
@@ -133,6 +136,8 @@ def install(app: FastAPI) -> None:
     """Gives every error of `app` the OpenAI shape."""
 
     async def on_ours(request: Request, error: Exception) -> Response:
+        if isinstance(error, InvalidRequestError) and error.param == "messages":
+            error.param = PROMPTS.get(request.url.path, error.param)
         return error_response(error, request_id_of(request))
 
     async def on_http(request: Request, error: Exception) -> Response:

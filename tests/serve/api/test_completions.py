@@ -29,6 +29,12 @@ pytestmark = pytest.mark.model
 
 CHAT = "<｜User｜>What is 3 + 4?<｜Assistant｜>"
 THINKING = f"{CHAT}<think>\n"
+LONG = "word " * 20_000
+TOO_LONG: dict[str, dict[str, Any]] = {
+    "/v1/completions": {"prompt": LONG},
+    "/v1/responses": {"input": LONG},
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": LONG}]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +150,17 @@ def test_a_thought_that_nobody_controls_is_cut_off_in_its_middle(demo: LiveServe
     assert let_be["finish_reason"] == "length" and len(let_be["token_ids"]) == 18
     refused = post(demo, thinking_control=False, reasoning_budget_tokens=8)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "thinking_control")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", TOO_LONG)
+def test_a_prompt_that_is_too_long_is_told_by_the_name_that_the_route_has_for_it(
+    demo: LiveServer, path: str, stream: bool
+) -> None:
+    answer = httpx2.post(f"{demo.url}{path}", json={**TOO_LONG[path], "stream": stream}, timeout=60)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "context_length_exceeded")
+    assert [error["param"]] == list(TOO_LONG[path])
 
 
 def detokenized(server: LiveServer, ids: list[int]) -> str:
