@@ -5,6 +5,7 @@ For `r1chat doctor`. The damaged file is set aside, never changed.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shlex
@@ -22,7 +23,7 @@ from .rows import CONVERSATION, GROUP, MESSAGE, conversation_row, insert
 from .writers import living
 
 # SQLite's own files beside the file; a new one must not find the old one's.
-BESIDE = ("", "-wal", "-shm")
+BESIDE = ("-wal", "-shm")
 # Of a table with damaged pages, how many row numbers are tried that nothing names.
 MANY_ROWS = 1_000_000
 # Tables that refer to no other.
@@ -77,13 +78,14 @@ def mend(path: Path) -> tuple[Contents, Path]:
     """Makes a file of what can be read of this one, then sets this one aside for it: how much that was, and where the
     old one lies.
 
-    Whatever stops it before leaves the file where it was. Raises StoreError, also where another process has it open.
+    Whatever stops it before leaves the file where it was; behind that, finish() does what a kill broke off. Raises
+    StoreError, also where another process has it open.
     """
     if living(path):
         name = shlex.quote(str(path))
         raise StoreError(f"{path} is open in another r1chat. See in which, and stop that first: fuser -v {name}")
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-    fresh = path.with_name(f".{path.name}.mending")
+    fresh = _fresh(path)
     with failures(path):
         try:
             _remove(fresh)  # a kill may have left one
@@ -91,12 +93,32 @@ def mend(path: Path) -> tuple[Contents, Path]:
         except BaseException:
             _remove(fresh)
             raise
+        path.rename(aside)
+        finish(path)
+    return saved, aside
+
+
+def unfinished(path: Path) -> Path | None:
+    """Where a damaged file was set aside that has no new one in its place yet."""
+    if os.path.exists(path) or not os.path.exists(_fresh(path)):
+        return None
+    return max(path.parent.glob(f"{glob.escape(path.name)}.damaged-*[0-9]"), default=None)
+
+
+def finish(path: Path) -> None:
+    """Puts the new file in its place, where that is still to be done. To be called before the file is opened."""
+    if (aside := unfinished(path)) is None:
+        return
+    with failures(path):
         for ending in BESIDE:
             beside = Path(f"{path}{ending}")
             if beside.exists():
-                beside.rename(f"{aside}{ending}")
-        os.replace(fresh, path)
-    return saved, aside
+                beside.rename(Path(f"{aside}{ending}"))
+        _fresh(path).rename(path)
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f".{path.name}.mending")
 
 
 def _saved(path: Path, fresh: Path) -> Contents:
@@ -109,7 +131,7 @@ def _saved(path: Path, fresh: Path) -> Contents:
 
 
 def _remove(path: Path) -> None:
-    for ending in BESIDE:
+    for ending in ("", *BESIDE):
         Path(f"{path}{ending}").unlink(missing_ok=True)
 
 

@@ -19,6 +19,7 @@ import msgspec
 from ...serve.errors import InvalidRequestError, NotFoundError
 from . import search, tree
 from .database import Database
+from .mending import finish
 from .records import Conversation, Group, Message, Settings
 from .rows import CONVERSATION, conversation_of, conversation_row, group_row, insert, message_row, stored
 from .search import Hit, Where
@@ -46,6 +47,7 @@ class ConversationStore:
     """
 
     def __init__(self, path: Path) -> None:
+        finish(path)
         self._db = Database(path)
         self._thread = ThreadPoolExecutor(1, "writes")
         with self._db.write() as connection:

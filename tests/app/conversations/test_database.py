@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from r1chat.app.conversation_health import conversation_check
 from r1chat.app.conversations import database, mending
 from r1chat.app.conversations.database import Database, StoreError
 from r1chat.app.conversations.defaults import default_settings, keep_default
@@ -161,6 +162,37 @@ def test_a_mending_that_is_stopped_leaves_the_damaged_file_where_it_was(
     assert not [file for file in path.parent.iterdir() if "mending" in file.name or "damaged" in file.name]
     saved, _ = mending.mend(path)
     assert saved.conversations == 3
+
+
+@pytest.mark.parametrize("n_done", range(3))
+def test_a_mending_that_is_killed_between_two_renames_is_finished_by_the_next_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch, n_done: int
+) -> None:
+    filled(path)
+    damage(path, path.read_bytes().index(b"c1-1 text"))
+    beside = Path(f"{path}-wal")
+    beside.write_bytes(b"of the damaged file")
+    before = path.read_bytes()
+    rename, left = Path.rename, iter(range(n_done))
+
+    def killed(file: Path, target: Path) -> Path:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return rename(file, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "rename", killed)
+        mending.mend(path)
+    is_set_aside = not path.exists()
+    assert conversation_check(path).state == "broken"
+    if not is_set_aside:
+        mending.mend(path)
+    store = ConversationStore(path)
+    assert len(store.list("")) == 3 and store.search("", "c2-1")
+    store.close()
+    (aside,) = path.parent.glob("*.damaged-*[0-9]")
+    assert (aside.read_bytes(), Path(f"{aside}-wal").read_bytes()) == (before, b"of the damaged file")
+    assert is_set_aside == bool(n_done) and not list(path.parent.glob(".*"))
 
 
 def test_a_row_with_a_spoiled_value_is_left_out_and_a_huge_row_number_takes_no_time(path: Path) -> None:
