@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 HISTORY = "typed"
 # The person of this machine, whichever key a server wants: serve/api/security.py, owners().
 OWNER = ""
-# A long prompt may be read for minutes before the first token.
-SILENCE_S = 1800.0
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
@@ -181,6 +179,7 @@ async def _running(url: str, key: str | None) -> AsyncIterator[str]:
 
 def _client(args: argparse.Namespace, url: str, model: str) -> Client:
     from ...serve.client import Client
+    from ..jobs.reply import SILENCE_S
 
     return Client(url, api_key=_key(args), model=model or None, timeout=SILENCE_S)
 

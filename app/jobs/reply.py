@@ -23,6 +23,8 @@ from .sources import Source
 
 logger = logging.getLogger(__name__)
 
+# A long prompt may be read for minutes before the first token; Stop is there for the impatient.
+SILENCE_S = 1800.0
 SAVE_S = 0.3
 BUSY_S = 120.0
 HEALTH_S = 0.5

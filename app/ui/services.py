@@ -20,14 +20,12 @@ from ..jobs.asker import Asker
 from ..jobs.many import Many
 from ..jobs.pulls import Pulls
 from ..jobs.registry import JobRegistry
+from ..jobs.reply import SILENCE_S
 from ..runs.folders import Runs
 from ..runs.processes import Processes
 from ..runs.starting import Starter
 from ..stars.star_set import StarSet
 from ..stars.store import StarStore
-
-# A long prompt may be read for minutes before the first token; Stop is there for the impatient.
-SILENCE_S = 1800.0
 
 
 def with_page(config: ServerConfig) -> ServerConfig:
