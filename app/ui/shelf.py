@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 
 from ...serve.engine.cores import default_threads
-from ...serve.models.catalog import DEMO
+from ...serve.models.catalog import DEMO, hub_names
 from ...serve.models.fit.machine import Device, Machine
 from ...serve.models.fit.outlook import outlook
 from ...serve.models.fit.speed import tokens_per_second
 from ...serve.models.hub import cache
 from ...serve.models.hub.downloads import DISK_MARGIN
-from ...serve.models.hub.variants import DEFAULT_QUANT, SAFETENSORS, Variant
+from ...serve.models.hub.variants import DEFAULT_QUANT, Variant
 from ...serve.models.r1_models import R1_MODELS, R1Model, alias_of
 
 
@@ -85,9 +85,8 @@ class Shelf:
     def choices(self, repo: str, found: Sequence[Variant], revision: str | None) -> list[Choice]:
         """What the hub has of a repository, the usual quantisation first."""
         known = R1_MODELS.get(alias_of(repo) or "")
-        at = f"@{revision}" if revision else ""
         ordered = sorted(found, key=lambda variant: (variant.label != DEFAULT_QUANT, variant.size))
-        return [self._choice(f"{_name(repo, one.label)}{at}", one.label, one.size, known) for one in ordered]
+        return [self._choice(hub_names(repo, one.label, revision)[0], one.label, one.size, known) for one in ordered]
 
     def _model(self, card: dict[str, Any], default: str) -> dict[str, Any]:
         held = self._memory.get(card["id"])
@@ -124,7 +123,9 @@ class Shelf:
             licence=model.licence,
             scores=dict(model.scores),
             scores_from=model.scores_from,
-            choices=[self._choice(_name(model.repo, quant), quant, size, model) for quant, size in model.sizes.items()],
+            choices=[
+                self._choice(hub_names(model.repo, quant)[0], quant, size, model) for quant, size in model.sizes.items()
+            ],
         )
 
     def _choice(self, name: str, quant: str, size: int, known: R1Model | None) -> Choice:
@@ -190,14 +191,6 @@ def _machine(memory: dict[str, Any]) -> Machine:
     ram = memory["machine"]
     gpus = tuple(Device(**gpu) for gpu in memory["devices"])
     return Machine(ram["ram_total"], min(ram["ram_total"], ram["ram_available"] + idle), gpus)
-
-
-def _name(repo: str, label: str) -> str:
-    """As models that are here are called: see catalog.hub_entry."""
-    alias = alias_of(repo)
-    if alias is None:
-        return f"{repo}:{label.lower() if label == SAFETENSORS else label}"
-    return alias if label == DEFAULT_QUANT else f"{alias}:{label.lower()}"
 
 
 def _short(path: Path) -> str:

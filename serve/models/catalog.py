@@ -119,16 +119,22 @@ def folder_name(name: str) -> str:
     return name if wanted is None else str(replace(wanted, quant="safetensors"))
 
 
+def hub_names(repo: str, label: str, revision: str | None = None) -> tuple[str, ...]:
+    """What a model of the hub is called, the shortest name first; `label` is that of its variant."""
+    at = f"@{revision}" if revision else ""
+    full = f"{repo}:{label.lower() if label == SAFETENSORS else label}{at}"
+    if alias := r1_models.alias_of(repo):
+        return alias + ("" if label == DEFAULT_QUANT else f":{label.lower()}") + at, full
+    return (full,)
+
+
 def hub_entry(cached: Cached, revision: str | None = None) -> ModelEntry:
     """A cached model under the shortest name that says which it is."""
-    label, at = cached.variant.label, f"@{revision}" if revision else ""
-    names = [f"{cached.repo}:{label.lower() if label == SAFETENSORS else label}{at}"]
-    if alias := r1_models.alias_of(cached.repo):
-        names.insert(0, alias + ("" if label == DEFAULT_QUANT else f":{label.lower()}") + at)
-    owner, aliases = cached.repo.split("/")[0], tuple(names[1:])
-    if label == SAFETENSORS:
-        return ModelEntry(names[0], cached.snapshot, owner, "transformers", aliases)
-    return ModelEntry(names[0], cached.paths[0], owner, aliases=aliases)
+    name, *aliases = hub_names(cached.repo, cached.variant.label, revision)
+    owner = cached.repo.split("/")[0]
+    if cached.variant.label == SAFETENSORS:
+        return ModelEntry(name, cached.snapshot, owner, "transformers", tuple(aliases))
+    return ModelEntry(name, cached.paths[0], owner, aliases=tuple(aliases))
 
 
 def local_models() -> list[LocalModel]:
