@@ -1,8 +1,7 @@
 """The r1chat command: reads argv and the environment, runs one command, turns errors into a line and a status.
 
 The only reader of argv and environment. Commands import what they need when they run, so that --help
-and every usage error come at once. Exit status: 0 done, 1 failed, 2 wrong usage, 3 model missing or not
-loadable, 4 out of context or memory, 5 ended without an answer, 130 Ctrl-C.
+and every usage error come at once.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from .commands import (
     show,
     ui,
 )
-from .errors import CommandError
+from .errors import CommandError, Status
 from .parser import Parser, ShowVersion
 from .terminal import printable
 
@@ -74,7 +73,8 @@ A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the H
 name, or a path to a .gguf file. `r1chat list` shows those that are here.
 R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key, R1CHAT_DATA the
 folder that --data would. R1CHAT_MODELS is the folder of your own models.
-`r1chat COMMAND --help` tells more of each command.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 model missing or not loadable, 4 too little memory or context,
+5 no answer, 130 Ctrl-C. `r1chat COMMAND --help` tells more of each command.
 """
 
 
@@ -89,13 +89,13 @@ def main(argv: list[str] | None = None) -> int:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader left (`| head`)
         _forget_stdout()
-        return 1
+        return Status.FAILED
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO):
             raise
         _forget_stdout()
         print(f"r1chat: Writing failed: {error.strerror}. See how much room there is: df -h", file=sys.stderr)
-        return 1
+        return Status.FAILED
 
 
 def _run(argv: list[str] | None) -> int:
@@ -113,7 +113,7 @@ def _run(argv: list[str] | None) -> int:
         print(printable(f"r1chat: {_line(error, args)}"), file=sys.stderr)
         return _status(error)
     except KeyboardInterrupt:
-        return 130
+        return Status.STOPPED
 
 
 def _forget_stdout() -> None:
@@ -156,10 +156,10 @@ def _status(error: R1ChatError) -> int:
     if isinstance(error, CommandError):
         return error.status
     if isinstance(error, NotEnoughMemoryError):
-        return 4
+        return Status.NO_ROOM
     if isinstance(error, (ModelNotFoundError, ModelLoadError)):
-        return 3
-    return 2 if isinstance(error, InvalidRequestError) else 1
+        return Status.NO_MODEL
+    return Status.WRONG_USAGE if isinstance(error, InvalidRequestError) else Status.FAILED
 
 
 def _color_wanted() -> bool:

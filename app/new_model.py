@@ -12,9 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import CommandError, UsageError
-
-STOPPED = 130
+from .errors import CommandError, Status, UsageError
 
 
 def new_path(name: str, *, force: bool) -> Path:
@@ -53,7 +51,7 @@ def whole_or_nothing(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise CommandError("Stopped; nothing was kept. What there is: r1chat list", STOPPED) from None
+        raise CommandError("Stopped; nothing was kept. What there is: r1chat list", Status.STOPPED) from None
     except OSError as error:
         reason = error.strerror or error
         raise CommandError(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from ..bench.interrupt import until_told
-from ..errors import UsageError
+from ..errors import Status, UsageError
 from ..terminal import printable
 from ..values import new_file, repeats
 from . import accuracy, bench_budget, bench_engine, bench_grpo, bench_sft, bench_vote
@@ -157,7 +157,9 @@ def _run_server_bench(args: argparse.Namespace) -> int:
     outcomes: list[Outcome] = []
     interrupted = asyncio.run(until_told(_measure(path, scenarios, args.against, seed, args.rounds, outcomes)))
     _report(args, path, seed, scenarios, outcomes)
-    return 130 if interrupted else 1 if any(outcome.error for outcome in outcomes) else 0
+    if interrupted:
+        return Status.STOPPED
+    return Status.FAILED if any(outcome.error for outcome in outcomes) else Status.DONE
 
 
 def _check_names(names: list[str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..bench.interrupt import until_told
+from ..errors import Status
 from ..terminal import printable
 from ..values import new_file, repeats
 from .accuracy import Counter
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     finally:  # one request that fails does not take along what was measured before
         if curves.points:
             _report(args, len(problems), curves)
-    return 130 if interrupted else 0
+    return Status.STOPPED if interrupted else Status.DONE
 
 
 def _report(args: argparse.Namespace, n_problems: int, curves: Curves) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..bench.interrupt import until_told
+from ..errors import Status
 from ..terminal import printable
 from ..values import positive, whole
 from .accuracy import Counter
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     finally:  # one request that fails does not take along what was measured before
         if trials:
             _report(args, trials)
-    return 130 if interrupted else 0
+    return Status.STOPPED if interrupted else Status.DONE
 
 
 def _report(args: argparse.Namespace, trials: list[Trial]) -> None:

@@ -15,7 +15,7 @@ from ..distilling.options import add_options, build_config, check_jail, combined
 from ..distilling.progress import STAGES
 from ..distilling.recipes import is_recipe, run_recipe
 from ..distilling.run_folders import alone, store_options, stored_options
-from ..errors import UsageError
+from ..errors import Status, UsageError
 from ..folders import RUNS, data_folder
 from ..terminal import printable
 from ..values import whole
@@ -106,7 +106,7 @@ def _run_stages(args: argparse.Namespace) -> int:
         # Now, and not after hours of training.
         check_is_free(config.name, str(root.resolve()))
     if not _agreed(config, args):
-        return 0 if sys.stdin.isatty() else 2
+        return Status.DONE if sys.stdin.isatty() else Status.WRONG_USAGE
     try:
         with alone(root), Bars() if sys.stderr.isatty() else Lines() as display:
             folder = RunFolder(root, display.show)

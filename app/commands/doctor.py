@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...serve.errors import ModelNotFoundError
-from ..errors import CommandError
+from ..errors import CommandError, Status
 from ..folders import CONVERSATIONS, data_folder
 from ..parser import Parser
 from ..terminal import printable
@@ -121,10 +121,12 @@ def _checks(args: argparse.Namespace) -> list[Check]:
 
 def _llama_entry(entry: ModelEntry | None, name: str) -> ModelEntry:
     if entry is None:
-        raise CommandError(f"{name} is not here. Try: {_how_to_get(name)}", 3)
+        raise CommandError(f"{name} is not here. Try: {_how_to_get(name)}", Status.NO_MODEL)
     if entry.engine != "llama" or entry.adapter:
         what = "an adapter" if entry.adapter else "no GGUF"
-        raise CommandError(f"{entry.id} is {what}, and memory is estimated of whole GGUFs. Try: r1chat list", 3)
+        raise CommandError(
+            f"{entry.id} is {what}, and memory is estimated of whole GGUFs. Try: r1chat list", Status.NO_MODEL
+        )
     return entry
 
 

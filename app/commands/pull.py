@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from ..errors import CommandError, UsageError
-
-STOPPED = 130
+from ..errors import CommandError, Status, UsageError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             cached = download.run()
     except KeyboardInterrupt:
         here = human(download.snapshot().bytes_done)
-        raise CommandError(f"Stopped; {here} are kept. Continue: r1chat pull {download.name}", STOPPED) from None
+        raise CommandError(f"Stopped; {here} are kept. Continue: r1chat pull {download.name}", Status.STOPPED) from None
     entry = hub_entry(cached, wanted.revision)
     if args.json:
         told = {"id": entry.id, "path": str(entry.path), "files": [str(path) for path in cached.paths]}

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..errors import CommandError, UsageError
+from ..errors import CommandError, Status, UsageError
 from ..parser import Parser
 from ..terminal import DIM, PLAIN, printable
 from .engine_options import add_load_options, entry_of, load_options
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ...serve.client import Client
     from ...serve.models.catalog import ModelEntry
     from ...serve.models.specs import LoadOptions
-
-TOO_LONG = 4
-NO_ANSWER = 5
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
@@ -69,7 +66,7 @@ class Reply:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Asks and prints; NO_ANSWER where the model thought until its tokens ran out."""
+    """Asks and prints; Status.NO_ANSWER where the model thought until its tokens ran out."""
     prompt = _prompt(args.prompt, sys.stdin)
     params = {name: getattr(args, name) for name in ("max_tokens", "temperature", "seed")}
     params["reasoning_budget_tokens"] = 0 if args.no_think else args.budget
@@ -83,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if "".join(reply.answer).strip():
         return 0
     print("r1chat: The model stopped before it answered. Give it more room: --max-tokens, --ctx", file=sys.stderr)
-    return NO_ANSWER
+    return Status.NO_ANSWER
 
 
 def _prompt(argument: str | None, stdin: TextIO | None) -> str:
@@ -107,7 +104,7 @@ async def _ask(entry: ModelEntry, options: LoadOptions, prompt: str, params: dic
             return await _receive(client, prompt, params, show)
     except ApiError as error:
         if error.code == "context_length_exceeded":
-            raise CommandError(str(error), TOO_LONG) from error
+            raise CommandError(str(error), Status.NO_ROOM) from error
         if error.status in (400, 422):
             raise UsageError(f"{str(error).rstrip('.')}. See: r1chat run --help") from error
         raise

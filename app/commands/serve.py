@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 
-from ..errors import UsageError
+from ..errors import Status, UsageError
 from ..folders import data_folder
 from ..values import port
 from .engine_options import (
@@ -149,4 +149,4 @@ def run_server(args: argparse.Namespace, *, open_browser: bool) -> int:
             options, limits = server_load_options(args), model_limits(args)
             stopped_by = serve_forever(entry, config, sock, options=options, limits=limits, **how)
     # SIGTERM is how a service manager asks, so obeying it is success.
-    return 130 if stopped_by == signal.SIGINT else 0
+    return Status.STOPPED if stopped_by == signal.SIGINT else Status.DONE

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import Status, UsageError
 from ..folders import RUNS, data_folder
 from ..terminal import printable
 from .agreement import agreed
@@ -58,7 +58,7 @@ def run_recipe(args: argparse.Namespace, given: dict[str, Any]) -> int:
     check_is_free(choices.name, str(root.resolve()))
     lost = [f"replaces  {_words(before)}, which is there"] if before else []
     if not (args.yes or same or agreed([*plan_lines(recipe, choices, str(root)), *lost])):
-        return 0 if sys.stdin.isatty() else 2
+        return Status.DONE if sys.stdin.isatty() else Status.WRONG_USAGE
     result = _do(recipe, choices, root, options)
     _show(result, root, args)
     return 0

@@ -6,14 +6,13 @@ from contextlib import nullcontext
 
 from ...serve.errors import R1ChatError
 from ..conversations.records import Message
+from ..errors import Status
 from .background import Background
 from .commands import Commands
 from .screen import Terminal
 from .session import Session
 from .typing_in import Lines
 from .watching import HINT, Interrupts, Leave, watch
-
-NO_ANSWER = 5
 
 
 class Loop:
@@ -77,11 +76,11 @@ class Loop:
 
     def _at_prompt(self) -> None:
         if not self._lines.is_terminal or self._interrupts.pressed() >= 3:
-            raise Leave(130)
+            raise Leave(Status.STOPPED)
         self._terminal.say("\n/bye or Ctrl-D leaves, and so does Ctrl-C three times")
 
 
 def _status(reply: Message) -> int:
     if reply.content.strip():
-        return 0
-    return 1 if reply.state == "failed" else NO_ANSWER
+        return Status.DONE
+    return Status.FAILED if reply.state == "failed" else Status.NO_ANSWER

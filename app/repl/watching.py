@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Literal, Protocol
 
 from ..conversations.records import Message
+from ..errors import Status
 from ..jobs.events import Delta, MessageChanged
 from ..jobs.live import Phase
 from .background import Background
@@ -61,7 +62,7 @@ class Interrupts:
     def _hold(self) -> None:
         self._early += 1
         if self._early >= 3:
-            raise Leave(130)
+            raise Leave(Status.STOPPED)
 
     def early(self) -> int:
         """How many were held; they are told once."""
@@ -72,7 +73,7 @@ class Interrupts:
         """Raises Leave the third time."""
         self.count += 1
         if self.count >= 3:
-            raise Leave(130)
+            raise Leave(Status.STOPPED)
         return self.count
 
 

@@ -65,7 +65,8 @@ A MODEL is `demo` (bundled, tiny), r1:1.5b to r1:70b, user/repo:QUANT from the H
 name, or a path to a .gguf file. `r1chat list` shows those that are here.
 R1CHAT_API_KEY sets the key that --api-key would, R1CHAT_UPSTREAM_KEY that of --upstream-key, R1CHAT_DATA the
 folder that --data would. R1CHAT_MODELS is the folder of your own models.
-`r1chat COMMAND --help` tells more of each command.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 model missing or not loadable, 4 too little memory or context,
+5 no answer, 130 Ctrl-C. `r1chat COMMAND --help` tells more of each command.
 """
 
 
