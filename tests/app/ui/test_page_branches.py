@@ -40,6 +40,23 @@ def test_an_arrow_that_is_pressed_twice_at_once_leads_two_versions_back(chat: Vi
     chat.tab.wait_for_selector(f"{AT} >> text=2 / 3")
 
 
+def test_an_arrow_whose_version_could_not_be_had_leads_there_when_it_is_pressed_again(chat: Visit) -> None:
+    chat.ask("How many sheep?")
+    chat.wait("done")
+    for seen in ("2 / 2", "3 / 3"):
+        chat.tab.click(".again")
+        chat.tab.wait_for_selector(f"{AT} >> text={seen}")
+        chat.wait("done")
+    path = f"**/page/conversations/{chat.conversation}"
+    chat.tab.route(path, lambda route: route.abort())
+    chat.tab.click(".reply .branches button >> nth=0")
+    chat.tab.wait_for_selector("#composer .alarm:not(:empty)")
+    chat.tab.unroute(path)
+    chat.take_complaints()
+    chat.tab.click(".reply .branches button >> nth=0")
+    chat.tab.wait_for_selector(f"{AT} >> text=2 / 3")
+
+
 def test_a_double_click_asks_for_one_more_version(chat: Visit) -> None:
     chat.ask("How many sheep?")
     chat.wait("done")
