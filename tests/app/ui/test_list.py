@@ -324,21 +324,20 @@ def test_a_conversation_leaves_as_a_file_without_its_thoughts_too(page: ListVisi
         assert "public" in text and ("SECRET" in text) is with_thoughts
 
 
-def test_a_file_that_is_given_again_while_it_is_read_is_read_once(page: ListVisit) -> None:
+def test_files_that_are_given_while_one_is_read_are_read_behind_it_and_that_one_once(page: ListVisit) -> None:
     page.lay_out()
     held: list[Any] = []
-    page.tab.route("**/page/import", lambda route: held.append(route))
-    line = json.dumps({"messages": [{"role": "user", "content": "twice"}, {"role": "assistant", "content": "a"}]})
+    page.tab.route("**/page/import", lambda route: route.continue_() if held else held.append(route))
     chooser = page.tab.locator("nav.list input[type=file]")
-    for _ in range(2):
-        chooser.set_input_files({"name": "one.jsonl", "mimeType": "application/json", "buffer": line.encode()})
+    for name in ("one", "one", "other"):
+        line = json.dumps({"messages": [{"role": "user", "content": name}, {"role": "assistant", "content": "a"}]})
+        chooser.set_input_files({"name": f"{name}.jsonl", "mimeType": "application/json", "buffer": line.encode()})
     page.until(lambda: held)
     page.tab.wait_for_timeout(200)
-    for route in held:
-        route.continue_()
+    held[0].continue_()
+    expect(page.tab.locator(".toast [role=status]")).to_have_text("2 conversations imported.")
+    expect(page.rows()).to_have_count(2)
     page.tab.unroute("**/page/import")
-    expect(page.tab.locator(".toast [role=status]")).to_have_text("1 conversation imported.")
-    expect(page.rows()).to_have_count(1)
 
 
 def test_files_are_imported_and_a_bad_one_says_where(page: ListVisit) -> None:

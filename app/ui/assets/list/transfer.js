@@ -28,6 +28,7 @@ export class Importer {
   constructor(zone, toast, onDone) {
     this.toast = toast;
     this.onDone = onDone;
+    this.files = []; // those that are being taken
     const { transfer } = words;
     this.field = make('input', { type: 'file', accept: '.json,.jsonl,application/json', multiple: true, 'aria-label': transfer.importLabel, tabindex: -1,
       onchange: () => this.take(this.field.files) });
@@ -55,21 +56,19 @@ export class Importer {
     });
   }
 
-  // One after another: taken twice, everything in a file would be there twice.
+  // One after another. What is given again meanwhile is taken once: everything in it would be there twice.
   async take(files) {
-    if (this.isTaking) return;
-    this.isTaking = true;
-    try {
-      await this.takeAll([...files]);
-    } finally {
-      this.isTaking = false;
-    }
+    const isTaking = this.files.length > 0;
+    const given = ({ name, size }) => this.files.some((file) => file.name === name && file.size === size);
+    this.files = [...this.files, ...[...files].filter((file) => !given(file))];
+    if (!isTaking) await this.takeAll();
   }
 
-  async takeAll(files) {
+  async takeAll() {
     let n = 0;
     const failures = [];
-    for (const file of files) {
+    for (let at = 0; at < this.files.length; at += 1) {
+      const file = this.files[at];
       this.toast.say(words.transfer.reading(file.name), true);
       try {
         n += await this.send(file);
@@ -77,6 +76,7 @@ export class Importer {
         failures.push(words.transfer.failed(file.name, error.message));
       }
     }
+    this.files = [];
     this.field.value = '';
     await this.onDone();
     if (failures.length) this.toast.fail(failures.join(' '));
