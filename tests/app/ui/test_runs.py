@@ -233,6 +233,26 @@ def test_rollouts_are_asked_for_when_something_was_written_and_then_for_what_is_
     assert visit.tab.locator(".problem").count() == 5
 
 
+def test_a_page_of_rollouts_that_could_not_be_had_is_the_one_that_is_asked_for_again(
+    folder: RunFolder, visit: Visit
+) -> None:
+    folder.samples.unlink()
+    tab, refused = visit.tab, "**/rollouts?*start=10&*"
+    tab.click("#room-runs-button")
+    tab.click("[data-run=one]")
+    tab.wait_for_selector(".pages >> text=1 to 5 of 12")
+    tab.click(".pages >> text=Next")
+    tab.wait_for_selector(".pages >> text=6 to 10 of 12")
+    tab.route(refused, lambda route: route.abort())
+    with tab.expect_request(refused):
+        tab.click(".pages >> text=Next")
+    with tab.expect_request("**/rollouts?*") as again:
+        tab.unroute(refused)
+    assert "start=10&" in again.value.url
+    tab.wait_for_selector(".pages >> text=11 to 12 of 12")
+    visit.take_complaints()
+
+
 @pytest.mark.slow
 def test_a_hidden_tab_does_not_ask(folder: RunFolder, visit: Visit) -> None:
     asked: list[str] = []  # each look begins with this route

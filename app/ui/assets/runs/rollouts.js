@@ -12,7 +12,7 @@ export class Rollouts {
   #start = 0;
   #asked = 0;
   #isReading = false;
-  #failed = false; // the page that is wanted is not the one that is shown
+  #missed = null; // where the page begins that was wanted and could not be had
   #written = new Map(); // option -> bytes that there are
   #read = null; // bytes that there were when it was looked at
 
@@ -44,7 +44,8 @@ export class Rollouts {
     this.node.hidden = !rows.length;
     if (fresh) [this.notRight.checked, this.#asked] = [false, this.#asked + 1];
     if (!rows.length) return;
-    if (fresh || this.of.value !== before || this.#failed) await this.#turn(0);
+    if (fresh || this.of.value !== before) await this.#turn(0);
+    else if (this.#missed !== null) await this.#turn(this.#missed);
     else if (this.#read !== this.#written.get(before) && !this.#isReading) await this.#grow();
   }
 
@@ -58,12 +59,12 @@ export class Rollouts {
       if (asked !== this.#asked) return;
       this.#start = Math.max(0, start);
       this.#read = written;
-      this.#failed = false;
+      this.#missed = null;
       this.list.replaceChildren(...groups.map(problem));
       this.#tell(total);
     } catch (error) {
       if (asked !== this.#asked) return;
-      this.#failed = true;
+      this.#missed = start;
       this.place.textContent = error.message;
     }
   }
