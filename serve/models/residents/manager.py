@@ -130,6 +130,8 @@ class ModelManager:
         resident.last_used = time.monotonic()
         if resident.state == "unloaded" and resident.n_leases == 0:
             self._leave(resident)
+        if resident.state == "loading" and resident.may_leave and not resident.n_reserved:
+            self._unload(resident)  # it waits for others to make room, and nobody for it
         self._arm(resident)
         self._tell()
 

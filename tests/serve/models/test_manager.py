@@ -276,6 +276,19 @@ async def test_a_load_that_nobody_waits_for_any_more_makes_room() -> None:
             await manager.unload("b")
 
 
+async def test_a_load_that_waits_for_room_and_nobody_for_it_sends_no_other_model_away() -> None:
+    async with running(Roster({"a": {}, "b": {}}), max_models=1) as manager:
+        held = await manager.acquire("a")
+        asker = asyncio.create_task(manager.acquire("b"))
+        await eventually(lambda: any(one.state == "loading" for one in manager.residents))
+        asker.cancel()
+        await asyncio.wait({asker})
+        manager.release(held)
+        await eventually(lambda: [one.spec.id for one in manager.residents] == ["a"])
+        assert loaded(manager) == {"a"}
+        await touch(manager, "b")
+
+
 async def test_unload_waits_for_those_who_hold_the_model() -> None:
     async with running(Roster(THREE), patience_s=0.3) as manager:
         held = await manager.acquire("b")
