@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ...distill.config import DistillConfig
     from ...distill.run_folder import RunFolder
 
-WITHOUT_BASE = {"evaluate", "report"}
 NOT_SETTINGS = {"command", "stage", "stages", "run_dir", "yes", "json", "color", "data"}
 
 
@@ -97,7 +96,7 @@ def _run_stages(args: argparse.Namespace) -> int:
         if "recipe" in stored:  # which its own name led to
             raise UsageError(f"{root} is a run of a recipe. Choose another: r1chat distill --run-dir DIR")
         options = combined(stored, _given(args))
-        config = build_config(options, root, needs_base=not set(stages) <= WITHOUT_BASE)
+        config = build_config(options, root, stages)
         check_jail(config, stages)
     except (DistillError, UsageError) as error:  # asked for what cannot be
         raise UsageError(of_run(str(error), root) if stored else str(error)) from error

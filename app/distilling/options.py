@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from ..errors import UsageError
 from ..values import count, or_none, positive, real
+from .progress import STAGES
 
 if TYPE_CHECKING:
     from ...distill.config import DistillConfig
@@ -39,6 +40,7 @@ ROW_FILES = (".jsonl", ".json", ".ndjson", ".csv", ".parquet")
 MAX_TRACE_TOKENS = 60_000_000
 # What a folder keeps must also be taken back by a later command.
 _ON_OFF = argparse.BooleanOptionalAction
+WITHOUT_BASE = {"evaluate", "report"}
 # option -> (stage, field of its settings)
 FIELDS = {
     "problems": ("generate", "problems"),
@@ -140,8 +142,8 @@ def _usual(value: object, option: str) -> str:
     return f"(default: {value}; {TINY_SETTINGS[option]:g} for students made here)"
 
 
-def build_config(options: dict[str, Any], run_dir: Path, *, needs_base: bool = True) -> DistillConfig:
-    """The run that these options ask for. Where it `needs_base` no more, that may be gone. Raises UsageError,
+def build_config(options: dict[str, Any], run_dir: Path, stages: Collection[str] = STAGES) -> DistillConfig:
+    """The run that these options ask for. What none of these `stages` needs may be gone. Raises UsageError,
     DistillError.
     """
     from ...distill.config import DistillConfig
@@ -153,7 +155,7 @@ def build_config(options: dict[str, Any], run_dir: Path, *, needs_base: bool = T
     if "student" not in options:
         folder = shlex.quote(str(run_dir))
         raise UsageError(f"{run_dir} holds no run yet. Begin one: r1chat distill --student tiny --run-dir {folder}")
-    known = None if needs_base else _recorded_student(run_dir)
+    known = _recorded_student(run_dir) if set(stages) <= WITHOUT_BASE else None
     student = known if known and known.name == options["student"] else find_student(options["student"])
     config = DistillConfig(
         student, run_dir, options.get("name") or default_name(student), seed=int(options.get("seed", 0))
@@ -173,7 +175,8 @@ def build_config(options: dict[str, Any], run_dir: Path, *, needs_base: bool = T
             f"{both[0]} is what the student is measured on, so none of its problems may be trained on. Ask others: "
             "r1chat distill --problems openai/gsm8k:main"
         )
-    if student.base is None and (taught := [spec for spec in config.evaluate.sets if is_taught_here(spec)]):
+    taught = [spec for spec in config.evaluate.sets if student.base is None and is_taught_here(spec)]
+    if taught and "evaluate" in stages:
         raise UsageError(
             f"{taught[0]} is what bases are made of here, so it measures nothing. Measure on problems that are held "
             f"out: r1chat distill --eval {held_out_like(taught[0])}"

@@ -99,6 +99,8 @@ def test_a_base_made_here_is_measured_on_held_out_problems_alone(tmp_path: Path)
     with pytest.raises(UsageError, match=r"generated:sums .*: r1chat distill --eval generated-test:sums$"):
         config(tmp_path, "--student", "tiny", "--eval", "generated:sums")
     assert config(tmp_path, "--student", "qwen-0.5b", "--eval", "generated:sums").evaluate.sets == ("generated:sums",)
+    stored = given("--student", "tiny", "--eval", "generated:sums")
+    assert build_config(stored, tmp_path, ["report"]), "of a run that was measured so before that was refused"
 
 
 def test_traces_of_ones_own_take_the_place_of_the_usual_ones(tmp_path: Path) -> None:
@@ -139,11 +141,11 @@ def test_a_run_whose_base_is_gone_is_still_told_of(tmp_path: Path) -> None:
     run = build_config(given("--student", str(base)), tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"config": asdict(run)}, default=str))
     shutil.rmtree(base)
-    assert build_config(given("--student", str(base)), tmp_path, needs_base=False) == run
+    assert build_config(given("--student", str(base)), tmp_path, stages=["report"]) == run
     with pytest.raises(DistillError, match="There is no student"):
         build_config(given("--student", str(base)), tmp_path)
     with pytest.raises(DistillError, match="There is no student"):
-        build_config(given("--student", "nobody"), tmp_path, needs_base=False)
+        build_config(given("--student", "nobody"), tmp_path, stages=["report"])
 
 
 def test_a_run_whose_base_has_left_the_hubs_cache_is_told_of_as_its_files_described_it(
@@ -154,7 +156,7 @@ def test_a_run_whose_base_has_left_the_hubs_cache_is_told_of_as_its_files_descri
     run = config(tmp_path, "--student", "some/model")
     known = replace(run, student=replace(run.student, shape=STUDENTS["tiny"].shape, parameters=1))
     (tmp_path / "run.json").write_text(json.dumps({"config": asdict(known)}, default=str))
-    assert build_config(given("--student", "some/model"), tmp_path, needs_base=False) == known
+    assert build_config(given("--student", "some/model"), tmp_path, stages=["report"]) == known
     assert build_config(given("--student", "some/model"), tmp_path) == run
 
 
