@@ -172,6 +172,23 @@ def test_what_was_deleted_comes_back_with_undo(page: ListVisit) -> None:
     expect(page.tab.locator(".question")).to_have_text("goes")
 
 
+def test_what_came_back_can_be_deleted_again_also_where_the_list_was_not_read_meanwhile(page: ListVisit) -> None:
+    page.lay_out(whole("goes"))
+    looks = "**/page/conversations?*"
+    page.tab.route(looks, lambda route: route.abort())
+    page.row("goes").locator("a").focus()
+    page.tab.keyboard.press("Delete")
+    page.tab.locator(".toast button.primary").wait_for()
+    page.tab.unroute(looks)
+    page.take_complaints()
+    page.tab.click(".toast button.primary")
+    page.until(lambda: page.kept("goes"))
+    page.row("goes").locator("a").focus()
+    page.tab.keyboard.press("Delete")
+    expect(page.rows()).to_have_count(0)
+    page.tab.click(".toast button >> text=×")
+
+
 def test_undo_brings_back_all_that_was_deleted_while_it_was_offered(page: ListVisit) -> None:
     page.lay_out(whole("stays"), whole("first", age=60), whole("second", age=120))
     for title in ("first", "second"):

@@ -141,6 +141,7 @@ export class Row {
     }
     const neighbour = this.list.neighbour(this);
     await this.list.refresh();
+    this.isLeaving = false; // it may come back
     this.list.offerBack(this, wasShown, hadFocus ? neighbour : null);
   }
 }
