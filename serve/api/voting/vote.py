@@ -117,17 +117,23 @@ class _Voting:
                         elif isinstance(event, Accepted) and not accepted:
                             accepted = True
                             yield Output(0, event)
-                        while self._counted:
-                            yield Output(0, self._counted.popleft())
-                await asyncio.gather(*counts)
+                        for told in self._told_now():
+                            yield told
+                for count in counts:
+                    await count
+                    for told in self._told_now():
+                        yield told
             finally:
                 for count in counts:
                     count.cancel()
                 await asyncio.gather(*counts, return_exceptions=True)
-        for told in self._counted:
-            yield Output(0, told)
         for output in self._outcome():
             yield output
+
+    def _told_now(self) -> Iterator[Output]:
+        """What is to be told of the thoughts that were counted since."""
+        while self._counted:
+            yield Output(0, self._counted.popleft())
 
     async def _count(self, index: int, finished: Finished, session: JudgeSession) -> None:
         """Each in its turn, the first to end first; what is to be told of it waits for follow()."""

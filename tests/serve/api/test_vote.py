@@ -211,6 +211,25 @@ async def test_while_two_answers_are_compared_the_other_thoughts_are_told_on(mon
 
 
 @pytest.mark.anyio
+async def test_each_thought_is_told_of_when_it_is_counted_also_behind_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judge, may_compare = MathJudge(), asyncio.Semaphore(0)
+
+    async def compare(one: str, other: str) -> tuple[bool, float]:
+        await may_compare.acquire()
+        return True, 0.0
+
+    monkeypatch.setattr(judge, "compare", compare)
+    said = replies(("\\boxed{x+1}", STOP), ("\\boxed{1+x}", STOP), ("\\boxed{x+2-1}", STOP))
+    async with asyncio.timeout(20):
+        async for output in _Voting(Vote(n=3), lambda: None, shows=True).follow(said, judge):
+            if isinstance(output.event, VoteThought) and isinstance(output.event.event, ThoughtReport):
+                # not before the last thought has ended
+                asyncio.get_running_loop().call_later(0.1, may_compare.release)
+
+
+@pytest.mark.anyio
 async def test_without_the_library_answers_are_compared_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(math_process.importlib.util, "find_spec", lambda name: None)
     judge = MathJudge()
