@@ -14,9 +14,14 @@ class DistillError(R1ChatError):
 
 def of_run(text: str, root: Path) -> str:
     """The text; a command of distill that it ends with says of which run it is."""
+    return with_options(text, f"--run-dir {quoted(root)}")
+
+
+def with_options(text: str, which: str) -> str:
+    """The text; a command of distill that it ends with gets these options, unless it says by itself what it is for."""
     _, command, options = text.rpartition("r1chat distill ")
     said = any(option in options for option in ("--run-dir", "--recipe", "--student", "--help"))
-    return text if said or not command else f"{text} --run-dir {quoted(root)}"
+    return text if said or not command else f"{text} {which}"
 
 
 def quoted(path: Path) -> str:

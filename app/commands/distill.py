@@ -81,29 +81,32 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_stages(args: argparse.Namespace) -> int:
-    from ...distill.errors import DistillError, of_run
+    from ...distill.errors import DistillError, with_options
     from ...distill.pipeline import run as run_stages
     from ...distill.run_folder import RunFolder
+    from ...serve.errors import InvalidRequestError
     from ...serve.models.students import check_is_free
     from ..distilling.bars import Bars, Lines
     from ..distilling.host import make_host
 
-    stages = _stages(args)
-    stored: dict[str, Any] = {}
     try:
         root = _run_dir(args)
-        stored = stored_options(root)
-        if "recipe" in stored:  # which its own name led to
-            raise UsageError(f"{root} is a run of a recipe. Choose another: r1chat distill --run-dir DIR")
+    except DistillError as error:
+        raise UsageError(str(error)) from error
+    stored = stored_options(root)
+    if "recipe" in stored:  # which its own name led to
+        raise UsageError(f"{root} is a run of a recipe. Choose another: r1chat distill --run-dir DIR")
+    try:
+        stages = _stages(args)
         options = combined(stored, _given(args))
         config = build_config(options, root, stages)
         check_jail(config, stages)
-    except (DistillError, UsageError) as error:  # asked for what cannot be
-        raise UsageError(of_run(str(error), root) if stored else str(error)) from error
+        if "export" in stages:
+            # Now, and not after hours of training.
+            check_is_free(config.name, str(root.resolve()))
+    except (DistillError, InvalidRequestError, UsageError) as error:  # asked for what cannot be
+        raise UsageError(with_options(str(error), _which(args, stored, root))) from error
     again = f"r1chat distill --run-dir {shlex.quote(str(root))}"
-    if "export" in stages:
-        # Now, and not after hours of training.
-        check_is_free(config.name, str(root.resolve()))
     if not _agreed(config, args):
         return Status.DONE if sys.stdin.isatty() else Status.WRONG_USAGE
     try:
@@ -116,6 +119,12 @@ def _run_stages(args: argparse.Namespace) -> int:
         raise
     _show_result(config, folder, done, args)
     return 0
+
+
+def _which(args: argparse.Namespace, stored: dict[str, Any], root: Path) -> str:
+    """The options that name this run; one that is not there yet is begun by its student."""
+    begins = [] if stored or "student" not in args else ["--student", args.student]
+    return shlex.join([*begins, *(["--run-dir", str(root)] if args.run_dir or not begins else [])])
 
 
 def _stages(args: argparse.Namespace) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     data("--samples", type=count, metavar="K", help=f"traces asked for of each problem {_usual(4, 'samples')}")
     data("--max-problems", type=count, metavar="N", help="problems asked, or solutions of each `written`, at most "
          + _usual("all there are, 1000 of what is generated", "max_problems"))  # fmt: skip
-    data("--max-trace-tokens", type=count, metavar="N", help="tokens of ready traces taken at most")
+    data("--max-trace-tokens", type=count, metavar="N", help="tokens of ready traces taken at most "
+         f"(default: {MAX_TRACE_TOKENS // 10**6} million)")  # fmt: skip
     data("--concurrency", type=count, metavar="N", help="requests in flight (default: 16)")
     data("--temperature", type=real(0), metavar="T", help="of the teacher (default: 0.6)")
     data("--max-tokens", type=count, metavar="N", help=f"longest reply of the teacher {_usual(8192, 'max_tokens')}")

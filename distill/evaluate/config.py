@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """`sets` are specs of problems (see distill.sources); k samples of at most n problems of each, sample i with
-    seed i. `greedy` takes the likeliest token always, once a problem. `teacher` and `base` measure those of the run.
+    """`sets` are specs of problems (see distill.sources); k samples of at most n problems of each, each with a seed of
+    its own. `greedy` takes the likeliest token always, once a problem. `teacher` and `base` measure those of the run.
     `by_family`: problems of one template are not independent, so intervals are over families, not over problems.
     """
 

@@ -13,7 +13,7 @@ class FilterConfig:
     `max_pass_rate` drops those that the teacher always solves.
 
     `mix` keeps the shortest and the longest right thought of a problem, and of the longest as many as leave
-    `short_share` of the rows within `short_tokens`; None: for students of 0.1 to 3 billion parameters, as
+    `short_share` of the rows within `short_tokens`; None: for students of 0.1 to 3.5 billion parameters, as
     students that small learn less from long thoughts alone. `per_problem` rows are kept of a problem at most,
     shortest first; None: 2 where mixed, else 4.
     """

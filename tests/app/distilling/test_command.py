@@ -90,6 +90,15 @@ def test_a_damaged_record_is_told_in_one_line(tmp_path: Path, damage: str) -> No
         distill("report", "--run-dir", str(tmp_path))
 
 
+def test_the_command_that_mends_says_for_which_run(tmp_path: Path) -> None:
+    folder = str(tmp_path / "a run")
+    with pytest.raises(UsageError, match=rf"FILE\.jsonl --student tiny --run-dir '{folder}'$"):
+        distill("--student", "tiny", "--traces", "gone.jsonl", "--run-dir", folder)
+    assert distill("--student", "tiny", "--yes", "--stages", "report", "--run-dir", folder) == 0
+    with pytest.raises(UsageError, match=rf": r1chat distill --sandbox --run-dir '{folder}'$"):
+        distill("--run-dir", folder, "--eval", "livecodebench")
+
+
 @pytest.mark.parametrize("stages", ["", ",", "sft,exprot"])
 def test_stages_that_are_none_are_refused(tmp_path: Path, stages: str) -> None:
     with pytest.raises(UsageError, match=r"no stage .*--stages base,generate"):

@@ -33,7 +33,7 @@ export const words = {
   lookingUp: 'Looking …',
   loadingPage: 'Looking at this machine …',
   found: (repo, n) => `${repo} has ${n === 1 ? 'one model' : `${n} models`}:`,
-  nothingFound: (repo) => `${repo} has no GGUF file, the one kind that runs here.`,
+  nothingFound: (repo) => `${repo} has neither a GGUF file nor a folder of safetensors, and nothing else runs here.`,
 
   machine: ({ cores, ram_available: free, ram_total: total, disk, read_bytes_per_s: rate }) => [
     plural(cores, 'core', 'cores'),

@@ -43,7 +43,7 @@ const SENTENCES = {
   },
   language: {
     usual: () => 'It is in the language that runs learn.',
-    language: ({ found }) => `A run from this page learns English thoughts, and would drop it (${found}). Export the set, then: r1chat distill --traces FILE --language LANGUAGE`,
+    language: ({ found }) => `A run from this page learns English thoughts, and would drop it (${found}). Export the set, then: r1chat distill --student NAME --traces FILE --language CODE`,
   },
   context: {
     first: () => 'Its question stands alone.',
