@@ -15,12 +15,13 @@ from .lengths import CHARACTERS_PER_TOKEN, n_tokens
 from .licences import licence_findings
 from .sft.forecast import Forecast
 from .sft.memory import adapter_weights
-from .sft.preflight import memory_findings, row_findings, time_findings
+from .sft.preflight import in_words, memory_findings, row_findings, time_findings
 from .sources.records import is_file
 from .sources.traces import is_written, keyed_paths, load_traces
 from .students import Student, parameters_of
 
 _LOOKED_AT = 20_000
+_SIDE_BY_SIDE = 3  # so many times one stream's tokens are had of many at once, at best, where a processor computes
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,13 @@ class Plan:
         ]
 
 
-def make_plan(config: DistillConfig) -> Plan:
-    """The plan of a run that has not begun. Local traces are read; the base need not be here. Raises DistillError."""
+def make_plan(config: DistillConfig, pace: tuple[float, float] | None = None) -> Plan:
+    """The plan of a run that has not begun. Local traces are read; the base need not be here. `pace`: tokens a second
+    that the teacher writes in one stream, from slow to fast, where that is known. Raises DistillError.
+    """
     student, shape = config.student, config.student.shape
     limit = min(config.filter.max_tokens, shape.n_ctx if shape else config.filter.max_tokens)
-    rows = _rows(config, limit)
+    rows = _rows(config, limit, pace)
     method = config.sft.method or student.method
     forecast = None
     if shape is not None and rows.count:
@@ -95,10 +98,10 @@ def make_plan(config: DistillConfig) -> Plan:
     return Plan(config, rows, limit, _download(student), _disk(config), forecast, tuple(findings))
 
 
-def _rows(config: DistillConfig, limit: int) -> Rows:
+def _rows(config: DistillConfig, limit: int, pace: tuple[float, float] | None) -> Rows:
     parts = [_of_traces(spec, config, limit) for spec in config.generate.traces]
     if config.generate.teacher is not None:
-        parts.append(_of_teacher(config, limit))
+        parts.append(_of_teacher(config, limit, pace))
     if not parts:
         raise DistillError(
             "There are neither traces nor a teacher. Use: r1chat distill --student qwen-1.5b --traces openr1-math"
@@ -162,7 +165,7 @@ def _of_local(spec: str, config: DistillConfig, limit: int) -> Rows:
     return Rows((line,), fitting, tokens, tuple(sorted(teachers, key=str)))
 
 
-def _of_teacher(config: DistillConfig, limit: int) -> Rows:
+def _of_teacher(config: DistillConfig, limit: int, pace: tuple[float, float] | None) -> Rows:
     settings = config.generate
     most = None if settings.max_problems is None else settings.max_problems * settings.k
     asked = "all problems" if most is None else f"at most {settings.max_problems:,} problems"
@@ -171,7 +174,17 @@ def _of_teacher(config: DistillConfig, limit: int) -> Rows:
         "its right answers are kept"
     )
     guess = min(limit, settings.max_tokens) / 4
-    return Rows((line,), most, guess, ())
+    return Rows((line, *_teacher_hours(most, guess, pace)), most, guess, ())
+
+
+def _teacher_hours(answers: int | None, tokens: float, pace: tuple[float, float] | None) -> Iterator[str]:
+    """From `tokens` each, one after the other at the lower pace, to side by side at the higher."""
+    if pace is None:
+        return
+    count = answers or 1_000
+    slow, fast = (count * tokens / rate / 3600 for rate in (pace[0], pace[1] * _SIDE_BY_SIDE))
+    what = f"its {count:,} answers" if answers else f"each {count:,} answers"
+    yield f"          {what}, of {tokens:,.0f} tokens say, would take it from {in_words(fast)} to {in_words(slow)} here"
 
 
 def _download(student: Student) -> int:
@@ -238,7 +251,7 @@ def _cost_lines(plan: Plan) -> Iterator[str]:
     sets = plan.config.evaluate
     answers = sets.n * (1 if sets.greedy else sets.k)
     yield f"measured  on {', '.join(sets.sets)}: up to {answers:,} answers of each model to each,"
-    yield "          which takes time of its own, as does a teacher here"
+    yield "          which takes time of its own"
     yield f"disk      about {max(0.1, plan.disk / 1e9):.1f} GB in {plan.config.run_dir}"
 
 

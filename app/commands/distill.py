@@ -165,8 +165,10 @@ def _agreed(config: DistillConfig, args: argparse.Namespace) -> bool:
     if args.yes or args.stage or os.path.isfile(config.run_dir / "run.json"):
         return True
     from ...distill.plan import make_plan
+    from ..distilling.pace import teacher_pace
 
-    return agreed(make_plan(config).lines())
+    teacher = config.generate.teacher
+    return agreed(make_plan(config, teacher_pace(teacher) if teacher else None).lines())
 
 
 def _show_result(config: DistillConfig, folder: RunFolder, done: dict[str, Any], args: argparse.Namespace) -> None:

@@ -139,6 +139,16 @@ def test_a_teacher_is_planned_by_what_it_is_asked() -> None:
     assert endless.rows.count is None
 
 
+def test_the_hours_that_a_teacher_here_needs_are_told_beforehand() -> None:
+    generate = GenerateConfig(teacher="r1:7b", problems=("gsm8k",), max_problems=500, k=4, max_tokens=8192)
+    config = DistillConfig(find_student("qwen-1.5b"), Path("run"), "x-r1", generate=generate)
+    line = "its 2,000 answers, of 1,024 tokens say, would take it from 19.0 hours to 6 days here"
+    assert line in "\n".join(make_plan(config, (4.0, 10.0)).lines())
+    endless = replace(config, generate=replace(generate, max_problems=None))
+    assert "each 1,000 answers" in "\n".join(make_plan(endless, (4.0, 10.0)).lines())
+    assert "would take" not in "\n".join(make_plan(config).lines())
+
+
 def test_without_traces_or_teacher_there_is_nothing_to_plan() -> None:
     with pytest.raises(DistillError, match=r"neither traces nor a teacher.*Use: r1chat distill"):
         planned(generate=GenerateConfig())
