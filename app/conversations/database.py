@@ -70,6 +70,11 @@ class Database:
             self._reader.execute("BEGIN")
             yield from _ended(self._reader)
 
+    def shed_log(self) -> None:
+        """Writes the log into the file and empties it, where nobody reads just now: it, too, holds what was deleted."""
+        with failures(self.path), self._write_lock:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
@@ -95,6 +100,8 @@ class Database:
         self._writer.execute("PRAGMA journal_mode = WAL")
         # In WAL mode only FULL has each commit on disk before it is acknowledged.
         self._writer.execute("PRAGMA synchronous = FULL")
+        # What is deleted is overwritten, not only let go.
+        self._writer.execute("PRAGMA secure_delete = ON")
         if _version(self._writer) == len(self._steps):
             return
         # Several statements at once end an open transaction in sqlite3's own executescript.

@@ -50,6 +50,15 @@ FROM conversations AS m WHERE owner = ?1 AND deleted IS NULL AND {tests} ORDER B
 """
 
 
+INDEXES = ("found_titles", "found_answers", "found_thoughts")
+
+
+def forget_deleted(connection: sqlite3.Connection) -> None:
+    """Merges the indexes: until then they hold the words of texts that are no more."""
+    for index in INDEXES:
+        connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")
+
+
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """`message` is None where the title was found. The snippet's pieces say which of them were looked for."""
 

@@ -52,7 +52,11 @@ class ConversationStore:
         self._thread = ThreadPoolExecutor(1, "writes")
         with self._db.write() as connection:
             self._writer = Writer(path)
-            connection.execute("DELETE FROM conversations WHERE deleted < ?", (time.time() - UNDO_S,))
+            gone = connection.execute("DELETE FROM conversations WHERE deleted < ?", (time.time() - UNDO_S,)).rowcount
+            if gone:
+                search.forget_deleted(connection)
+        if gone:
+            self._db.shed_log()
         self.settle()
 
     @property

@@ -210,6 +210,23 @@ def test_a_delete_is_undone_until_it_is_purged(
         store.restore("", conversation.id)
 
 
+def test_of_what_was_deleted_for_good_no_word_stays_in_the_file(
+    store: ConversationStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = store.create(""), store.create("")
+    store.add(said(kept, None, "a word that stays: juniper"))
+    for number in range(50):  # over several pages, which are let go
+        store.add(said(gone, None, f"xylophone{number} zanzibar " * 200))
+    store.delete("", gone.id)
+    monkeypatch.setattr("r1chat.app.conversations.store.UNDO_S", -1.0)
+    again = ConversationStore(path)
+    left = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+    assert len(again.search("", "juniper")) == 2
+    again.close()
+    assert b"juniper" in left
+    assert b"xylophone" not in left and b"zanzibar" not in left
+
+
 def test_what_can_be_had_back_is_its_owners_and_the_last_deleted_comes_first(store: ConversationStore) -> None:
     first, second, stays = (store.create("anna") for _ in range(3))
     for conversation in (second, first):
