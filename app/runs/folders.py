@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...serve.errors import NotFoundError
+from ...serve.models.students import came_from
 from ..distilling.progress import STAGES
 from ..terminal import last_words
 from .events import EventLog
@@ -41,7 +42,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run; `id` is its folder's name. `error` is the last word of one that failed. Of a `recipe` the stages are
-    its steps.
+    its steps. `model`: what came of it and can be asked, by its name.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     has_report: bool
     recipe: str = ""
+    model: str = ""
 
 
 class OpenRun:
@@ -164,9 +166,10 @@ class Runs:
         state, error = _state(root, is_done=plan.keys() <= done.keys(), begin=begin, running=running)
         config = _dict(record, "config")
         last = max((_time(root / name) for name in ("events.jsonl", "run.json", LOG)), default=0.0)
+        name = str(config.get("name") or root.name)
         return Run(
             id=root.name,
-            name=str(config.get("name") or root.name),
+            name=name,
             student=_student(config, record),
             state=state,
             created=_number(record, "created") or begin.started or last,
@@ -180,6 +183,7 @@ class Runs:
             error=error,
             has_report=(root / "report" / "index.html").is_file(),
             recipe=str(record.get("recipe") or ""),
+            model=name if state == "done" and came_from(name, str(root.resolve())) else "",
         )
 
 

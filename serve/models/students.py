@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, ModelNotFoundError
 from ..files import replace_file
 from .catalog import DEMO, read_card, student_path
 
@@ -41,6 +41,15 @@ def check_is_free(name: str, source: str | None) -> None:
             f"There is a model called {name} already, and it is not from here. "
             f"Delete that one (r1chat rm {name}), or choose another name: r1chat distill --name NAME"
         )
+
+
+def came_from(name: str, source: str) -> bool:
+    """Whether the model of this name is here, and from there."""
+    try:
+        target = student_path(name)
+    except ModelNotFoundError:
+        return False
+    return target.is_file() and (read_card(target) or {}).get("source") == source
 
 
 def _link(source: Path, aside: Path) -> None:

@@ -17,6 +17,8 @@ from r1chat.app.runs.processes import BEGUN, LOG, Begun, Processes
 from r1chat.distill.rows import ProblemRow, RolloutRow, SampleRow, Teacher, TraceRow, Verdict, write_rows
 from r1chat.distill.run_folder import RunFolder
 from r1chat.serve.errors import NotFoundError
+from r1chat.serve.models.catalog import student_path
+from r1chat.serve.models.students import register_student
 
 
 @pytest.fixture
@@ -82,6 +84,23 @@ def test_a_finished_run_tells_its_verdict_and_has_a_report(runs: Runs) -> None:
     run = only(runs)
     assert (run.id, run.name, run.student, run.state, run.share) == ("one", "one-r1", "tiny", "done", 1.0)
     assert (run.verdict, run.has_report, run.mine) == ("Better.", True, False)
+
+
+def test_a_finished_run_names_the_model_that_came_of_it_for_as_long_as_that_is_here(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R1CHAT_MODELS", str(tmp_path / "models"))
+    folder = made(runs, "one", *STAGES)
+    made_file = tmp_path / "student.gguf"
+    made_file.write_bytes(b"GGUF")
+    assert only(runs).model == ""
+    register_student(made_file, "one-r1", {"source": "/another/run"})
+    assert only(runs).model == ""
+    student_path("one-r1").unlink()
+    register_student(made_file, "one-r1", {"source": str(folder.root.resolve())})
+    assert only(runs).model == "one-r1"
+    student_path("one-r1").unlink()
+    assert only(runs).model == ""
 
 
 def test_a_run_under_way_is_known_by_its_lock_and_tells_how_far_it_is(runs: Runs) -> None:

@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from r1chat.app.distilling.progress import STAGES
 from r1chat.distill.rows import ProblemRow, RolloutRow, SampleRow, Teacher, TraceRow, read_rows, write_rows
 from r1chat.distill.run_folder import RunFolder
+from r1chat.serve.models.students import register_student
 
 from .conftest import PageServer, Visit
 from .person import Person
@@ -174,6 +175,20 @@ def test_a_double_click_has_a_run_go_on_once(folder: RunFolder, visit: Visit) ->
     tab.wait_for_timeout(300)
     assert len(asked) == 1
     asked[0].fulfill(json={"run": visit.json("/page/runs/one")["run"]})
+
+
+def test_a_finished_run_leads_into_a_chat_with_what_came_of_it(
+    folder: RunFolder, visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("R1CHAT_MODELS", str(tmp_path))
+    student = tmp_path / "student"
+    student.write_bytes(b"GGUF")
+    register_student(student, "one-r1", {"source": str(folder.root.resolve())})
+    tab = visit.tab
+    tab.click("#room-runs-button")
+    tab.click("#runs .run .buttons >> text=Chat with it")
+    expect(tab.locator(".model-picker > button .name")).to_have_text("one-r1")
+    expect(tab.get_by_role("textbox").first).to_be_visible()
 
 
 def test_what_grows_while_it_is_read_is_followed_and_nothing_is_taken_away(folder: RunFolder, visit: Visit) -> None:

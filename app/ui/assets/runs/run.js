@@ -1,5 +1,6 @@
 // One run, looked at: its stages, its numbers over steps, its rollouts, and what can be done with it.
 import { get, post } from '../common/api.js';
+import { emit } from '../common/bus.js';
 import { button, make, once, openDialog } from '../common/dom.js';
 import { words } from '../words/runs.js';
 import { Learning } from './learning.js';
@@ -58,7 +59,7 @@ export class RunView {
     this.error.textContent = this.refused || run.error;
     this.stages.show(run.id, run.stages);
     this.said.hidden = !run.mine;
-    const state = [run.id, run.state, run.has_report].join();
+    const state = [run.id, run.state, run.has_report, run.model].join();
     if (state === this.#state) return;
     this.#state = state;
     this.#put(...this.#actions(run));
@@ -73,12 +74,19 @@ export class RunView {
 
   #actions(run) {
     const found = [];
+    if (run.model) found.push(button(words.chat, () => this.#chat(run.model), { class: 'primary' }));
     if (run.has_report) {
       found.push(make('a', { class: 'button', href: `/page/runs/${encodeURIComponent(run.id)}/report`, target: '_blank', rel: 'noopener' }, words.report));
     }
     if (run.mine && run.state === 'running') found.push(button(words.stop, () => this.#askToStop(run), { class: 'danger' }));
     if (run.state === 'stopped' || run.state === 'failed') found.push(button(words.goOn, once(() => this.#do('go_on'))));
     return found;
+  }
+
+  #chat(model) {
+    emit('models-changed'); // it is new to who has the list
+    emit('choose-model', { model });
+    emit('show-room', { name: 'chat' });
   }
 
   #askToStop(run) {

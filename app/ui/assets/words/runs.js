@@ -111,6 +111,7 @@ export const words = {
   sample: (number_) => `Sample ${number_}`,
   sampleLabel: 'Sample shown',
 
+  chat: 'Chat with it',
   report: 'Open the report',
   log: 'What it said',
   stop: 'Stop',
