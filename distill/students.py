@@ -60,7 +60,7 @@ STUDENTS = {
                 1e-3, ModelSpec("qwen2", 1024, 128, 5, 384, 4, 2, n_ctx=4096)),
         Student("small", None, "MIT", 2_560_320, "full", 1e-3, "twice as large",
                 1e-3, ModelSpec("qwen2", 1024, 192, 6, 512, 6, 2, n_ctx=4096)),
-        Student("demo", None, "MIT", 6_562_048, "full", 1e-3, "larger than the bundled model, for `--recipe r1`",
+        Student("demo", None, "MIT", 6_562_048, "full", 1e-3, "of the bundled model's shape, for `--recipe r1`",
                 1e-3, ModelSpec("qwen2", 1024, 256, 8, 768, 4, 2, n_ctx=4096)),
         Student("qwen-0.5b", "Qwen/Qwen2.5-0.5B", "Apache-2.0", 494_032_768, "lora", 2e-4, full_rate=1e-4,
                 shape=_qwen(896, 24, 4864, 14, 2, n_ctx=32_768, big=False)),
