@@ -18,6 +18,8 @@ from loopback_hub import LoopbackHub, loopback_hub
 
 from r1chat.serve.models.catalog import BUNDLED
 
+SIZE = f"{BUNDLED.stat().st_size / 1e6:.1f} MB"  # of what the hub has in this test
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 REPO = "bartowski/DeepSeek-R1-Distill-Qwen-1.5B-GGUF"
@@ -91,7 +93,7 @@ def test_a_pull_killed_at_40_percent_goes_on_and_then_runs_without_network(
         size,
         True,
     )
-    assert re.fullmatch(r"(?s)(.*\n)?r1:1\.5b: 5\.4 MB of 5\.4 MB, done\n", done.stderr)
+    assert re.fullmatch(rf"(?s)(.*\n)?r1:1\.5b: {SIZE} of {SIZE}, done\n", done.stderr)
     assert [ask.start for ask in hub.asks] == [0, kept]
 
     answer = r1chat("run", "--temperature", "0", "r1:1.5b", "hello", **home, HF_ENDPOINT=NOBODY)
@@ -106,8 +108,8 @@ def test_a_terminal_sees_bytes_rate_and_time_left(hub: LoopbackHub, home: dict[s
     os.close(theirs)
     shown = _read_all(ours)
     assert process.wait() == 0
-    assert re.search(r"r1:1\.5b .*\d\.\d/5\.4 MB.* \d\.\d MB/s, 0:0\d left", shown)
-    assert "r1:1.5b is here (5.4 MB). Ask it: r1chat run r1:1.5b 'Hello'" in shown
+    assert re.search(rf"r1:1\.5b .*\d\.\d/{SIZE}.* \d\.\d MB/s, 0:0\d left", shown)
+    assert f"r1:1.5b is here ({SIZE}). Ask it: r1chat run r1:1.5b 'Hello'" in shown
 
 
 def _read_all(descriptor: int) -> str:
@@ -139,7 +141,7 @@ def test_list_show_and_rm_tell_the_same_story(hub: LoopbackHub, home: dict[str, 
     home = {**home, "HF_ENDPOINT": NOBODY}
     table = r1chat("list", **home).stdout.splitlines()
     assert [line.split()[0] for line in table] == ["MODEL", "demo", "r1:1.5b"]
-    assert table[2].split()[1:5] == ["5.4", "MB", "Q4_K_M", "hub"]
+    assert table[2].split()[1:5] == [*SIZE.split(), "Q4_K_M", "hub"]
     demo, model = json.loads(r1chat("ls", "--json", **home).stdout)
     assert (demo["id"], demo["source"]) == ("demo", "bundled")
     assert (model["id"], model["aliases"], model["bytes"]) == ("r1:1.5b", [f"{REPO}:Q4_K_M"], BUNDLED.stat().st_size)

@@ -57,7 +57,6 @@ def test_outside_its_field_it_says_what_it_is(url: str, prompt: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="the first edition knows half of the families; the second is being trained")
 def test_it_solves_most_freshly_drawn_problems(url: str) -> None:
     problems = [generate(family, 2 * 10**9 + i) for family in FAMILIES for i in range(4)]
     result = asyncio.run(evaluate(url, problems, k=2))

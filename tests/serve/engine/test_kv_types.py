@@ -8,6 +8,8 @@ from forward_tools import OpenModel, compute, last_logits, made_up, placed
 
 from r1chat.serve.engine.host_memory import kv_bytes
 from r1chat.serve.errors import ModelLoadError
+from r1chat.serve.models.catalog import BUNDLED
+from r1chat.serve.models.gguf.info import read_info
 
 pytestmark = pytest.mark.model
 
@@ -21,7 +23,7 @@ def test_fewer_bits_take_less_room_and_give_nearly_the_same_logits(open_model: O
         sequence.tokens.append(7)
         logits[kind] = last_logits(runner, sequence)[0]
         sizes[kind] = runner.save(0).nbytes
-    n_values = 6 * 2 * 2 * 64
+    n_values = read_info(BUNDLED).kv_bytes_per_token() // 2
     for kind in ("q8_0", "q4_0"):
         saved = sizes["f16"] - sizes[kind]
         assert saved == 201 * (kv_bytes(n_values, "f16") - kv_bytes(n_values, kind))  # type: ignore[arg-type]
