@@ -27,13 +27,18 @@ def test_regenerate_makes_a_second_version_and_arrows_lead_between_them(chat: Vi
     chat.tab.wait_for_selector(f"{AT} >> text=1 / 2")
 
 
-def test_an_arrow_that_is_pressed_twice_at_once_leads_two_versions_back(chat: Visit) -> None:
+def ask_thrice(chat: Visit) -> None:
+    """One question with three answers, the last of them shown."""
     chat.ask("How many sheep?")
     chat.wait("done")
     for seen in ("2 / 2", "3 / 3"):
         chat.tab.click(".again")
         chat.tab.wait_for_selector(f"{AT} >> text={seen}")
         chat.wait("done")
+
+
+def test_an_arrow_that_is_pressed_twice_at_once_leads_two_versions_back(chat: Visit) -> None:
+    ask_thrice(chat)
     chat.tab.locator(".reply .branches button >> nth=0").evaluate("(arrow) => { arrow.click(); arrow.click(); }")
     chat.tab.wait_for_selector(f"{AT} >> text=1 / 3")
     chat.tab.click(".reply .branches button >> nth=1")
@@ -41,12 +46,7 @@ def test_an_arrow_that_is_pressed_twice_at_once_leads_two_versions_back(chat: Vi
 
 
 def test_an_arrow_whose_version_could_not_be_had_leads_there_when_it_is_pressed_again(chat: Visit) -> None:
-    chat.ask("How many sheep?")
-    chat.wait("done")
-    for seen in ("2 / 2", "3 / 3"):
-        chat.tab.click(".again")
-        chat.tab.wait_for_selector(f"{AT} >> text={seen}")
-        chat.wait("done")
+    ask_thrice(chat)
     path = f"**/page/conversations/{chat.conversation}"
     chat.tab.route(path, lambda route: route.abort())
     chat.tab.click(".reply .branches button >> nth=0")
